@@ -1,0 +1,13 @@
+/* What this processor and operating system can run. */
+#ifndef BD_CPU_H
+#define BD_CPU_H
+
+enum bd_cpu_bit {
+	BD_CPU_AVX2 = 1 << 0,   /* AVX2, FMA and F16C, registers saved by the OS (XCR0) */
+	BD_CPU_AVX512 = 1 << 1, /* AVX-512 F, BW, DQ, VL, VNNI, registers saved by the OS */
+};
+
+unsigned bd_cpu_bits(void);
+const char *bd_cpu_name(void); /* model name for reports, "unknown" if it cannot be read */
+
+#endif

@@ -1,0 +1,65 @@
+/* GGUF version 3: mapped reading with every size checked, and writing (ggml docs/gguf.md). Knows types and bytes, no models. */
+#ifndef BD_GGUF_H
+#define BD_GGUF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum bd_ggml_type {
+	BD_GGML_F32 = 0,
+	BD_GGML_F16 = 1,
+	BD_GGML_Q8_0 = 8,
+	BD_GGML_TQ1_0 = 34,
+	BD_GGML_TQ2_0 = 35,
+	BD_GGML_I2_S = 36, /* rows of n/4 bytes, then one f32 scale and 28 zero bytes per tensor */
+};
+const char *bd_ggml_name(uint32_t type);                       /* "I2_S"; "type 99" for unknown ones */
+/* Bytes of a tensor of rows x cols, or 0 if the type is unknown or cols is no multiple of its block. */
+size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols);
+
+struct bd_gguf_tensor {
+	const char *name;
+	uint32_t type;
+	size_t cols, rows; /* dims[0], product of the others */
+	size_t bytes;
+	const void *data;
+};
+
+struct bd_gguf;
+struct bd_gguf *bd_gguf_open(const char *path);
+void bd_gguf_close(struct bd_gguf *g); /* NULL is fine */
+const char *bd_gguf_path(const struct bd_gguf *g);
+size_t bd_gguf_tensors(const struct bd_gguf *g);
+const struct bd_gguf_tensor *bd_gguf_tensor_at(const struct bd_gguf *g, size_t i);
+const struct bd_gguf_tensor *bd_gguf_find(const struct bd_gguf *g, const char *name);
+/* Key-values; the getters die BD_DATA when the key is absent and def is not given through the _or forms. */
+size_t bd_gguf_keys(const struct bd_gguf *g);
+const char *bd_gguf_key_at(const struct bd_gguf *g, size_t i);
+bool bd_gguf_has(const struct bd_gguf *g, const char *key);
+uint64_t bd_gguf_uint(const struct bd_gguf *g, const char *key); /* any unsigned or non-negative integer type, or bool */
+uint64_t bd_gguf_uint_or(const struct bd_gguf *g, const char *key, uint64_t def);
+double bd_gguf_real(const struct bd_gguf *g, const char *key);
+const char *bd_gguf_str(const struct bd_gguf *g, const char *key, size_t *n); /* not NUL-terminated in the file: a copy owned by g, terminated */
+const char *bd_gguf_str_or(const struct bd_gguf *g, const char *key, const char *def);
+/* Arrays: element count; strings by index (copy owned by g), numbers as raw little-endian data of elem type. */
+size_t bd_gguf_array(const struct bd_gguf *g, const char *key, uint32_t *elem_type, const void **data);
+char *bd_gguf_show(const struct bd_gguf *g, size_t i, size_t max); /* value i as text for bd-info; caller frees */
+
+/* Writing: keys first, then tensor declarations, then the data of each tensor in order. */
+struct bd_gguf_writer;
+struct bd_gguf_writer *bd_gguf_create(const char *path);
+void bd_gguf_put_str(struct bd_gguf_writer *w, const char *key, const char *value);
+void bd_gguf_put_u32(struct bd_gguf_writer *w, const char *key, uint32_t value);
+void bd_gguf_put_f32(struct bd_gguf_writer *w, const char *key, float value);
+void bd_gguf_put_bool(struct bd_gguf_writer *w, const char *key, bool value);
+void bd_gguf_put_strs(struct bd_gguf_writer *w, const char *key, const char *const *v, size_t n);
+void bd_gguf_put_i32s(struct bd_gguf_writer *w, const char *key, const int32_t *v, size_t n);
+void bd_gguf_put_f32s(struct bd_gguf_writer *w, const char *key, const float *v, size_t n);
+/* dims {cols, rows} (rows 0: one dimension). */
+void bd_gguf_declare(struct bd_gguf_writer *w, const char *name, uint32_t type, size_t cols, size_t rows);
+void bd_gguf_data(struct bd_gguf_writer *w, const void *p, size_t bytes); /* any chunking; padding is the writer's */
+void bd_gguf_finish(struct bd_gguf_writer *w);                            /* checks that all bytes came; renames */
+void bd_gguf_drop(struct bd_gguf_writer *w);
+
+#endif

@@ -1,0 +1,42 @@
+/* A model ready to answer: a directory (float, or ternary by its config) or a packed file, with tokenizer and task. */
+#ifndef BD_INFER_H
+#define BD_INFER_H
+
+#include "net.h"
+#include "stream.h"
+#include "template.h"
+#include "tokenizer.h"
+
+struct bd_infer {
+	struct bd_net *net;
+	struct bd_tok *tok;          /* NULL when the directory has no tokenizer */
+	struct bd_template *task;    /* NULL: no task model */
+	uint32_t *choice;            /* token of each class */
+	size_t n_choice;
+	bool packed;                 /* from GGUF */
+	struct bd_model *model;      /* behind a directory's net */
+	char *path;
+	size_t file_bytes;           /* size on disk of the weights */
+};
+/* ternary: run the linears of a directory as ternary even if its config does not say so. */
+struct bd_infer *bd_infer_open(const char *path, struct bd_par *par, bool ternary);
+void bd_infer_close(struct bd_infer *m); /* NULL is fine */
+
+/* One growing sequence. */
+struct bd_session;
+struct bd_session *bd_session_new(struct bd_infer *m, size_t context);
+/* Appends ids[n] and returns the logits [V] after the last one (owned by the session). */
+const float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n);
+size_t bd_session_length(const struct bd_session *s);
+void bd_session_rewind(struct bd_session *s, size_t n); /* keep the first n positions */
+void bd_session_free(struct bd_session *s);
+
+/* Runs whole sequences together: fn(ctx, s, P, row, z) is called for each record s in order with the logits z[P,V] at its P target
+ * positions (z row j predicts ids[row[j]]), in pieces when P is large. */
+typedef void bd_logits_fn(void *ctx, size_t s, size_t P, const size_t *row, const float *z);
+void bd_infer_batch(struct bd_infer *m, const struct bd_record *r, size_t n, bd_logits_fn *fn, void *ctx);
+
+/* The same over any net, for evaluation inside training. */
+void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r, size_t n, bd_logits_fn *fn, void *ctx);
+
+#endif

@@ -1,0 +1,22 @@
+/* JSON over jansson: parsing with one-sentence errors, getters that check type and range.
+ * `name` names the file in messages. A JSON null counts as absent. */
+#ifndef BD_JSON_H
+#define BD_JSON_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+json_t *bd_json_parse(const char *text, size_t n, const char *name); /* dies BD_DATA; duplicates refused */
+json_t *bd_json_load(const char *path);
+char *bd_json_text(const json_t *j, bool pretty); /* caller bd_free()s; keys in insertion order */
+
+/* Getters: the value of obj[key], or def when absent; the wrong type or range dies BD_DATA naming file and key. */
+int64_t bd_json_int(const json_t *obj, const char *key, int64_t def, int64_t min, int64_t max, const char *name);
+double bd_json_real(const json_t *obj, const char *key, double def, const char *name);
+bool bd_json_bool(const json_t *obj, const char *key, bool def, const char *name);
+const char *bd_json_str(const json_t *obj, const char *key, const char *def, const char *name);
+json_t *bd_json_get(const json_t *obj, const char *key); /* NULL when absent or null; borrowed */
+
+#endif

@@ -1,0 +1,24 @@
+/* The token table: rows looked up on the way in, and (head) multiplied by on the way out. */
+#ifndef BD_OP_EMBED_H
+#define BD_OP_EMBED_H
+
+#include <stdint.h>
+
+#include "gguf.h"
+#include "kern.h"
+#include "par.h"
+
+struct bd_table {
+	enum bd_ggml_type type; /* F32, F16 or Q8_0 */
+	size_t rows, cols;      /* V, C */
+	const void *p;
+};
+
+/* out[T,C] = table[ids[t]]. ids are checked by the caller. */
+void bd_embed_forward(float *out, const struct bd_table *e, const uint32_t *ids, size_t T);
+/* dtable[V,C] += dout[t] at row ids[t]. */
+void bd_embed_backward(float *dtable, const float *dout, const uint32_t *ids, size_t T, size_t C);
+/* Inference head: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h only. Split over par by V. */
+void bd_head_forward(struct bd_par *par, const struct bd_kern *k, float *z, const float *h, const struct bd_table *e, size_t P);
+
+#endif

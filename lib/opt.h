@@ -1,0 +1,51 @@
+/* Command lines: every tool declares one table, which parses, prints --help and (later) makes completions. */
+#ifndef BD_OPT_H
+#define BD_OPT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum bd_opt_type {
+	BD_FLAG, /* bool *     */
+	BD_INT,  /* int64_t *  */
+	BD_REAL, /* double *   */
+	BD_STR,  /* const char ** */
+	BD_ENUM, /* int *: index into the '|'-separated list of `arg` */
+};
+
+struct bd_opt {
+	const char *name; /* long name without dashes; NULL ends the table */
+	int letter;       /* short letter or 0 */
+	enum bd_opt_type type;
+	void *dst;        /* holds the default, which --help prints */
+	const char *arg;  /* word for the argument in --help; for BD_ENUM the choices "a|b|c" */
+	const char *help; /* one line */
+	double min, max;  /* bounds of BD_INT and BD_REAL; both 0: none */
+};
+
+struct bd_tool {
+	const char *name;     /* "bd-pack" */
+	const char *summary;  /* one line, as in the man page's .Nd */
+	const char *synopsis; /* after the tool's name: "[options] MODEL -o FILE" */
+	const struct bd_opt *opts;
+	int min_args, max_args; /* operands; max_args < 0: any number */
+};
+
+/* Common options, the same letter in every tool: -t threads, -s seed, -q quiet, -v verbose, -h, -V. */
+struct bd_common {
+	int64_t threads; /* default: processors this process may use */
+	int64_t seed;    /* default 1 */
+	bool quiet, verbose;
+};
+
+/* Parses; --help and --version print on stdout and exit 0; errors exit BD_USAGE. Sets the tool's name, ignores
+ * nothing. Returns the index of the first operand. `common` is filled. Call it first in main(). */
+int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc, char **argv);
+
+/* True if the long option was given on the command line (after bd_opt_parse). */
+bool bd_opt_given(const char *name);
+
+/* The command line as one shell-quoted string, for provenance and the resume message. Owned by opt. */
+const char *bd_opt_command(void);
+
+#endif

@@ -1,0 +1,16 @@
+/* Counter-based random numbers: a value depends on (seed, stream, counter) and nothing else, so that any thread
+ * can draw any value in any order. */
+#ifndef BD_RNG_H
+#define BD_RNG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+uint64_t bd_rng_u64(uint64_t seed, uint64_t stream, uint64_t counter);
+double bd_rng_uniform(uint64_t seed, uint64_t stream, uint64_t counter); /* [0, 1) */
+double bd_rng_normal(uint64_t seed, uint64_t stream, uint64_t counter);  /* mean 0, variance 1 (Box-Muller) */
+uint64_t bd_rng_below(uint64_t seed, uint64_t stream, uint64_t counter, uint64_t n); /* [0, n) */
+/* Fisher-Yates of 0..n-1 into p[n]. */
+void bd_rng_permutation(uint64_t seed, uint64_t stream, size_t n, uint64_t *p);
+
+#endif

@@ -1,0 +1,19 @@
+/* Choosing the next token. */
+#ifndef BD_SAMPLE_H
+#define BD_SAMPLE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct bd_sampler {
+	float temperature; /* 0: greedy (first of equals) */
+	int top_k;         /* 0: off */
+	float top_p;       /* 1: off */
+	float min_p;       /* 0: off */
+	uint64_t seed;
+	uint64_t drawn;    /* counter */
+};
+/* z[V] is destroyed. */
+uint32_t bd_sample(struct bd_sampler *s, float *z, size_t V);
+
+#endif
