@@ -8,20 +8,24 @@
 struct bd_score {
 	uint64_t examples, tokens;   /* sequences, predicted positions */
 	double nll;                  /* sum of -log p over them, nat */
-	/* classification */
+	/* classification, at the first predicted position of the examples that have a label */
+	uint64_t labelled;
 	uint64_t correct, invalid;   /* by argmax over the label tokens; invalid: the argmax over the whole vocabulary is no label */
 	uint64_t exact;              /* argmax over the whole vocabulary is the right label */
-	double low, high;            /* 95% Wilson interval of correct / examples */
+	double low, high;            /* 95% Wilson interval of correct / labelled */
 	double seconds;
+	uint64_t input;              /* tokens run, predicted or not */
 };
 /* What else to write down. */
 struct bd_eval_out {
-	const char *logits;      /* safetensors: "logits" F32 [positions, V], NULL: no */
+	const char *logits;      /* safetensors: "logits" F32 [positions, V] and "ids" I32 [positions], NULL: no */
 	const char *predictions; /* JSONL: index, label, predicted, probability..., NULL: no */
+	uint64_t *confusion;     /* [n_choice, n_choice] true, predicted; added to; NULL: no */
 };
 /* Runs src from where it is to its end. batch_tokens: how many tokens run together (any value gives the same numbers for ternary nets).
- * acts as in bd_acts_new(net, false). */
+ * Needs nothing but a net: evaluation inside training. out may be NULL. An empty stream dies BD_DATA. */
 struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_tokens, const struct bd_eval_out *out);
+/* n_choice 0: without the fields of classification. */
 json_t *bd_score_json(const struct bd_score *s, size_t n_choice);
 
 #endif

@@ -14,17 +14,26 @@ enum bd_ggml_type {
 	BD_GGML_TQ2_0 = 35,
 	BD_GGML_I2_S = 36, /* rows of n/4 bytes, then one f32 scale and 28 zero bytes per tensor */
 };
-const char *bd_ggml_name(uint32_t type);                       /* "I2_S"; "type 99" for unknown ones */
+const char *bd_ggml_name(uint32_t type);                       /* "I2_S"; "unknown" for types not listed here */
 /* Bytes of a tensor of rows x cols, or 0 if the type is unknown or cols is no multiple of its block. */
 size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols);
+
+/* Types of values. */
+enum bd_gguf_type {
+	BD_GGUF_U8, BD_GGUF_I8, BD_GGUF_U16, BD_GGUF_I16, BD_GGUF_U32, BD_GGUF_I32, BD_GGUF_F32, BD_GGUF_BOOL,
+	BD_GGUF_STR, BD_GGUF_ARRAY, BD_GGUF_U64, BD_GGUF_I64, BD_GGUF_F64, BD_GGUF_TYPES
+};
 
 struct bd_gguf_tensor {
 	const char *name;
 	uint32_t type;
 	size_t cols, rows; /* dims[0], product of the others */
-	size_t bytes;
+	int ndim;
+	size_t bytes;      /* of an unknown type: up to the next tensor */
 	const void *data;
 };
+/* Row r as cols floats; dies for types whose values are not read here (TQ1_0, unknown ones). */
+void bd_gguf_f32(const struct bd_gguf_tensor *t, size_t r, float *out);
 
 struct bd_gguf;
 struct bd_gguf *bd_gguf_open(const char *path);
@@ -42,7 +51,7 @@ uint64_t bd_gguf_uint_or(const struct bd_gguf *g, const char *key, uint64_t def)
 double bd_gguf_real(const struct bd_gguf *g, const char *key);
 const char *bd_gguf_str(const struct bd_gguf *g, const char *key, size_t *n); /* not NUL-terminated in the file: a copy owned by g, terminated */
 const char *bd_gguf_str_or(const struct bd_gguf *g, const char *key, const char *def);
-/* Arrays: element count; strings by index (copy owned by g), numbers as raw little-endian data of elem type. */
+/* Arrays: element count; *data is const char *const * for strings (copies), else numbers of *elem_type (aligned); owned by g. */
 size_t bd_gguf_array(const struct bd_gguf *g, const char *key, uint32_t *elem_type, const void **data);
 char *bd_gguf_show(const struct bd_gguf *g, size_t i, size_t max); /* value i as text for bd-info; caller frees */
 

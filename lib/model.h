@@ -38,7 +38,7 @@ struct bd_slot_info {
 	bool per_layer;
 };
 const struct bd_slot_info *bd_slot_info(enum bd_slot s);
-/* Whether a model of this config has the slot, and its shape (cols = 0 for vectors of `rows`... never: a vector is rows 1, cols n). */
+/* Whether a model of this config has the slot, and its shape; a vector has rows 1. */
 bool bd_slot_exists(const struct bd_config *c, enum bd_slot s);
 void bd_slot_shape(const struct bd_config *c, enum bd_slot s, size_t *rows, size_t *cols);
 void bd_slot_name(enum bd_slot s, int layer, char *out, size_t n);      /* HF name */
@@ -46,9 +46,14 @@ void bd_slot_gguf_name(enum bd_slot s, int layer, char *out, size_t n);
 size_t bd_lin_in(const struct bd_config *c, enum bd_lin l);
 size_t bd_lin_out(const struct bd_config *c, enum bd_lin l);
 
-/* A checkpoint on disk, tensor by tensor, nothing copied: for tools that must not hold a model in memory. */
+/* Other spellings of a slot's tensor that are read (never written): i = 0, 1, ...; false when there is no i-th. */
+bool bd_slot_alias(enum bd_slot s, int i, int layer, char *out, size_t n);
+
+/* A checkpoint on disk, tensor by tensor, nothing copied: for tools that must not hold a model in memory. Every slot of the config must
+ * be there with its shape, else BD_DATA; unknown tensors are warned about. Without a bitdistill object in the config, norms are what the
+ * tensors tell; with one that disagrees with them, BD_DATA. */
 struct bd_ckpt;
-struct bd_ckpt *bd_ckpt_open(const char *dir); /* every slot of the config must be there with its shape, else BD_DATA; unknown tensors are warned about */
+struct bd_ckpt *bd_ckpt_open(const char *dir);
 void bd_ckpt_close(struct bd_ckpt *k);
 const struct bd_config *bd_ckpt_config(const struct bd_ckpt *k);
 const struct bd_st_tensor *bd_ckpt_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer); /* aliases resolved; NULL if the config has no such slot */
@@ -59,12 +64,12 @@ struct bd_param {
 	enum bd_slot slot;
 	int layer;         /* -1: not per layer */
 	size_t rows, cols; /* a vector has rows 1 */
-	size_t off;        /* floats from data */
+	size_t off;        /* floats from data, a multiple of 16; the gaps between parameters are zero */
 };
 struct bd_model {
 	struct bd_config cfg;
 	float *data;
-	size_t n;               /* floats */
+	size_t n;               /* floats, gaps included */
 	struct bd_param *param; /* in slot-table order, layer by layer */
 	size_t n_param;
 	char *dir;              /* where it came from: tokenizer files are copied from here; NULL for a new one */

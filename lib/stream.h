@@ -28,6 +28,7 @@ struct bd_head {
 	bool logits;             /* any logits at all */
 	bool all_positions;      /* "all", else "answer" */
 	json_t *history;         /* provenance: array of strings, or NULL */
+	uint64_t examples;       /* records in the stream, where its writer knew; 0: unknown */
 };
 void bd_head_free(struct bd_head *h); /* frees the members */
 

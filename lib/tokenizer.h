@@ -36,7 +36,7 @@ void bd_tok_decode(const struct bd_tok *t, const uint32_t *id, size_t n, bool sp
 struct bd_tok_stream {
 	char held[64];
 	size_t n;
-	bool started;
+	bool started; /* set it if the text continues another: a leading space then stays */
 };
 void bd_tok_stream(const struct bd_tok *t, struct bd_tok_stream *s, uint32_t id, struct bd_buf *out);
 

@@ -26,8 +26,9 @@ struct bd_train {
 	const char *stage;          /* "sft", "cpt", "distill": for the config and the log */
 	int dtype;                  /* index into "f32|bf16|f16": how the result is stored */
 	/* how long */
-	double epochs;
+	double epochs;              /* 0: one pass, or as many as steps or tokens need */
 	int64_t steps, tokens;      /* 0: not limited by it */
+	bool shuffle;               /* hold the examples, take them in a new order (seed, pass) every pass */
 	int64_t batch, batch_tokens, accum, micro_tokens; /* sequences a micro-step; or tokens a micro-step; micro-steps a step */
 	/* optimiser */
 	double lr, warmup;          /* warm-up: fraction of the steps when < 1, else steps */
@@ -37,7 +38,7 @@ struct bd_train {
 	int64_t checkpoint_every;   /* steps; 0: only on SIGINT/SIGTERM */
 	bool resume;
 	const char *eval;           /* stream; NULL: no evaluation */
-	int64_t eval_every;         /* steps; 0: once an epoch, at the end */
+	int64_t eval_every;         /* steps; 0: at the end only */
 	const char *log;
 	bool dry_run;
 	/* distillation; ignored for example streams */
@@ -47,7 +48,7 @@ struct bd_train {
 	bool no_tau2;               /* LD without the factor tau^2 */
 	int objective;              /* index into "kl|cakld" */
 	double cakld_beta;          /* < 0: the teacher's mean confidence */
-	int64_t heads;              /* relation heads A_r */
+	int64_t heads;              /* relation heads A_r; 0: the largest power of two up to 32 that suits both models */
 	double relation_temp;
 	int relation;               /* index into "cosine|dot" */
 	int relation_norm;          /* index into "paper|code": weight gamma / (A_r rows) or / (A_r^2 rows) */
@@ -65,11 +66,13 @@ struct bd_train bd_train_defaults(const char *stage);
 	{"force", 'f', BD_FLAG, &(t).force, 0, "replace an existing output", 0, 0}, \
 	{"weights", 'w', BD_ENUM, &(t).weights, "auto|full|ternary", "train dense or ternary (straight-through) weights", 0, 0}, \
 	{"dtype", 0, BD_ENUM, &(t).dtype, "f32|bf16|f16", "number format of the result", 0, 0}, \
-	{"epochs", 'e', BD_REAL, &(t).epochs, "N", "passes over the input", 0.0, 1e6}, \
+	{"epochs", 'e', BD_REAL, &(t).epochs, "N", "passes over the input (0: one, or as many as --steps or --tokens need)", 0.0, 1e6}, \
 	{"steps", 'n', BD_INT, &(t).steps, "N", "stop after N optimiser steps (0: no limit)", 0, 1e12}, \
 	{"tokens", 0, BD_INT, &(t).tokens, "N", "stop after N tokens (0: no limit)", 0, 1e15}, \
 	{"batch", 'b', BD_INT, &(t).batch, "N", "sequences a micro-step", 1, 1e6}, \
 	{"batch-tokens", 0, BD_INT, &(t).batch_tokens, "N", "tokens a micro-step at most, instead of --batch (0: off)", 0, 1e9}, \
+	{"micro-tokens", 0, BD_INT, &(t).micro_tokens, "N", "tokens run through the net at once (memory)", 1, 1e9}, \
+	{"shuffle", 0, BD_FLAG, &(t).shuffle, 0, "hold the examples in memory and shuffle them every pass", 0, 0}, \
 	{"accum", 0, BD_INT, &(t).accum, "N", "micro-steps whose gradients make one step", 1, 1e6}, \
 	{"lr", 0, BD_REAL, &(t).lr, "X", "peak learning rate", 0.0, 10.0}, \
 	{"warmup", 0, BD_REAL, &(t).warmup, "X", "warm-up: a fraction of the steps, or steps when 1 or more", 0.0, 1e9}, \
@@ -85,8 +88,8 @@ struct bd_train bd_train_defaults(const char *stage);
 	{"log", 0, BD_STR, &(t).log, "FILE", "write JSON lines of metrics", 0, 0}, \
 	{"dry-run", 0, BD_FLAG, &(t).dry_run, 0, "print the plan and stop", 0, 0}
 
-/* Trains on the stream `path` ("-": stdin) and writes t->output. Returns BD_OK, or BD_SYS after SIGINT/SIGTERM (checkpoint written, the command
- * to resume on stderr). */
+/* Trains on the stream `path` ("-": stdin) and writes t->output. Returns BD_OK, or BD_SYS after SIGINT/SIGTERM (checkpoint written, the
+ * command to resume on stderr). A loss or gradient that is not finite dies BD_NO; nothing is written then. */
 int bd_train_run(const struct bd_train *t, const char *path);
 
 #endif

@@ -1,0 +1,232 @@
+/* A checkpoint directory: finds each slot's tensor among its names, and holds config and tensors against each other. */
+#include "model.h"
+
+#include "hash.h"
+#include "io.h"
+#include "mem.h"
+#include "msg.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define NAME 128
+
+struct bd_ckpt {
+	char *dir;
+	struct bd_config cfg;
+	struct bd_st *st;
+	const struct bd_st_tensor **slot; /* [layers][BD_SLOTS]; slots not per layer in layer 0 */
+	char digest[BD_HEX];
+};
+
+static const struct bd_st_tensor **slot_at(const struct bd_ckpt *k, enum bd_slot s, int layer)
+{
+	size_t l = bd_slot_info(s)->per_layer ? (size_t)layer : 0;
+
+	return &k->slot[l * BD_SLOTS + s];
+}
+
+/* The slot's tensor under its name, under an alias, or under the name that the metadata says it shares. */
+static const struct bd_st_tensor *resolve(const struct bd_ckpt *k, enum bd_slot s, int layer)
+{
+	const struct bd_st_tensor *t;
+	const char *shared;
+	char name[NAME];
+
+	bd_slot_name(s, layer, name, sizeof(name));
+	t = bd_st_find(k->st, name);
+	shared = json_string_value(json_object_get(bd_st_metadata(k->st), name));
+	if (t == NULL && shared != NULL)
+		t = bd_st_find(k->st, shared);
+	for (int i = 0; t == NULL && bd_slot_alias(s, i, layer, name, sizeof(name)); i++)
+		t = bd_st_find(k->st, name);
+	return t;
+}
+
+/* How many layers have a gain on this linear's input. */
+static int gains(const struct bd_ckpt *k, enum bd_lin l)
+{
+	int n = 0;
+
+	for (int i = 0; i < k->cfg.layers; i++)
+		n += resolve(k, BD_SUBLN + l, i) != NULL;
+	return n;
+}
+
+/* norms: as the config says; else as the tensors tell. Gains that the config does not own up to are refused: running without them
+ * would be another model. */
+static void settle_norms(struct bd_ckpt *k)
+{
+	bool said = bd_json_get(bd_json_get(k->cfg.json, "bitdistill"), "norms") != NULL;
+	int all = 0, sub = 0, other = 0;
+
+	for (enum bd_lin l = 0; l < BD_LINS; l++) {
+		int n = gains(k, l);
+		if (n != 0 && n != k->cfg.layers)
+			bd_die(BD_DATA, "%s: %d of %d layers have a norm in front of %s", k->dir, n, k->cfg.layers,
+			       bd_slot_info(BD_W + l)->hf);
+		all += n != 0;
+		*(l == BD_LIN_O || l == BD_LIN_DOWN ? &sub : &other) += n != 0;
+	}
+	enum bd_norms found = all == 0 ? BD_NORMS_NONE : other == 0 ? BD_NORMS_SUBLN : BD_NORMS_ALL;
+	if ((found == BD_NORMS_SUBLN && sub != 2) || (found == BD_NORMS_ALL && all != BD_LINS))
+		bd_die(BD_DATA, "%s: norms in front of %d of the 7 linears; 0, 2 (o_proj, down_proj) and 7 are supported",
+		       k->dir, all);
+	if (said && found != k->cfg.norms)
+		bd_die(BD_DATA, "%s: config.json says bitdistill.norms \"%s\", the tensors have \"%s\"; one of them is not "
+		       "of this checkpoint", k->dir, bd_norms_name(k->cfg.norms), bd_norms_name(found));
+	k->cfg.norms = found;
+}
+
+/* config.json need not say whether the head is the embedding: then the tensors do. */
+static void settle_tied(struct bd_ckpt *k)
+{
+	const struct bd_st_tensor **embed = slot_at(k, BD_EMBED, 0);
+	const struct bd_st_tensor *head = bd_st_find(k->st, bd_slot_info(BD_HEAD)->hf);
+
+	if (bd_json_get(k->cfg.json, "tie_word_embeddings") == NULL)
+		k->cfg.tied = resolve(k, BD_HEAD, -1) == NULL;
+	*embed = resolve(k, BD_EMBED, -1);
+	if (!k->cfg.tied || head == NULL)
+		return;
+	if (*embed == NULL)
+		*embed = head;
+	else if (*embed != head && ((*embed)->bytes != head->bytes || memcmp((*embed)->data, head->data, head->bytes) != 0))
+		bd_warn("%s: lm_head.weight differs from the embedding that config.json ties it to; the embedding is used",
+		        k->dir);
+}
+
+static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
+{
+	const struct bd_st_tensor *t = *slot_at(k, s, layer);
+	size_t rows, cols;
+	char name[NAME];
+
+	bd_slot_shape(&k->cfg, s, &rows, &cols);
+	bd_slot_name(s, layer, name, sizeof(name));
+	if (t == NULL)
+		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
+	bool matrix = bd_slot_info(s)->kind == BD_KIND_LINEAR || bd_slot_info(s)->kind == BD_KIND_TABLE;
+	bool fits = matrix ? t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols : t->ndim == 1 && t->shape[0] == cols;
+	if (!fits && matrix)
+		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu, %zu] as config.json asks", t->file, t->name, rows, cols);
+	if (!fits)
+		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu] as config.json asks", t->file, t->name, cols);
+	if (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16)
+		bd_die(BD_DATA, "%s: tensor %s: weights of type %s are not read, only F32, F16 and BF16", t->file, t->name,
+		       bd_dtype_name(t->dtype));
+}
+
+/* Calls fn for every slot of the config, in slot-table order, layer by layer. */
+static void each_slot(struct bd_ckpt *k, void (*fn)(struct bd_ckpt *, enum bd_slot, int, void *), void *arg)
+{
+	enum bd_slot s;
+
+	if (bd_slot_exists(&k->cfg, BD_EMBED))
+		fn(k, BD_EMBED, -1, arg);
+	for (int l = 0; l < k->cfg.layers; l++)
+		for (s = 0; s < BD_SLOTS; s++)
+			if (bd_slot_info(s)->per_layer && bd_slot_exists(&k->cfg, s))
+				fn(k, s, l, arg);
+	for (s = BD_FINAL_NORM; s < BD_SLOTS; s++)
+		if (bd_slot_exists(&k->cfg, s))
+			fn(k, s, -1, arg);
+}
+
+static void find_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *used)
+{
+	if (s != BD_EMBED) /* settled before */
+		*slot_at(k, s, layer) = resolve(k, s, layer);
+	check_tensor(k, s, layer);
+	((bool *)used)[*slot_at(k, s, layer) - bd_st_at(k->st, 0)] = true;
+}
+
+/* Old checkpoints carry the rope's frequencies; a tied one may repeat the embedding. */
+static bool harmless(const char *name)
+{
+	return strstr(name, "rotary_emb") != NULL || strcmp(name, bd_slot_info(BD_HEAD)->hf) == 0;
+}
+
+static void warn_unknown(const struct bd_ckpt *k, const bool *used)
+{
+	const char *first = NULL;
+	size_t n = 0;
+
+	for (size_t i = 0; i < bd_st_count(k->st); i++) {
+		const char *name = bd_st_at(k->st, i)->name;
+		if (used[i] || harmless(name))
+			continue;
+		if (n++ == 0)
+			first = name;
+	}
+	if (n > 0)
+		bd_warn("%s: %zu tensors have no place in a %s model and are left out; the first is %s", k->dir, n,
+		        bd_family_name(k->cfg.family), first);
+}
+
+struct bd_ckpt *bd_ckpt_open(const char *dir)
+{
+	struct bd_ckpt *k = bd_zalloc(1, sizeof(*k));
+
+	if (!bd_is_dir(dir))
+		bd_die(BD_DATA, "%s: is no model directory (config.json, model.safetensors, tokenizer.json)", dir);
+	k->dir = bd_strdup(dir);
+	k->cfg = bd_config_load(dir);
+	k->st = bd_st_open(dir);
+	k->slot = bd_zalloc(bd_mul((size_t)k->cfg.layers, BD_SLOTS), sizeof(struct bd_st_tensor *));
+	settle_norms(k);
+	settle_tied(k);
+	bool *used = bd_zalloc(bd_st_count(k->st) + 1, sizeof(*used));
+	each_slot(k, find_slot, used);
+	warn_unknown(k, used);
+	bd_free(used);
+	return k;
+}
+
+void bd_ckpt_close(struct bd_ckpt *k)
+{
+	if (k == NULL)
+		return;
+	bd_config_free(&k->cfg);
+	bd_st_close(k->st);
+	bd_free(k->slot);
+	bd_free(k->dir);
+	bd_free(k);
+}
+
+const struct bd_config *bd_ckpt_config(const struct bd_ckpt *k)
+{
+	return &k->cfg;
+}
+
+const struct bd_st_tensor *bd_ckpt_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
+{
+	return bd_slot_exists(&k->cfg, s) ? *slot_at(k, s, layer) : NULL;
+}
+
+static void digest_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *text)
+{
+	const struct bd_st_tensor *t = *slot_at(k, s, layer);
+	char hex[BD_HEX];
+
+	bd_hash128_hex(t->data, t->bytes, hex);
+	bd_buf_fmt(text, "%d %d %s %s\n", (int)s, layer, bd_dtype_name(t->dtype), hex);
+}
+
+/* The facts that decide the arithmetic, one line, then a line for each tensor. */
+const char *bd_ckpt_digest(struct bd_ckpt *k)
+{
+	const struct bd_config *c = &k->cfg;
+	struct bd_buf text = {0};
+
+	if (k->digest[0] != '\0')
+		return k->digest;
+	bd_buf_fmt(&text, "%s %d %d %d %d %d %d %d %a %d %a %a %a %a %a %d %d %d %d %d %d\n", bd_family_name(c->family), c->hidden,
+	           c->layers, c->heads, c->kv_heads, c->head_dim, c->ffn, c->vocab, (double)c->eps, (int)c->rope, c->rope_theta,
+	           c->rope_factor, c->rope_low, c->rope_high, c->rope_original, c->tied, c->qk_norm, c->attn_bias, c->mlp_bias,
+	           c->ternary, (int)c->norms);
+	each_slot(k, digest_slot, &text);
+	bd_hash128_hex(text.p, text.n, k->digest);
+	bd_buf_free(&text);
+	return k->digest;
+}

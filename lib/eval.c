@@ -1,0 +1,294 @@
+/* Evaluation: records are gathered into batches, run, and scored position by position. */
+#include "eval.h"
+
+#include "io.h"
+#include "log.h"
+#include "mem.h"
+#include "msg.h"
+
+#include <errno.h>
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* What scoring one batch needs. */
+struct scorer {
+	struct bd_score *s;
+	const struct bd_eval_out *out;
+	struct bd_net *net;
+	size_t V, n_choice;
+	const uint32_t *choice;
+	const struct bd_record *r; /* the batch */
+	float *e;                  /* [V] */
+	double *p;                 /* [n_choice] of the example being scored */
+	double nll;                /* of the example being scored */
+	size_t next, done;         /* that example's record, its positions scored so far */
+	size_t predicted;
+	FILE *z;                   /* logits [positions, V] on their way to safetensors */
+	struct bd_ids ids;         /* predicted ids, in the order of z */
+	struct bd_out *lines;
+};
+
+/* -log softmax(z)[y], sums in double; *best = argmax of z. */
+static double nll_of(struct scorer *c, const float *z, uint32_t y, size_t *best)
+{
+	double sum = 0;
+	float max;
+
+	*best = 0;
+	for (size_t i = 1; i < c->V; i++)
+		if (z[i] > z[*best])
+			*best = i;
+	max = z[*best];
+	for (size_t i = 0; i < c->V; i++)
+		c->e[i] = z[i] - max;
+	c->net->kern->vexp(c->e, c->e, c->V);
+	for (size_t i = 0; i < c->V; i++)
+		sum += (double)c->e[i];
+	return log(sum) + (double)max - (double)z[y];
+}
+
+static void classify(struct scorer *c, const struct bd_record *r, const float *z, size_t best)
+{
+	size_t label = (size_t)r->label, i;
+
+	c->predicted = bd_choose(z, c->choice, c->n_choice, c->p);
+	for (i = 0; i < c->n_choice && c->choice[i] != best; i++)
+		;
+	c->s->invalid += i == c->n_choice;
+	c->s->exact += best == c->choice[label];
+	c->s->correct += c->predicted == label;
+	c->s->labelled++;
+	if (c->out->confusion != NULL)
+		c->out->confusion[label * c->n_choice + c->predicted]++;
+}
+
+static bool labelled(const struct scorer *c, const struct bd_record *r)
+{
+	return c->n_choice > 0 && r->label >= 0 && (size_t)r->label < c->n_choice;
+}
+
+/* ---- what is written down ---- */
+
+static FILE *open_spool(void)
+{
+	FILE *f = tmpfile(); /* the header of safetensors wants the number of positions first */
+
+	if (f == NULL)
+		bd_die(BD_SYS, "cannot create a temporary file:");
+	return f;
+}
+
+static void spool(struct scorer *c, const float *z, size_t P, const struct bd_record *r, const size_t *row)
+{
+	if (c->z == NULL)
+		return;
+	if (fwrite(z, sizeof(*z), P * c->V, c->z) != P * c->V)
+		bd_die(BD_SYS, "temporary file for %s: cannot write:", c->out->logits);
+	for (size_t j = 0; j < P; j++)
+		bd_ids_push(&c->ids, r->ids[row[j]]);
+}
+
+static void write_logits(struct scorer *c)
+{
+	struct bd_st_writer *w = bd_st_create(c->out->logits, NULL);
+	size_t P = c->ids.n, shape[2] = {P, c->V}, n = c->V;
+
+	bd_st_declare(w, "logits", BD_F32, 2, shape);
+	bd_st_declare(w, "ids", BD_I32, 1, shape);
+	if (fflush(c->z) != 0 || fseeko(c->z, 0, SEEK_SET) != 0)
+		bd_die(BD_SYS, "temporary file for %s: cannot write:", c->out->logits);
+	for (size_t j = 0; j < P; j++) {
+		if (fread(c->e, sizeof(*c->e), n, c->z) != n)
+			bd_die(BD_SYS, "temporary file for %s: cannot read:", c->out->logits);
+		bd_st_data(w, c->e, n * sizeof(*c->e));
+	}
+	bd_st_data(w, c->ids.id, P * sizeof(*c->ids.id));
+	bd_st_finish(w);
+}
+
+static json_t *number(double x)
+{
+	return isfinite(x) ? json_real(x) : json_null();
+}
+
+/* One line of --predictions for an example that is complete. */
+static void write_line(struct scorer *c, const struct bd_record *r, size_t P)
+{
+	json_t *o = json_pack("{s:I, s:I, s:o}", "index", (json_int_t)r->index, "tokens", (json_int_t)P, "nll",
+	                      number(c->nll));
+	char *text;
+
+	if (labelled(c, r) && P > 0) {
+		json_t *p = json_array();
+
+		for (size_t i = 0; i < c->n_choice; i++)
+			json_array_append_new(p, number(c->p[i]));
+		json_object_set_new(o, "label", json_integer(r->label));
+		json_object_set_new(o, "predicted", json_integer((json_int_t)c->predicted));
+		json_object_set_new(o, "probability", p);
+	}
+	text = bd_json_text(o, false);
+	bd_out_str(c->lines, text);
+	bd_out_str(c->lines, "\n");
+	bd_free(text);
+	json_decref(o);
+}
+
+/* ---- scoring ---- */
+
+static size_t targets(const struct bd_record *r)
+{
+	size_t P = 0;
+
+	for (size_t i = 1; i < r->n; i++)
+		P += r->target[i] != 0;
+	return P;
+}
+
+/* The example c->next is complete: c->done positions of it were scored. */
+static void finish(struct scorer *c)
+{
+	const struct bd_record *r = &c->r[c->next++];
+
+	if (c->done == 0 && labelled(c, r)) { /* its answer was cut off */
+		c->s->labelled++;
+		c->s->invalid++;
+	}
+	c->s->examples++;
+	c->s->input += r->n;
+	if (c->lines != NULL)
+		write_line(c, r, c->done);
+	c->done = 0;
+	c->nll = 0;
+}
+
+/* bd_logits_fn: P more positions of record s. Records without any are passed over in between. */
+static void score(void *ctx, size_t s, size_t P, const size_t *row, float *z)
+{
+	struct scorer *c = ctx;
+	const struct bd_record *r = &c->r[s];
+	size_t best;
+
+	while (c->next < s)
+		finish(c);
+	spool(c, z, P, r, row);
+	for (size_t j = 0; j < P; j++, z += c->V) {
+		double nll = nll_of(c, z, r->ids[row[j]], &best);
+
+		if (c->done++ == 0 && labelled(c, r))
+			classify(c, r, z, best);
+		c->nll += nll;
+		c->s->nll += nll;
+		c->s->tokens++;
+	}
+	if (c->done == targets(r))
+		finish(c);
+}
+
+static void run_batch(struct scorer *c, struct bd_acts *a, const struct bd_record *r, size_t n)
+{
+	c->r = r;
+	c->next = 0;
+	bd_net_run(c->net, a, r, n, score, c);
+	while (c->next < n)
+		finish(c);
+}
+
+/* Reads until batch_tokens are exceeded; the record that did not fit waits in r[n]. */
+static void run_all(struct scorer *c, struct bd_source *src, size_t batch_tokens)
+{
+	struct bd_acts *a = bd_acts_new(c->net, false);
+	struct bd_record *r = NULL;
+	size_t n = 0, cap = 0, tokens = 0;
+	bool more = true;
+
+	while (more) {
+		if (n == cap) {
+			r = bd_resize(r, cap, cap + 64, sizeof(*r));
+			memset(r + cap, 0, 64 * sizeof(*r));
+			cap += 64;
+		}
+		more = bd_source_next(src, &r[n]);
+		if (n > 0 && (!more || tokens + r[n].n > batch_tokens)) {
+			struct bd_record next = r[n];
+
+			run_batch(c, a, r, n);
+			r[n] = r[0];
+			r[0] = next;
+			n = tokens = 0;
+		}
+		if (more)
+			tokens += r[n++].n;
+	}
+	for (size_t i = 0; i < cap; i++)
+		bd_record_free(&r[i]);
+	bd_free(r);
+	bd_acts_free(a);
+}
+
+/* Wilson's interval for k of n at 95%. */
+static void wilson(double k, double n, double *low, double *high)
+{
+	const double z = 1.959963984540054;
+	double p = k / n, centre = p + z * z / (2 * n);
+	double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)), scale = 1 + z * z / n;
+
+	*low = fmax(0, (centre - half) / scale);
+	*high = fmin(1, (centre + half) / scale);
+}
+
+struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_tokens, const struct bd_eval_out *out)
+{
+	static const struct bd_eval_out none;
+	const struct bd_head *h = bd_source_head(src);
+	struct bd_score s = {0};
+	struct scorer c = {.s = &s, .out = out != NULL ? out : &none, .net = net, .V = (size_t)net->cfg.vocab,
+	                   .n_choice = h->n_choice, .choice = h->choice};
+	double start = bd_seconds();
+
+	for (size_t i = 0; i < c.n_choice; i++)
+		if (c.choice[i] >= c.V)
+			bd_die(BD_DATA, "%s: the token of label %zu is outside the model's vocabulary of %zu",
+			       bd_source_name(src), i, c.V);
+	c.e = bd_alloc(c.V, sizeof(*c.e));
+	c.p = bd_alloc(c.n_choice + 1, sizeof(*c.p));
+	c.z = c.out->logits != NULL ? open_spool() : NULL;
+	c.lines = c.out->predictions != NULL ? bd_out_open(c.out->predictions, false, 0) : NULL;
+	run_all(&c, src, batch_tokens);
+	if (s.examples == 0)
+		bd_die(BD_DATA, "%s: no examples in the stream; nothing can be evaluated", bd_source_name(src));
+	if (s.labelled > 0)
+		wilson((double)s.correct, (double)s.labelled, &s.low, &s.high);
+	if (c.z != NULL) {
+		write_logits(&c);
+		fclose(c.z);
+	}
+	if (c.lines != NULL)
+		bd_out_close(c.lines);
+	bd_ids_free(&c.ids);
+	bd_free(c.e);
+	bd_free(c.p);
+	s.seconds = bd_seconds() - start;
+	return s;
+}
+
+json_t *bd_score_json(const struct bd_score *s, size_t n_choice)
+{
+	double n = (double)s->labelled, per_token = s->tokens > 0 ? s->nll / (double)s->tokens : NAN;
+	json_t *o = json_pack("{s:I, s:I, s:o, s:o}", "examples", (json_int_t)s->examples, "tokens",
+	                      (json_int_t)s->tokens, "nll", number(per_token), "perplexity", number(exp(per_token)));
+
+	if (n_choice > 0 && s->labelled > 0) {
+		json_object_set_new(o, "accuracy", json_real((double)s->correct / n));
+		json_object_set_new(o, "low", json_real(s->low));
+		json_object_set_new(o, "high", json_real(s->high));
+		json_object_set_new(o, "exact", json_real((double)s->exact / n));
+		json_object_set_new(o, "invalid", json_real((double)s->invalid / n));
+		json_object_set_new(o, "correct", json_integer((json_int_t)s->correct));
+	}
+	json_object_set_new(o, "seconds", json_real(s->seconds));
+	json_object_set_new(o, "tokens_per_second", number((double)s->input / fmax(s->seconds, 1e-9)));
+	return o;
+}

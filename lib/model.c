@@ -1,0 +1,242 @@
+/* A model in memory: one block of floats, listed by parameters; read from and written to Hugging Face directories. */
+#include "model.h"
+
+#include "io.h"
+#include "mem.h"
+#include "msg.h"
+#include "opt.h"
+#include "quant.h"
+#include "rng.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define NAME 128
+#define ALIGN 16 /* floats: a cache line */
+
+/* What else a model directory holds and every stage hands on. */
+static const char *const companions[] = {
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "merges.txt",
+    "vocab.json",     "tokenizer.model",       "chat_template.jinja",
+};
+
+static void add_param(struct bd_model *m, enum bd_slot s, int layer)
+{
+	struct bd_param *p = &m->param[m->n_param++];
+
+	*p = (struct bd_param){.slot = s, .layer = layer, .off = m->n};
+	bd_slot_shape(&m->cfg, s, &p->rows, &p->cols);
+	m->n = bd_add(m->n, bd_mul(bd_add(bd_mul(p->rows, p->cols), ALIGN - 1) / ALIGN, ALIGN));
+}
+
+static void list_params(struct bd_model *m)
+{
+	enum bd_slot s;
+
+	m->param = bd_alloc(bd_mul((size_t)m->cfg.layers + 1, BD_SLOTS), sizeof(*m->param));
+	for (s = 0; s < BD_ATTN_NORM; s++)
+		add_param(m, s, -1);
+	for (int l = 0; l < m->cfg.layers; l++)
+		for (s = BD_ATTN_NORM; s < BD_FINAL_NORM; s++)
+			if (bd_slot_exists(&m->cfg, s))
+				add_param(m, s, l);
+	for (s = BD_FINAL_NORM; s < BD_SLOTS; s++)
+		if (bd_slot_exists(&m->cfg, s))
+			add_param(m, s, -1);
+}
+
+struct bd_model *bd_model_new(const struct bd_config *c)
+{
+	struct bd_model *m = bd_zalloc(1, sizeof(*m));
+
+	m->cfg = bd_config_copy(c);
+	list_params(m);
+	m->data = bd_zalloc(m->n, sizeof(*m->data));
+	for (size_t i = 0; i < m->n_param; i++)
+		if (bd_slot_info(m->param[i].slot)->kind == BD_KIND_GAIN)
+			for (size_t j = 0; j < m->param[i].cols; j++)
+				m->data[m->param[i].off + j] = 1;
+	return m;
+}
+
+struct bd_model *bd_model_load(const char *dir)
+{
+	struct bd_ckpt *k = bd_ckpt_open(dir);
+	struct bd_model *m = bd_model_new(bd_ckpt_config(k));
+
+	for (size_t i = 0; i < m->n_param; i++) {
+		const struct bd_param *p = &m->param[i];
+		bd_st_f32(bd_ckpt_tensor(k, p->slot, p->layer), 0, p->rows * p->cols, m->data + p->off);
+	}
+	m->dir = bd_strdup(dir);
+	memcpy(m->digest, bd_ckpt_digest(k), sizeof(m->digest));
+	bd_ckpt_close(k);
+	return m;
+}
+
+void bd_model_init(struct bd_model *m, uint64_t seed)
+{
+	double std = bd_json_real(m->cfg.json, "initializer_range", 0.02, m->cfg.name);
+
+	for (size_t i = 0; i < m->n_param; i++) {
+		const struct bd_param *p = &m->param[i];
+		enum bd_kind kind = bd_slot_info(p->slot)->kind;
+		float *w = m->data + p->off;
+		for (size_t j = 0; j < p->rows * p->cols; j++)
+			w[j] = kind == BD_KIND_GAIN   ? 1
+			       : kind == BD_KIND_BIAS ? 0
+						      : (float)(std * bd_rng_normal(seed, i, j));
+	}
+}
+
+/* The order of the list makes the index a sum; the slots before this one are counted once. */
+const struct bd_param *bd_model_param(const struct bd_model *m, enum bd_slot s, int layer)
+{
+	size_t per_layer = 0, before = 0;
+
+	if (!bd_slot_exists(&m->cfg, s))
+		return NULL;
+	for (enum bd_slot t = BD_ATTN_NORM; t < BD_FINAL_NORM; t++) {
+		per_layer += bd_slot_exists(&m->cfg, t);
+		before += t < s && bd_slot_exists(&m->cfg, t);
+	}
+	if (s < BD_ATTN_NORM)
+		return &m->param[0];
+	if (s >= BD_FINAL_NORM)
+		return &m->param[1 + per_layer * (size_t)m->cfg.layers + (size_t)(s - BD_FINAL_NORM)];
+	return &m->param[1 + per_layer * (size_t)layer + before];
+}
+
+float *bd_model_data(const struct bd_model *m, enum bd_slot s, int layer)
+{
+	const struct bd_param *p = bd_model_param(m, s, layer);
+
+	return p != NULL ? m->data + p->off : NULL;
+}
+
+/* ---- saving ---- */
+
+static void write_values(struct bd_st_writer *w, const float *x, size_t n, enum bd_dtype t)
+{
+	enum { BLOCK = 4096 };
+	uint16_t h[BLOCK];
+
+	if (t == BD_F32) {
+		bd_st_data(w, x, n * sizeof(*x));
+		return;
+	}
+	for (size_t i = 0; i < n; i += BLOCK) {
+		size_t k = n - i < BLOCK ? n - i : BLOCK;
+		if (t == BD_F16)
+			bd_f16_row(h, x + i, k);
+		else
+			for (size_t j = 0; j < k; j++)
+				h[j] = bd_f32_to_bf16(x[i + j]);
+		bd_st_data(w, h, k * sizeof(*h));
+	}
+}
+
+struct named {
+	char name[NAME];
+	const struct bd_param *p;
+};
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
+}
+
+/* Sorted by name, as the reference writer does for tensors of one type: equal models are equal files. */
+static void save_tensors(const struct bd_model *m, const char *path, enum bd_dtype t)
+{
+	struct bd_st_writer *w = bd_st_create(path, NULL);
+	struct named *list = bd_alloc(m->n_param, sizeof(*list));
+
+	for (size_t i = 0; i < m->n_param; i++) {
+		list[i].p = &m->param[i];
+		bd_slot_name(m->param[i].slot, m->param[i].layer, list[i].name, NAME);
+	}
+	qsort(list, m->n_param, sizeof(*list), by_name);
+	for (size_t i = 0; i < m->n_param; i++) {
+		enum bd_kind kind = bd_slot_info(list[i].p->slot)->kind;
+		bool matrix = kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE;
+		size_t shape[2] = {list[i].p->rows, list[i].p->cols};
+		bd_st_declare(w, list[i].name, t, matrix ? 2 : 1, matrix ? shape : shape + 1);
+	}
+	for (size_t i = 0; i < m->n_param; i++)
+		write_values(w, m->data + list[i].p->off, list[i].p->rows * list[i].p->cols, t);
+	bd_st_finish(w);
+	bd_free(list);
+}
+
+static void save_config(const struct bd_model *m, const char *path, enum bd_dtype t, const char *history)
+{
+	static const char *const torch[] = {[BD_F32] = "float32", [BD_F16] = "float16", [BD_BF16] = "bfloat16"};
+	json_t *j = bd_config_json(&m->cfg), *b = bd_json_get(j, "bitdistill"), *list = bd_json_get(b, "history");
+
+	json_object_set_new(j, "torch_dtype", json_string(torch[t]));
+	json_object_set_new(j, "dtype", json_string(torch[t]));
+	if (m->digest[0] != '\0')
+		json_object_set_new(b, "parent", json_string(m->digest));
+	if (!json_is_array(list)) {
+		list = json_array();
+		json_object_set_new(b, "history", list);
+	}
+	if (history != NULL)
+		json_array_append_new(list, json_string(history));
+	char *text = bd_json_text(j, true);
+	size_t n = strlen(text);
+	text[n] = '\n'; /* instead of the NUL */
+	bd_write_file(path, text, n + 1);
+	bd_free(text);
+	json_decref(j);
+}
+
+static void copy_companions(const char *from, const char *to)
+{
+	for (size_t i = 0; i < sizeof(companions) / sizeof(companions[0]); i++) {
+		char *a = bd_path(from, companions[i]), *b = bd_path(to, companions[i]);
+		if (bd_exists(a))
+			bd_copy_file(a, b);
+		bd_free(a);
+		bd_free(b);
+	}
+}
+
+void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, const char *history)
+{
+	char *tensors = bd_path(dir, "model.safetensors"), *config = bd_path(dir, "config.json");
+
+	save_tensors(m, tensors, t);
+	save_config(m, config, t, history);
+	if (m->dir != NULL)
+		copy_companions(m->dir, dir);
+	bd_free(tensors);
+	bd_free(config);
+}
+
+void bd_model_free(struct bd_model *m)
+{
+	if (m == NULL)
+		return;
+	bd_config_free(&m->cfg);
+	bd_free(m->data);
+	bd_free(m->param);
+	bd_free(m->dir);
+	bd_free(m);
+}
+
+char *bd_history_line(const char *input_digest)
+{
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+	char date[40] = "";
+	time_t when = epoch != NULL ? (time_t)strtoll(epoch, NULL, 10) : 0;
+	struct tm tm;
+
+	if (epoch != NULL && gmtime_r(&when, &tm) != NULL)
+		strftime(date, sizeof(date), " (%Y-%m-%dT%H:%M:%SZ)", &tm);
+	return bd_sprintf("%s " BD_VERSION "%s: %s%s%s", bd_msg_tool_name(), date, bd_opt_command(),
+	                  input_digest != NULL && *input_digest ? " <- " : "", input_digest != NULL ? input_digest : "");
+}

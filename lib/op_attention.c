@@ -1,0 +1,117 @@
+/* Causal attention, one head at a time. Forward works on tiles of queries in kern.h's order; backward recomputes the probabilities
+ * of a block of queries and is five products through BLAS. */
+#include "op_attention.h"
+
+#include <string.h>
+
+#include "gemm.h"
+
+enum {
+	TILE = 16,  /* queries of forward that share one pass over the values */
+	BLOCK = 64, /* queries of backward whose probabilities are held at once */
+	GATHER = 8, /* from this many queries on, copying a head's strided keys and values together pays */
+};
+
+static size_t min(size_t a, size_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Forward: keys and values [m,D], queries [TILE,D], scores [TILE,m]. Backward: P and dP [BLOCK,m]. */
+size_t bd_attention_scratch(const struct bd_attn *a)
+{
+	size_t m = a->past + a->n, tile = min(a->n, TILE), block = min(a->n, BLOCK);
+	size_t forward = (a->n >= GATHER ? 2 * m * a->D : 0) + tile * (a->D + m), backward = a->past ? 0 : 2 * block * m;
+	return forward > backward ? forward : backward;
+}
+
+/* out[n,D] = the D floats at x, x + stride, ... */
+static const float *gather(float *out, const float *x, size_t stride, size_t n, size_t D)
+{
+	for (size_t i = 0; i < n; i++)
+		memcpy(out + i * D, x + i * stride, D * sizeof *out);
+	return out;
+}
+
+/* s[T,m] = q[T,D] k[m,D]^T */
+static void scores(const struct bd_kern *kern, float *s, const float *q, size_t T, const float *k, size_t k_stride, size_t m, size_t D)
+{
+	if (k_stride == D) {
+		kern->head_f32(s, m, q, T, k, m, D);
+		return;
+	}
+	for (size_t j = 0; j < m; j++)
+		for (size_t t = 0; t < T; t++)
+			s[t * m + j] = kern->dot(q + t * D, k + j * k_stride, D);
+}
+
+void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, float *out, float *lse, const float *q,
+                          const float *k, const float *v, float *scratch)
+{
+	size_t H = a->H, D = a->D, g = h / (H / a->G), kv = a->G * D, keys = a->past + a->n;
+	float *tile = scratch, *s = tile + min(a->n, TILE) * D; /* then keys and values, if gathered */
+	q += h * D, out += h * D, k += g * D, v += g * D;
+	if (a->n >= GATHER && kv != D) {
+		float *copy = s + min(a->n, TILE) * keys;
+		k = gather(copy, k, kv, keys, D);
+		v = gather(copy + keys * D, v, kv, keys, D);
+		kv = D;
+	}
+	for (size_t i = 0; i < a->n; i += TILE) {
+		size_t T = min(a->n - i, TILE), past = a->past + i, m = past + T;
+		scores(kern, s, gather(tile, q + i * H * D, H * D, T, D), T, k, kv, m, D);
+		for (size_t t = 0; t < T; t++) {
+			float *p = s + t * m;
+			for (size_t j = 0; j <= past + t; j++)
+				p[j] *= a->scale;
+			float l = kern->softmax(p, past + t + 1);
+			if (lse)
+				lse[(i + t) * H + h] = l;
+			memset(out + (i + t) * H * D, 0, D * sizeof *out);
+		}
+		/* Values outside, queries inside: a value is read once per tile, and the chains of additions overlap. */
+		for (size_t j = 0; j < m; j++)
+			for (size_t t = j > past ? j - past : 0; t < T; t++)
+				kern->axpy(out + (i + t) * H * D, s[t * m + j], v + j * kv, D);
+	}
+}
+
+/* Queries [i, i+T) of head h: p = exp(scale q k^T - lse);  dv += p^T dout;  ds = scale p (dout v^T - sum(dout out));
+ * dq += ds k;  dk += ds^T q. All matrices are strided views into [n,heads,D]; no key after i+T is seen. */
+static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, size_t i, size_t T, float *dq, float *dk,
+                           float *dv, const float *dout, const float *out, const float *lse, const float *q, const float *k,
+                           const float *v, float *scratch)
+{
+	size_t D = a->D, HD = a->H * D, GD = a->G * D, m = i + T;
+	float *p = scratch, *ds = scratch + T * m;
+	size_t o = i * HD + h * D; /* of the block in q, out and their gradients */
+
+	bd_gemm(NULL, BD_N, BD_T, T, m, D, a->scale, q + o, HD, k, GD, 0, p, m);
+	bd_gemm(NULL, BD_N, BD_T, T, m, D, 1, dout + o, HD, v, GD, 0, ds, m);
+	for (size_t t = 0; t < T; t++) {
+		size_t seen = i + t + 1;
+		float *pt = p + t * m, *dt = ds + t * m, l = lse[(i + t) * a->H + h];
+		float delta = kern->dot(dout + o + t * HD, out + o + t * HD, D);
+		for (size_t j = 0; j < seen; j++)
+			pt[j] -= l;
+		kern->vexp(pt, pt, seen);
+		for (size_t j = 0; j < seen; j++)
+			dt[j] = a->scale * pt[j] * (dt[j] - delta);
+		memset(pt + seen, 0, (m - seen) * sizeof *pt);
+		memset(dt + seen, 0, (m - seen) * sizeof *dt);
+	}
+	bd_gemm(NULL, BD_T, BD_N, m, D, T, 1, p, m, dout + o, HD, 1, dv, GD);
+	bd_gemm(NULL, BD_N, BD_N, T, D, m, 1, ds, m, k, GD, 1, dq + o, HD);
+	bd_gemm(NULL, BD_T, BD_N, m, D, T, 1, ds, m, q + o, HD, 1, dk, GD);
+}
+
+void bd_attention_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t g, float *dq, float *dk, float *dv,
+                           const float *dout, const float *out, const float *lse, const float *q, const float *k, const float *v,
+                           float *scratch)
+{
+	size_t group = a->H / a->G, kv = g * a->D;
+	for (size_t h = g * group; h < (g + 1) * group; h++)
+		for (size_t i = 0; i < a->n; i += BLOCK)
+			block_backward(kern, a, h, i, min(a->n - i, BLOCK), dq, dk + kv, dv + kv, dout, out, lse, q, k + kv, v + kv,
+			               scratch);
+}

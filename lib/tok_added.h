@@ -1,0 +1,41 @@
+/* Added tokens of tokenizer.json: whole strings that are cut out of a text before anything is merged. */
+#ifndef BD_TOK_ADDED_H
+#define BD_TOK_ADDED_H
+
+#include "json.h"
+#include "tok_norm.h"
+
+struct bd_added {
+	char *text;
+	size_t n;
+	char *pattern; /* what is looked for: the text, or its normal form */
+	size_t pattern_n;
+	uint32_t id;
+	bool special, normalized, left, right; /* left, right: white space on that side belongs to it */
+};
+
+/* Those that are looked for in raw text, or those that are looked for in normalised text; the longest match at the leftmost place. */
+struct bd_matcher {
+	struct bd_added **list; /* by first byte, longer ones first */
+	size_t n;
+	size_t first[257]; /* list[first[c] .. first[c + 1]) begin with the byte c */
+};
+
+struct bd_addeds {
+	struct bd_added *token; /* by id */
+	size_t n;
+	struct bd_matcher raw, normal;
+};
+
+void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_norm *norm, const char *name);
+void bd_added_free(struct bd_addeds *a);
+const struct bd_added *bd_added_at(const struct bd_addeds *a, uint32_t id); /* NULL if there is none */
+
+struct bd_match {
+	size_t start, end;
+	const struct bd_added *token;
+};
+/* The next match in s[from..n). */
+bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, size_t from, struct bd_match *match);
+
+#endif

@@ -1,0 +1,355 @@
+/* Tokenizers: tokenizer.json's parts put together. A text loses its added tokens, is normalised, loses the added tokens that are looked
+ * for in normal form, is cut by the pre-tokenizer, and each piece is merged by the model. */
+#include "tokenizer.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "gguf.h"
+#include "hash.h"
+#include "io.h"
+#include "json.h"
+#include "msg.h"
+#include "tok_added.h"
+#include "tok_bpe.h"
+#include "tok_dec.h"
+#include "tok_norm.h"
+#include "tok_pre.h"
+#include "unicode.h"
+
+struct bd_tok {
+	char digest[BD_HEX];
+	char *json;
+	size_t json_n;
+	struct bd_norm norm;
+	struct bd_pre pre;
+	struct bd_bpe *bpe;
+	const struct bd_vocab *vocab;
+	struct bd_addeds added;
+	struct bd_dec dec;
+	int64_t bos;
+};
+
+/* TemplateProcessing puts at most one token in front. */
+static void parse_template(struct bd_tok *t, const json_t *j, const char *name)
+{
+	const json_t *single = bd_json_get(j, "single");
+	size_t n = json_array_size(single);
+	const json_t *front = n == 2 ? bd_json_get(json_array_get(single, 0), "SpecialToken") : NULL;
+	if (n < 1 || n > 2 || (n == 2 && !front) || !bd_json_get(json_array_get(single, n - 1), "Sequence"))
+		bd_die(BD_DATA, "%s: post_processor: TemplateProcessing is known with one token in front of the text, or none", name);
+	if (!front)
+		return;
+	const char *id = bd_json_str(front, "id", "", name);
+	const json_t *ids = bd_json_get(bd_json_get(bd_json_get(j, "special_tokens"), id), "ids");
+	const json_t *bos = json_array_get(ids, 0);
+	if (json_array_size(ids) != 1 || !json_is_integer(bos) || json_integer_value(bos) < 0 || json_integer_value(bos) > BD_MAX_ID)
+		bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has no single id", name, id);
+	t->bos = json_integer_value(bos);
+}
+
+static void parse_post(struct bd_tok *t, const json_t *j, const char *name)
+{
+	const char *type = bd_json_str(j, "type", "", name);
+	if (!strcmp(type, "Sequence")) {
+		size_t i;
+		json_t *e;
+		json_array_foreach(bd_json_get(j, "processors"), i, e)
+			parse_post(t, e, name);
+	} else if (!strcmp(type, "TemplateProcessing"))
+		parse_template(t, j, name);
+	else if (strcmp(type, "ByteLevel"))
+		bd_die(BD_DATA, "%s: post_processor: %s is not known", name, *type ? type : "a step without a type");
+}
+
+/* Added tokens share ids with the vocabulary only where the spelling is the same. */
+static void check_added(const struct bd_tok *t, const char *name)
+{
+	for (size_t i = 0; i < t->added.n; i++) {
+		const struct bd_added *a = &t->added.token[i];
+		int64_t id = bd_vocab_find(t->vocab, a->text, a->n);
+		bool taken = a->id < t->vocab->size && t->vocab->entry[a->id].text;
+		if (id >= 0 ? id != a->id : taken)
+			bd_die(BD_DATA, "%s: added_tokens: \"%s\" has id %" PRIu32 ", which disagrees with the vocabulary", name, a->text, a->id);
+	}
+}
+
+/* The digest of what decides the ids and the text, whatever the layout of the file. */
+static void digest(struct bd_tok *t, const json_t *root)
+{
+	static const char *const steps[] = {"added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder"};
+	static const char *const flags[] = {"unk_token", "fuse_unk", "byte_fallback", "ignore_merges"};
+	const json_t *model = bd_json_get(root, "model");
+	struct bd_buf b = {0};
+	for (uint32_t id = 0; id < t->vocab->size; id++)
+		if (t->vocab->entry[id].text) {
+			bd_buf_add(&b, &id, sizeof(id));
+			bd_buf_add(&b, t->vocab->entry[id].text, t->vocab->entry[id].text_n + 1);
+		}
+	for (size_t i = 0; i < bd_bpe_merges(t->bpe); i++) {
+		uint32_t pair[2];
+		bd_bpe_merge_at(t->bpe, i, pair);
+		bd_buf_add(&b, pair, sizeof(pair));
+	}
+	for (size_t i = 0; i < 9; i++) {
+		const json_t *j = i < 5 ? bd_json_get(root, steps[i]) : bd_json_get(model, flags[i - 5]);
+		char *text = !j || json_is_false(j) ? bd_strdup("") : bd_json_text(j, false);
+		bd_buf_fmt(&b, "%s\n", text);
+		bd_free(text);
+	}
+	bd_hash128_hex(b.p, b.n, t->digest);
+	bd_buf_free(&b);
+}
+
+struct bd_tok *bd_tok_parse(const char *json, size_t n, const char *name)
+{
+	struct bd_tok *t = bd_zalloc(1, sizeof(*t));
+	json_t *root = bd_json_parse(json, n, name);
+	if (!json_is_object(root) || !json_is_object(bd_json_get(root, "model")))
+		bd_die(BD_DATA, "%s: no \"model\": this is not a tokenizer.json", name);
+	if (bd_json_get(root, "truncation") || bd_json_get(root, "padding"))
+		bd_warn("%s: its truncation and padding are not applied", name);
+	t->json = bd_strndup(json, n);
+	t->json_n = n;
+	t->bos = -1;
+	bd_norm_parse(&t->norm, bd_json_get(root, "normalizer"), name);
+	bd_pre_parse(&t->pre, bd_json_get(root, "pre_tokenizer"), name);
+	parse_post(t, bd_json_get(root, "post_processor"), name);
+	bd_dec_parse(&t->dec, bd_json_get(root, "decoder"), name);
+	t->bpe = bd_bpe_new(bd_json_get(root, "model"), t->pre.byte_level, name);
+	t->vocab = bd_bpe_vocab(t->bpe);
+	bd_added_read(&t->added, bd_json_get(root, "added_tokens"), &t->norm, name);
+	check_added(t, name);
+	if (t->bos >= (int64_t)bd_tok_vocab(t))
+		bd_die(BD_DATA, "%s: post_processor: id %" PRId64 " is outside the vocabulary", name, t->bos);
+	digest(t, root);
+	json_decref(root);
+	return t;
+}
+
+static struct bd_tok *from_gguf(const char *path)
+{
+	struct bd_gguf *g = bd_gguf_open(path);
+	size_t n;
+	if (!bd_gguf_has(g, "tokenizer.huggingface.json"))
+		bd_die(BD_DATA, "%s: no tokenizer.huggingface.json inside: not a file of bd-pack", path);
+	const char *json = bd_gguf_str(g, "tokenizer.huggingface.json", &n);
+	struct bd_tok *t = bd_tok_parse(json, n, path);
+	bd_gguf_close(g);
+	return t;
+}
+
+struct bd_tok *bd_tok_open(const char *path)
+{
+	char *file = bd_is_dir(path) ? bd_path(path, "tokenizer.json") : bd_strdup(path);
+	struct bd_map m = bd_map_file(file);
+	bool gguf = m.n >= 4 && !memcmp(m.p, "GGUF", 4);
+	struct bd_tok *t = gguf ? from_gguf(file) : bd_tok_parse((const char *)m.p, m.n, file);
+	bd_unmap(&m);
+	bd_free(file);
+	return t;
+}
+
+void bd_tok_free(struct bd_tok *t)
+{
+	if (!t)
+		return;
+	bd_norm_free(&t->norm);
+	bd_bpe_free(t->bpe);
+	bd_added_free(&t->added);
+	bd_dec_free(&t->dec);
+	bd_free(t->json);
+	bd_free(t);
+}
+
+void bd_ids_push(struct bd_ids *v, uint32_t id)
+{
+	if (v->n == v->cap) {
+		v->cap = v->cap ? 2 * v->cap : 64;
+		v->id = bd_resize(v->id, v->n, v->cap, sizeof(*v->id));
+	}
+	v->id[v->n++] = id;
+}
+
+void bd_ids_free(struct bd_ids *v)
+{
+	bd_free(v->id);
+	memset(v, 0, sizeof(*v));
+}
+
+/* One call of bd_tok_encode. */
+struct job {
+	const struct bd_tok *t;
+	struct bd_ids *out;
+	struct bd_bpe_work work;
+	struct bd_buf norm[2], pre;
+};
+
+static void merge_piece(void *ctx, const char *s, size_t n)
+{
+	struct job *j = ctx;
+	bd_bpe_piece(j->t->bpe, s, n, &j->work, j->out);
+}
+
+/* Text without added tokens of the raw kind. */
+static void encode_text(struct job *j, const char *s, size_t n, enum bd_place place)
+{
+	const struct bd_tok *t = j->t;
+	struct bd_match m = {0};
+	s = bd_norm_run(&t->norm, s, &n, place != BD_CONTINUED, j->norm);
+	for (size_t at = 0; at < n; at = m.end) {
+		bool hit = bd_added_next(&t->added.normal, s, n, at, &m);
+		if (!hit)
+			m.start = m.end = n;
+		bd_pre_run(&t->pre, s + at, m.start - at, at ? BD_LATER : place, &j->pre, merge_piece, j);
+		if (hit)
+			bd_ids_push(j->out, m.token->id);
+	}
+}
+
+void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned flags, struct bd_ids *out)
+{
+	struct job j = {.t = t, .out = out};
+	struct bd_buf repaired = {0};
+	struct bd_match m = {0};
+	if (flags & BD_TOK_BOS && !(flags & BD_TOK_CONT) && t->bos >= 0)
+		bd_ids_push(out, (uint32_t)t->bos);
+	if (!bd_utf8_valid(text, n)) {
+		bd_utf8_repair(text, n, &repaired);
+		text = repaired.p;
+		n = repaired.n;
+	}
+	for (size_t at = 0; at < n; at = m.end) {
+		bool hit = bd_added_next(&t->added.raw, text, n, at, &m);
+		if (!hit)
+			m.start = m.end = n;
+		if (m.start > at)
+			encode_text(&j, text + at, m.start - at, at ? BD_LATER : flags & BD_TOK_CONT ? BD_CONTINUED : BD_FIRST);
+		if (hit)
+			bd_ids_push(out, m.token->id);
+	}
+	bd_bpe_work_free(&j.work);
+	bd_buf_free(&j.norm[0]);
+	bd_buf_free(&j.norm[1]);
+	bd_buf_free(&j.pre);
+	bd_buf_free(&repaired);
+}
+
+static const char *spelling(const struct bd_tok *t, uint32_t id, size_t *n)
+{
+	if (id < t->vocab->size && t->vocab->entry[id].text) {
+		*n = t->vocab->entry[id].text_n;
+		return t->vocab->entry[id].text;
+	}
+	const struct bd_added *a = bd_added_at(&t->added, id);
+	*n = a ? a->n : 0;
+	return a ? a->text : NULL;
+}
+
+/* What the decoder sees of a token: of added tokens that are looked for in normal form, that form. */
+static const char *decoded(const struct bd_tok *t, uint32_t id, size_t *n)
+{
+	const struct bd_added *a = t->added.normal.n ? bd_added_at(&t->added, id) : NULL;
+	if (!a || !a->normalized)
+		return spelling(t, id, n);
+	*n = a->pattern_n;
+	return a->pattern;
+}
+
+void bd_tok_decode(const struct bd_tok *t, const uint32_t *id, size_t n, bool special, struct bd_buf *out)
+{
+	struct bd_dec_state s = {0};
+	for (size_t i = 0; i < n; i++) {
+		size_t len;
+		const char *text = decoded(t, id[i], &len);
+		if (text && (special || !bd_tok_special(t, id[i])))
+			bd_dec_token(&t->dec, &s, text, len, true, out);
+	}
+	bd_dec_end(&t->dec, &s, out);
+}
+
+void bd_tok_stream(const struct bd_tok *t, struct bd_tok_stream *s, uint32_t id, struct bd_buf *out)
+{
+	struct bd_dec_state d = {.started = s->started, .stripped = s->started ? t->dec.strip : 0};
+	size_t len;
+	const char *text = decoded(t, id, &len);
+	if (!text || bd_tok_special(t, id))
+		return;
+	bd_buf_add(&d.held, s->held, s->n);
+	bd_dec_token(&t->dec, &d, text, len, false, out);
+	s->n = d.held.n; /* the beginning of one character: at most 3 bytes */
+	if (s->n)
+		memcpy(s->held, d.held.p, s->n);
+	s->started = true;
+	bd_buf_free(&d.held);
+}
+
+const char *bd_tok_digest(const struct bd_tok *t)
+{
+	return t->digest;
+}
+
+const char *bd_tok_json(const struct bd_tok *t, size_t *n)
+{
+	if (n)
+		*n = t->json_n;
+	return t->json;
+}
+
+uint32_t bd_tok_vocab(const struct bd_tok *t)
+{
+	uint32_t added = t->added.n ? t->added.token[t->added.n - 1].id + 1 : 0, vocab = (uint32_t)t->vocab->size;
+	return added > vocab ? added : vocab;
+}
+
+int64_t bd_tok_id(const struct bd_tok *t, const char *token)
+{
+	for (size_t i = 0; i < t->added.n; i++)
+		if (!strcmp(t->added.token[i].text, token))
+			return t->added.token[i].id;
+	return bd_vocab_find(t->vocab, token, strlen(token));
+}
+
+const char *bd_tok_text(const struct bd_tok *t, uint32_t id)
+{
+	size_t n;
+	return spelling(t, id, &n);
+}
+
+bool bd_tok_special(const struct bd_tok *t, uint32_t id)
+{
+	const struct bd_added *a = bd_added_at(&t->added, id);
+	return a && a->special;
+}
+
+int64_t bd_tok_bos(const struct bd_tok *t)
+{
+	return t->bos;
+}
+
+const char *bd_tok_ggml_model(const struct bd_tok *t)
+{
+	return t->pre.byte_level ? "gpt2" : "llama";
+}
+
+const char *bd_tok_ggml_pre(const struct bd_tok *t)
+{
+	return t->pre.ggml;
+}
+
+size_t bd_tok_merges(const struct bd_tok *t)
+{
+	return bd_bpe_merges(t->bpe);
+}
+
+char *bd_tok_merge_at(const struct bd_tok *t, size_t i)
+{
+	uint32_t pair[2];
+	bd_bpe_merge_at(t->bpe, i, pair);
+	return bd_sprintf("%s %s", t->vocab->entry[pair[0]].text, t->vocab->entry[pair[1]].text);
+}
+
+bool bd_tok_is_byte(const struct bd_tok *t, uint32_t id)
+{
+	return bd_bpe_is_byte(t->bpe, id);
+}

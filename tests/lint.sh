@@ -1,0 +1,34 @@
+#!/bin/sh
+# Checks that need no build: layers, manual pages, shell scripts. Prints TAP.
+set -u
+cd "$(dirname "$0")/.." || exit 4
+
+n=0
+failed=0
+
+# check NAME COMMAND...: one test; what the command prints is shown when it fails.
+check() {
+	name=$1
+	shift
+	n=$((n + 1))
+	if output=$("$@" 2>&1); then
+		echo "ok $n - $name"
+	else
+		echo "not ok $n - $name"
+		echo "$output" | sed 's/^/# /'
+		failed=1
+	fi
+}
+
+check "layers of lib/" sh tests/lint-layers.sh
+for f in man/*.[0-9]; do
+	test -e "$f" && check "mandoc $f" mandoc -T lint -W warning "$f"
+done
+for f in .ci/run $(find pipelines tests examples -name '*.sh' | sort); do
+	check "shellcheck $f" shellcheck "$f"
+done
+for f in tests/cli/*.bats tests/cli/*.bash; do
+	test -e "$f" && check "shellcheck $f" shellcheck -s bash -S error "$f"
+done
+echo "1..$n"
+exit "$failed"

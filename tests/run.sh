@@ -1,0 +1,85 @@
+#!/bin/sh
+# Sets up, builds and runs every test; the last line is "N passed, N failed[, N skipped]".
+# Exit status 0 only if something ran and nothing failed.
+#
+#   sh tests/run.sh            all of it
+#   SAN=1 sh tests/run.sh      under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/
+#   BUILD=dir BIN=dir ...      elsewhere
+#   BD_DATA=dir ...            with the tests that need real models
+set -u
+cd "$(dirname "$0")/.." || exit 4
+
+SAN=${SAN-}
+if test -n "$SAN"; then
+	: "${BUILD:=build-san}" "${BIN:=build-san/bin}"
+	# An exit status of their own, and NULL for sizes that no memory could hold, as malloc() does it.
+	export ASAN_OPTIONS="exitcode=99:allocator_may_return_null=1:${ASAN_OPTIONS-}"
+	export UBSAN_OPTIONS="exitcode=99:print_stacktrace=1:${UBSAN_OPTIONS-}"
+fi
+: "${BUILD:=build}" "${BIN:=bin}"
+
+passed=0
+failed=0
+skipped=0
+
+finish() {
+	rm -f "$tap"
+	printf '\n'
+	if test "$skipped" -gt 0; then
+		echo "$passed passed, $failed failed, $skipped skipped"
+	else
+		echo "$passed passed, $failed failed"
+	fi
+	test "$failed" -eq 0 && test "$passed" -gt 0
+	exit
+}
+
+# run_tap NAME COMMAND...: runs a command that prints TAP and adds up its tests. A command that fails without saying
+# so, stops before its plan is done or has no test at all counts as one failure more.
+run_tap() {
+	name=$1
+	shift
+	"$@" >"$tap" 2>&1
+	status=$?
+	counts=$(awk -v status="$status" '
+		/^1\.\.[0-9]+/ { plan += substr($1, 4) }
+		/^(not )?ok .*# ?[Ss][Kk][Ii][Pp]/ { s++; next }
+		/^ok / { p++ }
+		/^not ok / { f++ }
+		END {
+			if (p + f + s == 0 || p + f + s != plan || (status != 0 && f == 0))
+				f++
+			print p + 0, f + 0, s + 0
+		}' "$tap")
+	# shellcheck disable=SC2086 # three numbers
+	set -- $counts
+	echo "$name: $1 passed, $2 failed, $3 skipped"
+	test "$2" -eq 0 || grep -v '^ok ' "$tap"
+	test "$3" -eq 0 || grep -i '^[a-z ]*ok .*# *skip' "$tap"
+	passed=$((passed + $1))
+	failed=$((failed + $2))
+	skipped=$((skipped + $3))
+}
+
+tap=$(mktemp) || exit 4
+trap 'rm -f "$tap"; exit 4' INT TERM HUP
+
+sh pipelines/deps.sh || { failed=1; finish; }
+make -j"$(nproc)" BUILD="$BUILD" BIN="$BIN" SAN="$SAN" all tests || { failed=1; finish; }
+
+mkdir -p "$BIN"
+BUILD=$(cd "$BUILD" && pwd)
+BIN=$(cd "$BIN" && pwd)
+export BUILD BIN SAN
+PATH=$BIN:$PATH
+
+for source in tests/unit/test_*.c; do
+	name=${source##*/}
+	name=${name%.c}
+	run_tap "unit/$name" env CMOCKA_MESSAGE_OUTPUT=TAP "$BUILD/tests/$name"
+done
+for f in tests/cli/*.bats; do
+	test -e "$f" && run_tap "${f#tests/}" bats --tap "$f"
+done
+run_tap lint sh tests/lint.sh
+finish
