@@ -19,17 +19,10 @@ PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
 ifeq ($(PKG_LIBS),)
 $(warning some libraries are missing; "sh pipelines/deps.sh --build" installs them)
 endif
-comma = ,
-
-# The serial OpenBLAS: threads are lib/par's business, and its results must not depend on theirs.
-TRIPLET := $(or $(shell $(CC) -print-multiarch 2>/dev/null),$(shell dpkg-architecture -qDEB_HOST_MULTIARCH 2>/dev/null))
-BLAS_LIB := $(wildcard /usr/lib/$(TRIPLET)/openblas-serial)
-BLAS_INC := $(wildcard /usr/include/$(TRIPLET)/openblas-serial)
-
-override CPPFLAGS += -D_GNU_SOURCE= -iquote lib $(addprefix -isystem ,$(BLAS_INC)) $(PKG_CFLAGS)
+override CPPFLAGS += -D_GNU_SOURCE= -iquote lib $(PKG_CFLAGS)
 override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -pthread $(SANFLAGS)
-override LDFLAGS += $(SANFLAGS) $(if $(BLAS_LIB),-L$(BLAS_LIB) -Wl$(comma)-rpath$(comma)$(BLAS_LIB))
-LDLIBS = $(PKG_LIBS) -lopenblas -lm -lpthread
+override LDFLAGS += $(SANFLAGS)
+LDLIBS = $(PKG_LIBS) -ldnnl -lgomp -lm -lpthread
 
 LIB = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c lib/kern/*.c))
 TOOLS = $(patsubst bin/%.c,$(BIN)/%,$(wildcard bin/bd-*.c))

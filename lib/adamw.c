@@ -1,13 +1,15 @@
-/* AdamW: PyTorch's order of operations (torch/optim/adamw.py, single tensor), so a run can be checked against it. */
+/* AdamW: PyTorch's order of operations (torch/optim/adamw.py, single tensor), so a run can be checked against
+ * it. */
 #include "adamw.h"
 
 #include <math.h>
 
-void bd_adamw_step(const struct bd_adamw *o, float *w, const float *g, float *m, float *v, size_t n, double lr, int decayed, long t,
-                   float scale)
+void bd_adamw_step(const struct bd_adamw *o, float *w, const float *g, float *m, float *v, size_t n,
+                   double lr, int decayed, long t, float scale)
 {
 	float keep = decayed ? (float)(1 - lr * o->decay) : 1;
-	float c1 = (float)(1 - o->beta1), b2 = (float)o->beta2, c2 = (float)(1 - o->beta2), eps = (float)o->eps;
+	float c1 = (float)(1 - o->beta1), b2 = (float)o->beta2, c2 = (float)(1 - o->beta2),
+	      eps = (float)o->eps;
 	float step = (float)(-lr / (1 - pow(o->beta1, (double)t)));
 	float root = (float)sqrt(1 - pow(o->beta2, (double)t));
 	for (size_t i = 0; i < n; i++) {

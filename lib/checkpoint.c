@@ -106,6 +106,7 @@ bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress 
 			bd_die(BD_USAGE, "%s: made with other options, another model or other data; repeat the command that it "
 			       "belongs to, or remove it", dir);
 		from_json(p, j, state);
+		json_decref(*extra);
 		*extra = json_incref(json_object_get(j, "extra"));
 		load_blobs(tensors, blob, n);
 		json_decref(j);

@@ -36,7 +36,8 @@ struct bd_blob {
 void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_progress *p, const json_t *extra,
                         const struct bd_blob *blob, size_t n);
 /* False when there is no checkpoint. Dies BD_USAGE when it belongs to other options or another model, BD_DATA when it is
- * damaged. A blob that is not in the checkpoint is left alone. *extra: new reference or NULL. */
+ * damaged. A blob that is not in the checkpoint is left alone. *extra
+ * is replaced by what was saved. */
 bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress *p, json_t **extra, const struct bd_blob *blob,
                         size_t n);
 

@@ -35,9 +35,9 @@ struct bd_distill {
 	struct bd_sums *term;     /* one for each position of a chunk, or each relation */
 };
 
-size_t bd_distill_chunk(const struct bd_net *net)
+size_t bd_distill_chunk(size_t vocab)
 {
-	size_t fit = ((size_t)1 << 24) / (size_t)net->cfg.vocab; /* 64 MiB of f32 */
+	size_t fit = ((size_t)1 << 24) / vocab; /* 64 MiB of f32 */
 	return fit < 64 ? 64 : fit > 512 ? 512 : fit;
 }
 
@@ -49,7 +49,7 @@ struct bd_distill *bd_distill_new(const struct bd_objective *o, struct bd_net *n
 	d->net = net;
 	d->V = (size_t)net->cfg.vocab;
 	d->C = (size_t)net->cfg.hidden;
-	d->chunk = bd_distill_chunk(net);
+	d->chunk = bd_distill_chunk(d->V);
 	d->threads = (size_t)bd_par_threads(net->par);
 	d->width[0] = (size_t)net->cfg.heads * D;
 	d->width[1] = d->width[2] = (size_t)net->cfg.kv_heads * D;

@@ -44,7 +44,7 @@ void bd_counts_add(struct bd_counts *c, const struct bd_objective *o, const stru
 struct bd_distill;
 struct bd_distill *bd_distill_new(const struct bd_objective *o, struct bd_net *net);
 void bd_distill_free(struct bd_distill *d); /* NULL is fine */
-size_t bd_distill_chunk(const struct bd_net *net); /* positions whose logits are held at a time */
+size_t bd_distill_chunk(size_t vocab); /* positions whose logits are held at a time */
 
 /* What the teacher terms weigh, and beta of CAKLD. */
 struct bd_mix {

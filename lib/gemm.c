@@ -1,9 +1,11 @@
-/* Dense GEMM: serial BLAS calls, one a slice of the longer side of C. */
-#include <cblas.h>
-#include <limits.h>
+/* Dense GEMM: one single-threaded oneDNN call for each slice of the longer side of C. */
+#include <dnnl.h>
 
 #include "gemm.h"
 #include "msg.h"
+
+/* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling thread. */
+extern void omp_set_num_threads(int n);
 
 enum {
 	GRAIN = 16,          /* rows or columns of C a slice is a multiple of: the library's register tiles */
@@ -11,7 +13,7 @@ enum {
 };
 
 struct job {
-	CBLAS_TRANSPOSE ta, tb;
+	char ta, tb;
 	size_t M, N, K;
 	float alpha, beta;
 	const float *A, *B;
@@ -22,13 +24,16 @@ struct job {
 /* C[m0:m1, n0:n1] */
 static void block(const struct job *j, size_t m0, size_t m1, size_t n0, size_t n1)
 {
-	const float *A = j->A + (j->ta == CblasNoTrans ? m0 * j->lda : m0);
-	const float *B = j->B + (j->tb == CblasNoTrans ? n0 : n0 * j->ldb);
+	const float *A = j->A + (j->ta == 'N' ? m0 * j->lda : m0);
+	const float *B = j->B + (j->tb == 'N' ? n0 : n0 * j->ldb);
 
 	if (m0 == m1 || n0 == n1)
 		return;
-	cblas_sgemm(CblasRowMajor, j->ta, j->tb, (int)(m1 - m0), (int)(n1 - n0), (int)j->K, j->alpha, A, (int)j->lda, B,
-	            (int)j->ldb, j->beta, j->C + m0 * j->ldc + n0, (int)j->ldc);
+	omp_set_num_threads(1);
+	if (dnnl_sgemm(j->ta, j->tb, (dnnl_dim_t)(m1 - m0), (dnnl_dim_t)(n1 - n0), (dnnl_dim_t)j->K, j->alpha, A,
+	               (dnnl_dim_t)j->lda, B, (dnnl_dim_t)j->ldb, j->beta, j->C + m0 * j->ldc + n0,
+	               (dnnl_dim_t)j->ldc) != dnnl_success)
+		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", m1 - m0, j->K, n1 - n0);
 }
 
 static size_t grains(size_t n)
@@ -60,11 +65,9 @@ static void slice_cols(void *ctx, size_t begin, size_t end, int slice)
 void bd_gemm(struct bd_par *par, enum bd_trans ta, enum bd_trans tb, size_t M, size_t N, size_t K, float alpha,
              const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc)
 {
-	struct job j = {ta == BD_T ? CblasTrans : CblasNoTrans, tb == BD_T ? CblasTrans : CblasNoTrans,
+	struct job j = {ta == BD_T ? 'T' : 'N', tb == BD_T ? 'T' : 'N',
 	                M, N, K, alpha, beta, A, B, C, lda, ldb, ldc};
 
-	if ((M | N | K | lda | ldb | ldc) > INT_MAX)
-		bd_die(BD_DATA, "matrix product of %zu x %zu by %zu: too large for the BLAS library", M, K, N);
 	if (M * N < SMALL && M * N * K < SMALL)
 		par = NULL;
 	if (M >= N)

@@ -13,14 +13,14 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#define CHUNK ((size_t)1 << 20) /* of a read, and the first buffer */
+#define CHUNK      ((size_t)1 << 20) /* of a read, and the first buffer */
 #define LINE_LIMIT ((size_t)1 << 30)
 
 /* A file that is not there or may not be read is bad input; the rest (EIO, EMFILE) is the system's fault. */
 static _Noreturn void die_open(const char *path)
 {
 	bool input = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ||
-	    errno == ENAMETOOLONG || errno == EISDIR;
+	             errno == ENAMETOOLONG || errno == EISDIR;
 
 	bd_die(input ? BD_DATA : BD_SYS, "%s: cannot open:", path);
 }
@@ -89,7 +89,8 @@ char *bd_read_file(const char *path, size_t *n)
 	int fd = standard ? STDIN_FILENO : open_input(path, &st);
 	char *p;
 
-	cap = (S_ISREG(st.st_mode) ? (size_t)st.st_size : CHUNK) + 2; /* one to see the end, one for the NUL */
+	cap =
+	    (S_ISREG(st.st_mode) ? (size_t)st.st_size : CHUNK) + 2; /* one to see the end, one for the NUL */
 	p = bd_alloc(cap, 1);
 	while ((k = read_some(fd, p + used, cap - 1 - used, name)) > 0) {
 		used += k;
@@ -136,11 +137,11 @@ struct bd_in {
 	off_t base;                 /* where the stream begins in a regular file */
 	char *buf;                  /* [cap + 1]; data in [pos, end) */
 	size_t pos, end, cap;
-	uint64_t buf_at;            /* offset of buf[0] in the decompressed stream */
-	ZSTD_DStream *zstd;         /* NULL: plain */
-	char *raw;                  /* compressed, [raw_pos, raw_end) of CHUNK */
+	uint64_t buf_at;    /* offset of buf[0] in the decompressed stream */
+	ZSTD_DStream *zstd; /* NULL: plain */
+	char *raw;          /* compressed, [raw_pos, raw_end) of CHUNK */
 	size_t raw_pos, raw_end;
-	uint64_t raw_at;            /* compressed bytes read */
+	uint64_t raw_at; /* compressed bytes read */
 	bool frame_open;
 };
 
@@ -204,10 +205,12 @@ void bd_in_close(struct bd_in *in)
 	bd_free(in);
 }
 
-/* Do the n bytes at p begin, as far as they go, like a zstd frame or a skippable one (pzstd writes these first)? */
+/* Do the n bytes at p begin, as far as they go, like a zstd frame or a skippable one (pzstd writes these
+ * first)? */
 static bool like_zstd(const char *p, size_t n)
 {
-	static const unsigned char frame[4] = {0x28, 0xb5, 0x2f, 0xfd}, skippable[4] = {0x50, 0x2a, 0x4d, 0x18};
+	static const unsigned char frame[4] = {0x28, 0xb5, 0x2f, 0xfd},
+	                           skippable[4] = {0x50, 0x2a, 0x4d, 0x18};
 	bool a = true, b = true;
 
 	for (size_t i = 0; i < n && i < 4; i++) {
@@ -219,15 +222,15 @@ static bool like_zstd(const char *p, size_t n)
 	return a || b;
 }
 
-/* Reads until it is clear what the data is: 4 bytes, which may come in pieces, or fewer that no magic number begins
- * with. A line typed at a terminal is not held back. */
+/* Reads until it is clear what the data is: 4 bytes, which may come in pieces, or fewer that no magic number
+ * begins with. A line typed at a terminal is not held back. */
 static void start(struct bd_in *in)
 {
 	size_t k;
 
 	in->started = true;
 	while (in->end < 4 && like_zstd(in->buf, in->end) &&
-	    (k = read_some(in->fd, in->buf + in->end, CHUNK - in->end, in->name)) > 0)
+	       (k = read_some(in->fd, in->buf + in->end, CHUNK - in->end, in->name)) > 0)
 		in->end += k;
 	if (in->end < 4 || !like_zstd(in->buf, in->end))
 		return;
@@ -261,12 +264,13 @@ static size_t read_zstd(struct bd_in *in, char *dst, size_t n)
 		rc = ZSTD_decompressStream(in->zstd, &out, &src);
 		if (ZSTD_isError(rc))
 			bd_die(BD_DATA, "%s: broken zstd stream near byte %llu: %s", in->name,
-			    (unsigned long long)(in->raw_at - (in->raw_end - src.pos)), ZSTD_getErrorName(rc));
+			       (unsigned long long)(in->raw_at - (in->raw_end - src.pos)),
+			       ZSTD_getErrorName(rc));
 		in->raw_pos = src.pos;
 		in->frame_open = rc != 0;
 		if (had == 0 && out.pos == 0 && in->frame_open) /* nothing to read, nothing held back */
-			bd_die(BD_DATA, "%s: truncated zstd stream at byte %llu; make or copy it again", in->name,
-			    (unsigned long long)in->raw_at);
+			bd_die(BD_DATA, "%s: truncated zstd stream at byte %llu; make or copy it again",
+			       in->name, (unsigned long long)in->raw_at);
 	}
 	return out.pos;
 }
@@ -329,7 +333,7 @@ char *bd_in_line(struct bd_in *in, size_t *n)
 		seen = in->end - in->pos;
 		if (seen >= LINE_LIMIT)
 			bd_die(BD_DATA, "%s: byte %llu: line longer than 1 GiB", in->name,
-			    (unsigned long long)bd_in_offset(in));
+			       (unsigned long long)bd_in_offset(in));
 		fill(in);
 	}
 	if (nl == NULL && in->pos == in->end)

@@ -1,5 +1,5 @@
-/* Files: whole reads, mapping, streams with plain/zstd autodetection, and outputs that appear only when complete.
- * All functions die with file and reason; "-" is stdin or stdout. */
+/* Files: whole reads, mapping, streams with plain/zstd autodetection, and outputs that appear only when
+ * complete. All functions die with file and reason; "-" is stdin or stdout. */
 #ifndef BD_IO_H
 #define BD_IO_H
 
@@ -22,33 +22,34 @@ char *bd_path(const char *dir, const char *name); /* dir/name, caller frees */
 
 /* Input stream; a zstd stream is recognised by its magic number and decompressed. Memory is bounded. */
 struct bd_in;
-struct bd_in *bd_in_open(const char *path); /* "-" or NULL: stdin */
-const char *bd_in_name(const struct bd_in *in);      /* for messages: path or "<stdin>" */
-bool bd_in_seekable(const struct bd_in *in);         /* a regular file: bd_in_rewind works */
+struct bd_in *bd_in_open(const char *path);     /* "-" or NULL: stdin */
+const char *bd_in_name(const struct bd_in *in); /* for messages: path or "<stdin>" */
+bool bd_in_seekable(const struct bd_in *in);    /* a regular file: bd_in_rewind works */
 void bd_in_rewind(struct bd_in *in);
 size_t bd_in_read(struct bd_in *in, void *buf, size_t n); /* fewer than n only at the end of the data */
-uint64_t bd_in_offset(const struct bd_in *in);       /* decompressed bytes read so far */
-/* Next line without its newline (a final line without one counts); NULL at the end. Owned by `in`, valid until
- * the next call. Lines over 1 GiB die. */
+uint64_t bd_in_offset(const struct bd_in *in);            /* decompressed bytes read so far */
+/* Next line without its newline (a final line without one counts); NULL at the end. Owned by `in`, valid
+ * until the next call. Lines over 1 GiB die. */
 char *bd_in_line(struct bd_in *in, size_t *n);
-void bd_in_close(struct bd_in *in);                  /* NULL is fine */
+void bd_in_close(struct bd_in *in); /* NULL is fine */
 
 /* Output file: written beside the target and renamed by bd_out_close; a process that dies or is killed by
- * SIGINT/SIGTERM/SIGHUP leaves nothing. path NULL or "-": stdout (binary is refused to a terminal). A path that
- * names no regular file (/dev/null, a pipe) is written directly. level > 0: zstd at that level. */
+ * SIGINT/SIGTERM/SIGHUP leaves nothing. path NULL or "-": stdout (binary is refused to a terminal). A path
+ * that names no regular file (/dev/null, a pipe) is written directly. level > 0: zstd at that level. */
 struct bd_out;
 struct bd_out *bd_out_open(const char *path, bool binary, int level);
-bool bd_out_regular(const struct bd_out *out); /* the final target is a regular file (stdout included) */
+bool bd_out_regular(const struct bd_out *out); /* a regular file, as stdout too unless it appends (>>) */
 void bd_out_write(struct bd_out *out, const void *buf, size_t n);
 void bd_out_str(struct bd_out *out, const char *s);
 void bd_out_flush(struct bd_out *out);
-/* Append-only random access for writers that fill a header later: writes n bytes at `at` (regular files only). */
+/* Append-only random access for writers that fill a header later: writes n bytes at `at` (regular files, not
+ * compressed). */
 void bd_out_patch(struct bd_out *out, uint64_t at, const void *buf, size_t n);
 void bd_out_close(struct bd_out *out); /* flush, fsync, rename; every failure dies BD_SYS */
 void bd_out_drop(struct bd_out *out);  /* forget it: remove the temporary */
 
-/* Output directory with the same promise: create files inside bd_outdir_path(), then commit renames it. An existing
- * target is refused (BD_USAGE) unless force, which replaces it at commit. */
+/* Output directory with the same promise: create files inside bd_outdir_path(), then commit renames it. An
+ * existing target is refused (BD_USAGE) unless force, which replaces it at commit. */
 struct bd_outdir;
 struct bd_outdir *bd_outdir_open(const char *path, bool force);
 const char *bd_outdir_path(const struct bd_outdir *d);

@@ -55,12 +55,12 @@ static void sync_parent(const char *path)
 
 struct bd_out {
 	int fd;
-	char *name;        /* the target, for messages and the rename */
+	char *name;           /* the target, for messages and the rename */
 	struct bd_temp *temp; /* NULL: written directly */
 	bool regular;
-	off_t base;        /* where the output begins in a regular file: stdout may be behind something */
-	uint64_t sent;     /* bytes handed to write() */
-	char *buf;         /* [CHUNK] */
+	off_t base;    /* where the output begins in a regular file: stdout may be behind something */
+	uint64_t sent; /* bytes handed to write() */
+	char *buf;     /* [CHUNK] */
 	size_t n;
 	ZSTD_CStream *zstd;
 };
@@ -204,7 +204,7 @@ void bd_out_patch(struct bd_out *out, uint64_t at, const void *buf, size_t n)
 	bd_out_flush(out);
 	if (!out->regular || out->zstd != NULL || at > out->sent || n > out->sent - at)
 		bd_die(BD_SYS, "%s: internal error: %zu bytes cannot be changed at %llu", out->name, n,
-		    (unsigned long long)at);
+		       (unsigned long long)at);
 	for (; n > 0; p += k, at += (uint64_t)k, n -= (size_t)k) {
 		k = pwrite(out->fd, p, n, out->base + (off_t)at);
 		if (k < 0 && errno != EINTR)
@@ -319,7 +319,8 @@ const char *bd_outdir_path(const struct bd_outdir *d)
 	return bd_temp_path(d->temp);
 }
 
-/* The old directory goes aside, the new one takes its name. Between the two nothing is removed, come what may. */
+/* The old directory goes aside, the new one takes its name. Between the two nothing is removed, come what
+ * may. */
 static bool replace(struct bd_outdir *d)
 {
 	struct bd_temp *old;

@@ -30,8 +30,8 @@ json_t *bd_json_load(const char *path)
 	return j;
 }
 
-/* The fewest digits, 15 to 17, that give every real number below j back exactly: jansson applies one precision to
- * a whole document, and 17 would print 1e-06 as 9.9999999999999995e-07. */
+/* The fewest digits, 15 to 17, that give every real number below j back exactly: jansson applies one
+ * precision to a whole document, and 17 would print 1e-06 as 9.9999999999999995e-07. */
 static size_t real_digits(const json_t *j)
 {
 	size_t digits = 15, d, i;
@@ -46,11 +46,9 @@ static size_t real_digits(const json_t *j)
 				break;
 		}
 	else if (json_is_array(j))
-		json_array_foreach(j, i, v)
-			digits = (d = real_digits(v)) > digits ? d : digits;
+		json_array_foreach(j, i, v) digits = (d = real_digits(v)) > digits ? d : digits;
 	else if (json_is_object(j))
-		json_object_foreach((json_t *)j, key, v)
-			digits = (d = real_digits(v)) > digits ? d : digits;
+		json_object_foreach((json_t *)j, key, v) digits = (d = real_digits(v)) > digits ? d : digits;
 	return digits;
 }
 
@@ -78,7 +76,8 @@ json_t *bd_json_get(const json_t *obj, const char *key)
 	return json_is_null(v) ? NULL : v;
 }
 
-int64_t bd_json_int(const json_t *obj, const char *key, int64_t def, int64_t min, int64_t max, const char *name)
+int64_t bd_json_int(const json_t *obj, const char *key, int64_t def, int64_t min, int64_t max,
+                    const char *name)
 {
 	const json_t *j = bd_json_get(obj, key);
 	int64_t v;
@@ -89,8 +88,8 @@ int64_t bd_json_int(const json_t *obj, const char *key, int64_t def, int64_t min
 		bd_die(BD_DATA, "%s: \"%s\" is not a whole number", name, key);
 	v = json_integer_value(j);
 	if (v < min || v > max)
-		bd_die(BD_DATA, "%s: \"%s\" is %" PRId64 "; it must be %" PRId64 " to %" PRId64, name, key, v, min,
-		    max);
+		bd_die(BD_DATA, "%s: \"%s\" is %" PRId64 "; it must be %" PRId64 " to %" PRId64, name, key, v,
+		       min, max);
 	return v;
 }
 

@@ -88,7 +88,7 @@ static void clock_text(char *s, size_t n, double seconds)
 
 /* "[####................]  20%  text  3:04 left", or without a total "1234  text  3:04". */
 static void progress_text(const struct bd_log *l, struct bd_buf *b, double now, double done, double total,
-    const char *text)
+                          const char *text)
 {
 	double part = total > 0 ? done / total : 0, spent = now - l->start, work = done - l->start_done;
 	char bar[BAR + 1], left[32];

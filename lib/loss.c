@@ -1,4 +1,5 @@
-/* Losses over the vocabulary and attention-relation distillation. Probabilities are f32 in kern.h's order, sums of the loss double. */
+/* Losses over the vocabulary and attention-relation distillation. Probabilities are f32 in kern.h's order,
+ * sums of the loss double. */
 #include "loss.h"
 
 #include <math.h>
@@ -23,7 +24,8 @@ static float softmax_f16(const struct bd_kern *k, float *p, const uint16_t *z, f
 	return softmax_scaled(k, p, p, s, n);
 }
 
-double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, const uint32_t *y, float w, size_t P, size_t V, float *scratch)
+double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, const uint32_t *y, float w, size_t P,
+                  size_t V, float *scratch)
 {
 	double loss = 0;
 	for (size_t i = 0; i < P; i++, z += V) {
@@ -38,10 +40,11 @@ double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, const uint
 	return loss;
 }
 
-/* *kl_tp = KL(t || p), *kl_pt = KL(p || t) of one position: p, t[V] the probabilities, z, zt the logits they came from, s = 1 / tau,
- * shift = lse_p - lse_t. log(t/p) = s (zt - z) + shift needs no logarithm. A class of probability zero adds nothing. */
-static void kl_sums(double *kl_tp, double *kl_pt, const float *p, const float *t, const float *z, const uint16_t *zt, float s,
-                    double shift, size_t V)
+/* *kl_tp = KL(t || p), *kl_pt = KL(p || t) of one position: p, t[V] the probabilities, z, zt the logits they
+ * came from, s = 1 / tau, shift = lse_p - lse_t. log(t/p) = s (zt - z) + shift needs no logarithm. A class of
+ * probability zero adds nothing. */
+static void kl_sums(double *kl_tp, double *kl_pt, const float *p, const float *t, const float *z,
+                    const uint16_t *zt, float s, double shift, size_t V)
 {
 	float a[CHUNK];
 	double tp = 0, pt = 0;
@@ -58,8 +61,8 @@ static void kl_sums(double *kl_tp, double *kl_pt, const float *p, const float *t
 	*kl_pt = pt;
 }
 
-double bd_loss_kl(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt, float tau, int tau2, float w, size_t P,
-                  size_t V, float *scratch)
+double bd_loss_kl(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt, float tau, int tau2,
+                  float w, size_t P, size_t V, float *scratch)
 {
 	float *p = scratch, *t = scratch + V, s = 1 / tau, c = tau2 ? tau : s;
 	double loss = 0, kl, unused;
@@ -81,7 +84,7 @@ static double lse_with_rest(const float *x, size_t K, double s, double rest)
 {
 	double max = rest, sum = 0;
 	for (size_t i = 0; i < K; i++)
-		max = fmax(max, s * (double)x[i]);
+		max = max < s * (double)x[i] ? s * (double)x[i] : max;
 	for (size_t i = 0; i < K; i++)
 		sum += exp(s * (double)x[i] - max);
 	return max + log(sum + exp(rest - max));
@@ -95,9 +98,11 @@ static double kl_class(double *kl, double a, double b)
 	return p - t;
 }
 
-/* The rest's logit is r = log sum of exp z over the ids not among the K, so dr/dz_v = exp(z_v - r): its softmax at tau = 1. */
-double bd_loss_kl_topk(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt, const uint32_t *zi, const float *zr,
-                       size_t K, float tau, int tau2, float w, size_t P, size_t V, float *scratch)
+/* The rest's logit is r = log sum of exp z over the ids not among the K, so dr/dz_v = exp(z_v - r): its
+ * softmax at tau = 1. */
+double bd_loss_kl_topk(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt,
+                       const uint32_t *zi, const float *zr, size_t K, float tau, int tau2, float w, size_t P,
+                       size_t V, float *scratch)
 {
 	const float absent = -1e30f;
 	float *rest = scratch, *x = scratch + V, c = tau2 ? tau : 1 / tau;
@@ -127,8 +132,8 @@ double bd_loss_kl_topk(const struct bd_kern *k, float *dz, const float *z, const
 }
 
 /* d KL(p || t) / dz = p (log(p/t) - KL(p || t)),  d KL(t || p) / dz = p - t. */
-double bd_loss_cakld(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt, float beta, float w, size_t P, size_t V,
-                     float *scratch)
+double bd_loss_cakld(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt, float beta,
+                     float w, size_t P, size_t V, float *scratch)
 {
 	float a[CHUNK], *p = scratch, *t = scratch + V;
 	double loss = 0, kl_tp, kl_pt;
@@ -143,7 +148,8 @@ double bd_loss_cakld(const struct bd_kern *k, float *dz, const float *z, const u
 			size_t n = V - v0 < CHUNK ? V - v0 : CHUNK;
 			bd_f32_row(a, zt + v0, n);
 			for (size_t j = 0, v = v0; j < n; j++, v++)
-				dz[v] += w * ((1 - beta) * (p[v] - t[v]) + (p[v] > 0 ? beta * p[v] * (z[v] - a[j] + shift) : 0));
+				dz[v] += w * ((1 - beta) * (p[v] - t[v]) +
+				              (p[v] > 0 ? beta * p[v] * (z[v] - a[j] + shift) : 0));
 		}
 		dz += V;
 	}
@@ -160,7 +166,8 @@ size_t bd_loss_relation_scratch(const struct bd_relation *r)
 static void normalise(const struct bd_kern *k, float *u, float *norm, size_t n, size_t d)
 {
 	for (size_t i = 0; i < n; i++, u += d) {
-		float l = fmaxf(sqrtf(k->dot(u, u, d)), 1e-12f);
+		float l = sqrtf(k->dot(u, u, d));
+		l = l < 1e-12f ? 1e-12f : l;
 		for (size_t j = 0; j < d; j++)
 			u[j] /= l;
 		if (norm)
@@ -169,35 +176,45 @@ static void normalise(const struct bd_kern *k, float *u, float *norm, size_t n, 
 }
 
 /* ds[d] += (g - u (g.u)) / norm: the gradient passes through u = s / norm. */
-static void normalise_backward(const struct bd_kern *k, float *ds, const float *g, const float *u, float norm, size_t d)
+static void normalise_backward(const struct bd_kern *k, float *ds, const float *g, const float *u, float norm,
+                               size_t d)
 {
 	float gu = k->dot(g, u, d);
 	for (size_t j = 0; j < d; j++)
 		ds[j] += (g[j] - u[j] * gu) / norm;
 }
 
-/* sum over rows of KL(R_t || R_s) from the scores S_s, S_t[n,n]; S_s becomes R_s - R_t, the gradient of the loss to it. row[2n]. */
+static double at_least(double x, double floor)
+{
+	return x < floor ? floor : x; /* NaN stays: fmax would hide it */
+}
+
+/* sum over rows of KL(R_t || R_s) from the scores S_s, S_t[n,n]; S_s becomes R_s - R_t, the gradient of the
+ * loss to it. row[2n]. */
 static double relation_rows(const struct bd_kern *k, float *ss, const float *st, size_t n, float *row)
 {
 	const double floor = log(1e-8);
 	float *p = row, *t = row + n;
 	double loss = 0;
 	for (size_t i = 0; i < n; i++, ss += n, st += n) {
-		double lse_p = (double)softmax_scaled(k, p, ss, 1, n), lse_t = (double)softmax_scaled(k, t, st, 1, n);
+		double lse_p = (double)softmax_scaled(k, p, ss, 1, n),
+		       lse_t = (double)softmax_scaled(k, t, st, 1, n);
 		for (size_t j = 0; j < n; j++) {
-			double log_t = fmax((double)st[j] - lse_t, floor), log_p = fmax((double)ss[j] - lse_p, floor);
-			loss += fmax((double)t[j], 1e-8) * (log_t - log_p);
+			double log_t = at_least((double)st[j] - lse_t, floor),
+			       log_p = at_least((double)ss[j] - lse_p, floor);
+			loss += at_least((double)t[j], 1e-8) * (log_t - log_p);
 			ss[j] = p[j] - t[j];
 		}
 	}
 	return loss;
 }
 
-double bd_loss_relation(const struct bd_kern *k, const struct bd_relation *r, float *ds, const float *s, const uint16_t *t, float w,
-                        float *scratch)
+double bd_loss_relation(const struct bd_kern *k, const struct bd_relation *r, float *ds, const float *s,
+                        const uint16_t *t, float w, float *scratch)
 {
 	size_t n = r->n, d = r->ws / r->A, dt = r->wt / r->A;
-	float *u = scratch, *g = u + n * d, *ut = g + n * d, *ss = ut + n * dt, *st = ss + n * n, *row = st + n * n, *norm = row + 2 * n;
+	float *u = scratch, *g = u + n * d, *ut = g + n * d, *ss = ut + n * dt, *st = ss + n * n,
+	      *row = st + n * n, *norm = row + 2 * n;
 	float beta_s = 1 / (r->cosine ? r->temp : r->temp * sqrtf((float)d));
 	float beta_t = 1 / (r->cosine ? r->temp : r->temp * sqrtf((float)dt));
 	double loss = 0;

@@ -14,12 +14,25 @@
 /* In the sanitized build (make SAN=1) a poisoned gap follows every block of an arena. */
 #ifdef BD_SAN
 #include <sanitizer/asan_interface.h>
-#define ARENA_GAP 64
-#define POISON(p, n) ASAN_POISON_MEMORY_REGION(p, n)
+#define ARENA_GAP      64
+#define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
+
+/* Sizes that no memory could hold fail as they do without ASan; a finding has an exit status of its own. */
+const char *__asan_default_options(void);
+const char *__asan_default_options(void)
+{
+	return "allocator_may_return_null=1:exitcode=99";
+}
+
+const char *__ubsan_default_options(void);
+const char *__ubsan_default_options(void)
+{
+	return "print_stacktrace=1:exitcode=99";
+}
 #else
-#define ARENA_GAP 0
-#define POISON(p, n) ((void)(p), (void)(n))
+#define ARENA_GAP      0
+#define POISON(p, n)   ((void)(p), (void)(n))
 #define UNPOISON(p, n) ((void)(p), (void)(n))
 #endif
 

@@ -1,5 +1,5 @@
-/* Errors: the message is formatted first (its arguments may not survive the clean-ups), the clean-ups run, then
- * one write() puts it on stderr, so that messages of several tools in a pipeline do not mix. */
+/* Errors: the message is formatted first (its arguments may not survive the clean-ups), the clean-ups run,
+ * then one write() puts it on stderr, so that messages of several tools in a pipeline do not mix. */
 #include "msg.h"
 
 #include <errno.h>
@@ -109,7 +109,7 @@ void bd_die(enum bd_status status, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = format(line, fmt, ap);
 	va_end(ap);
-	if (!here) { /* a clean-up that dies itself must not start over */
+	if (!here) {                        /* a clean-up that dies itself must not start over */
 		pthread_mutex_lock(&dying); /* of several threads the first one speaks and exits */
 		here = true;
 		run_cleanups();

@@ -1,5 +1,5 @@
-/* Causal attention, one head at a time. Forward works on tiles of queries in kern.h's order; backward recomputes the probabilities
- * of a block of queries and is five products through BLAS. */
+/* Causal attention, one head at a time. Forward works on tiles of queries in kern.h's order; backward
+ * recomputes the probabilities of a block of queries and is five products through BLAS. */
 #include "op_attention.h"
 
 #include <string.h>
@@ -21,7 +21,8 @@ static size_t min(size_t a, size_t b)
 size_t bd_attention_scratch(const struct bd_attn *a)
 {
 	size_t m = a->past + a->n, tile = min(a->n, TILE), block = min(a->n, BLOCK);
-	size_t forward = (a->n >= GATHER ? 2 * m * a->D : 0) + tile * (a->D + m), backward = a->past ? 0 : 2 * block * m;
+	size_t forward = (a->n >= GATHER ? 2 * m * a->D : 0) + tile * (a->D + m),
+	       backward = a->past ? 0 : 2 * block * m;
 	return forward > backward ? forward : backward;
 }
 
@@ -34,7 +35,8 @@ static const float *gather(float *out, const float *x, size_t stride, size_t n, 
 }
 
 /* s[T,m] = q[T,D] k[m,D]^T */
-static void scores(const struct bd_kern *kern, float *s, const float *q, size_t T, const float *k, size_t k_stride, size_t m, size_t D)
+static void scores(const struct bd_kern *kern, float *s, const float *q, size_t T, const float *k,
+                   size_t k_stride, size_t m, size_t D)
 {
 	if (k_stride == D) {
 		kern->head_f32(s, m, q, T, k, m, D);
@@ -45,8 +47,8 @@ static void scores(const struct bd_kern *kern, float *s, const float *q, size_t 
 			s[t * m + j] = kern->dot(q + t * D, k + j * k_stride, D);
 }
 
-void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, float *out, float *lse, const float *q,
-                          const float *k, const float *v, float *scratch)
+void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, float *out,
+                          float *lse, const float *q, const float *k, const float *v, float *scratch)
 {
 	size_t H = a->H, D = a->D, g = h / (H / a->G), kv = a->G * D, keys = a->past + a->n;
 	float *tile = scratch, *s = tile + min(a->n, TILE) * D; /* then keys and values, if gathered */
@@ -69,18 +71,20 @@ void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, s
 				lse[(i + t) * H + h] = l;
 			memset(out + (i + t) * H * D, 0, D * sizeof *out);
 		}
-		/* Values outside, queries inside: a value is read once per tile, and the chains of additions overlap. */
+		/* Values outside, queries inside: a value is read once per tile, and the chains of additions
+		 * overlap. */
 		for (size_t j = 0; j < m; j++)
 			for (size_t t = j > past ? j - past : 0; t < T; t++)
 				kern->axpy(out + (i + t) * H * D, s[t * m + j], v + j * kv, D);
 	}
 }
 
-/* Queries [i, i+T) of head h: p = exp(scale q k^T - lse);  dv += p^T dout;  ds = scale p (dout v^T - sum(dout out));
- * dq += ds k;  dk += ds^T q. All matrices are strided views into [n,heads,D]; no key after i+T is seen. */
-static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, size_t i, size_t T, float *dq, float *dk,
-                           float *dv, const float *dout, const float *out, const float *lse, const float *q, const float *k,
-                           const float *v, float *scratch)
+/* Queries [i, i+T) of head h: p = exp(scale q k^T - lse);  dv += p^T dout;  ds = scale p (dout v^T - sum(dout
+ * out)); dq += ds k;  dk += ds^T q. All matrices are strided views into [n,heads,D]; no key after i+T is
+ * seen. */
+static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, size_t i, size_t T,
+                           float *dq, float *dk, float *dv, const float *dout, const float *out,
+                           const float *lse, const float *q, const float *k, const float *v, float *scratch)
 {
 	size_t D = a->D, HD = a->H * D, GD = a->G * D, m = i + T;
 	float *p = scratch, *ds = scratch + T * m;
@@ -105,13 +109,13 @@ static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, 
 	bd_gemm(NULL, BD_T, BD_N, m, D, T, 1, ds, m, q + o, HD, 1, dk, GD);
 }
 
-void bd_attention_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t g, float *dq, float *dk, float *dv,
-                           const float *dout, const float *out, const float *lse, const float *q, const float *k, const float *v,
-                           float *scratch)
+void bd_attention_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t g, float *dq,
+                           float *dk, float *dv, const float *dout, const float *out, const float *lse,
+                           const float *q, const float *k, const float *v, float *scratch)
 {
 	size_t group = a->H / a->G, kv = g * a->D;
 	for (size_t h = g * group; h < (g + 1) * group; h++)
 		for (size_t i = 0; i < a->n; i += BLOCK)
-			block_backward(kern, a, h, i, min(a->n - i, BLOCK), dq, dk + kv, dv + kv, dout, out, lse, q, k + kv, v + kv,
-			               scratch);
+			block_backward(kern, a, h, i, min(a->n - i, BLOCK), dq, dk + kv, dv + kv, dout, out,
+			               lse, q, k + kv, v + kv, scratch);
 }

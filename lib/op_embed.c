@@ -56,8 +56,8 @@ static float row_dot(const struct bd_kern *k, const float *h, const struct bd_ta
 	                                : k->dot_q8_0(h, w, e->cols);
 }
 
-/* Columns [v0, v1) of z. One position multiplies the rows as they are stored; for several, converting a block of rows first is cheaper
- * and gives the same bits. */
+/* Columns [v0, v1) of z. One position multiplies the rows as they are stored; for several, converting a block
+ * of rows first is cheaper and gives the same bits. */
 static void head_slice(void *ctx, size_t v0, size_t v1, int slice)
 {
 	enum { BLOCK = 16384 }; /* floats: a 64 KiB block of converted rows */
@@ -82,7 +82,8 @@ static void head_slice(void *ctx, size_t v0, size_t v1, int slice)
 	}
 }
 
-void bd_head_forward(struct bd_par *par, const struct bd_kern *k, float *z, const float *h, const struct bd_table *e, size_t P)
+void bd_head_forward(struct bd_par *par, const struct bd_kern *k, float *z, const float *h,
+                     const struct bd_table *e, size_t P)
 {
 	struct head j = {k, z, h, e, P};
 	bd_par_for(par, e->rows, head_slice, &j);

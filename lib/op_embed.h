@@ -18,7 +18,9 @@ struct bd_table {
 void bd_embed_forward(float *out, const struct bd_table *e, const uint32_t *ids, size_t T);
 /* dtable[V,C] += dout[t] at row ids[t]. */
 void bd_embed_backward(float *dtable, const float *dout, const uint32_t *ids, size_t T, size_t C);
-/* Inference head: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h only. Split over par by V. */
-void bd_head_forward(struct bd_par *par, const struct bd_kern *k, float *z, const float *h, const struct bd_table *e, size_t P);
+/* Inference head: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h only.
+ * Split over par by V. */
+void bd_head_forward(struct bd_par *par, const struct bd_kern *k, float *z, const float *h,
+                     const struct bd_table *e, size_t P);
 
 #endif

@@ -9,8 +9,8 @@ void bd_glu_forward(const struct bd_kern *k, float *out, const float *gate, cons
 }
 
 /* With s = sigmoid(g): silu = g s, silu' = s (1 + g (1 - s)). */
-void bd_glu_backward(const struct bd_kern *k, float *dgate, float *dup, const float *dout, const float *gate, const float *up,
-                     size_t n)
+void bd_glu_backward(const struct bd_kern *k, float *dgate, float *dup, const float *dout, const float *gate,
+                     const float *up, size_t n)
 {
 	enum { CHUNK = 512 };
 	float e[CHUNK];

@@ -6,15 +6,16 @@
 #include "gemm.h"
 #include "quant.h"
 
-void bd_linear_forward(struct bd_par *par, float *y, const float *x, const float *w, const float *bias, size_t T, size_t N, size_t K)
+void bd_linear_forward(struct bd_par *par, float *y, const float *x, const float *w, const float *bias,
+                       size_t T, size_t N, size_t K)
 {
 	for (size_t t = 0; bias && t < T; t++)
 		memcpy(y + t * N, bias, N * sizeof *y);
 	bd_gemm(par, BD_N, BD_T, T, N, K, 1, x, K, w, K, bias ? 1 : 0, y, N);
 }
 
-void bd_linear_backward(struct bd_par *par, float *dx, float beta, float *dw, float *dbias, const float *dy, const float *x,
-                        const float *w, size_t T, size_t N, size_t K)
+void bd_linear_backward(struct bd_par *par, float *dx, float beta, float *dw, float *dbias, const float *dy,
+                        const float *x, const float *w, size_t T, size_t N, size_t K)
 {
 	if (dx)
 		bd_gemm(par, BD_N, BD_N, T, K, N, 1, dy, N, w, K, beta, dx, K);
@@ -74,8 +75,8 @@ static void ternary_tokens(void *ctx, size_t t0, size_t t1, int slice)
 	ternary_block(j, t0, t1, 0, j->N);
 }
 
-void bd_ternary_forward(struct bd_par *par, const struct bd_kern *k, float *y, const struct bd_int8 *q, const uint8_t *codes, float scale,
-                        const float *bias, size_t T, size_t N, size_t K)
+void bd_ternary_forward(struct bd_par *par, const struct bd_kern *k, float *y, const struct bd_int8 *q,
+                        const uint8_t *codes, float scale, const float *bias, size_t T, size_t N, size_t K)
 {
 	struct ternary j = {k, y, q, codes, scale, bias, T, N, K};
 	/* 32 tokens a thread amortise reading all the codes; fewer share them out. */

@@ -11,7 +11,8 @@ static double inv_freq(const struct bd_config *c, size_t i)
 		return inv / c->rope_factor;
 	if (c->rope != BD_ROPE_LLAMA3)
 		return inv;
-	/* Waves shorter than original/high stay, those longer than original/low stretch by factor, between them a blend. */
+	/* Waves shorter than original/high stay, those longer than original/low stretch by factor, between
+	 * them a blend. */
 	double turns = c->rope_original * inv / (2 * M_PI); /* over the original context */
 	double keep = (turns - c->rope_low) / (c->rope_high - c->rope_low);
 	keep = keep < 0 ? 0 : keep > 1 ? 1 : keep;
@@ -31,7 +32,8 @@ void bd_rope_table(float *cos_, float *sin_, const struct bd_config *c, size_t n
 }
 
 /* x[T, heads, D] turned by sign * angle. */
-static void rotate(float *x, const uint32_t *pos, const float *cos_, const float *sin_, float sign, size_t T, size_t heads, size_t D)
+static void rotate(float *x, const uint32_t *pos, const float *cos_, const float *sin_, float sign, size_t T,
+                   size_t heads, size_t D)
 {
 	size_t half = D / 2;
 	for (size_t t = 0; t < T; t++) {
@@ -45,12 +47,14 @@ static void rotate(float *x, const uint32_t *pos, const float *cos_, const float
 	}
 }
 
-void bd_rope_forward(float *x, const uint32_t *pos, const float *cos, const float *sin, size_t T, size_t heads, size_t D)
+void bd_rope_forward(float *x, const uint32_t *pos, const float *cos, const float *sin, size_t T,
+                     size_t heads, size_t D)
 {
 	rotate(x, pos, cos, sin, 1, T, heads, D);
 }
 
-void bd_rope_backward(float *dx, const uint32_t *pos, const float *cos, const float *sin, size_t T, size_t heads, size_t D)
+void bd_rope_backward(float *dx, const uint32_t *pos, const float *cos, const float *sin, size_t T,
+                      size_t heads, size_t D)
 {
 	rotate(dx, pos, cos, sin, -1, T, heads, D);
 }

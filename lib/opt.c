@@ -1,5 +1,5 @@
-/* Command lines: the tool's table and the common options become one array for getopt_long; --help is printed from
- * the same array, with the defaults read from the variables. */
+/* Command lines: the tool's table and the common options become one array for getopt_long; --help is printed
+ * from the same array, with the defaults read from the variables. */
 #include "opt.h"
 
 #include "io.h"
@@ -201,10 +201,11 @@ static void assign(const struct bd_opt *o, const char *s)
 		break;
 	case BD_INT:
 		*(int64_t *)o->dst = bd_num_int(s, bounded ? bound(o->min) : INT64_MIN,
-		    bounded ? bound(o->max) : INT64_MAX, what);
+		                                bounded ? bound(o->max) : INT64_MAX, what);
 		break;
 	case BD_REAL:
-		*(double *)o->dst = bd_num_real(s, bounded ? o->min : -DBL_MAX, bounded ? o->max : DBL_MAX, what);
+		*(double *)o->dst =
+		    bd_num_real(s, bounded ? o->min : -DBL_MAX, bounded ? o->max : DBL_MAX, what);
 		break;
 	case BD_STR:
 		*(const char **)o->dst = s;
@@ -247,8 +248,8 @@ static void remember_command(int argc, char **argv)
 	parser.command = b.p;
 }
 
-/* A closed standard stream would lend its number to the next file opened: occupy it with a descriptor that cannot
- * be used in its direction, so that reading stdin or writing stdout fails as it should. */
+/* A closed standard stream would lend its number to the next file opened: occupy it with a descriptor that
+ * cannot be used in its direction, so that reading stdin or writing stdout fails as it should. */
 static void occupy_standard_streams(void)
 {
 	static const int mode[3] = {O_WRONLY, O_RDONLY, O_WRONLY};
@@ -268,12 +269,12 @@ static void add_option(struct bd_opt o)
 static void collect(const struct bd_tool *tool, struct bd_common *common)
 {
 	const struct bd_opt own[] = {
-		{"threads", 't', BD_INT, &common->threads, "N", "threads", 1, 1024},
-		{"seed", 's', BD_INT, &common->seed, "N", "seed of everything random", 0, 0x1p62},
-		{"quiet", 'q', BD_FLAG, &common->quiet, NULL, "no progress and no warnings", 0, 0},
-		{"verbose", 'v', BD_FLAG, &common->verbose, NULL, "more on stderr", 0, 0},
-		{"help", 'h', BD_FLAG, &parser.help, NULL, "print this and exit", 0, 0},
-		{"version", 'V', BD_FLAG, &parser.version, NULL, "print the version and exit", 0, 0},
+	    {"threads", 't', BD_INT, &common->threads, "N", "threads", 1, 1024},
+	    {"seed", 's', BD_INT, &common->seed, "N", "seed of everything random", 0, 0x1p62},
+	    {"quiet", 'q', BD_FLAG, &common->quiet, NULL, "no progress and no warnings", 0, 0},
+	    {"verbose", 'v', BD_FLAG, &common->verbose, NULL, "more on stderr", 0, 0},
+	    {"help", 'h', BD_FLAG, &parser.help, NULL, "print this and exit", 0, 0},
+	    {"version", 'V', BD_FLAG, &parser.version, NULL, "print the version and exit", 0, 0},
 	};
 
 	parser.n = 0;
@@ -303,7 +304,7 @@ static _Noreturn void refuse(int value, const char *word)
 
 	if (value == ':')
 		bd_die(BD_USAGE, "--%s needs an argument (%s); see %s --help", parser.opts[i].name,
-		    parser.opts[i].arg, tool);
+		       parser.opts[i].arg, tool);
 	if (i < parser.n)
 		bd_die(BD_USAGE, "--%s takes no argument; see %s --help", parser.opts[i].name, tool);
 	if (optopt != 0)
@@ -321,8 +322,8 @@ static void parse_options(int argc, char **argv)
 	for (i = 0; i < parser.n; i++) {
 		const struct bd_opt *o = &parser.opts[i];
 
-		longs[i] = (struct option){o->name, o->type == BD_FLAG ? no_argument : required_argument, NULL,
-		    LONG + (int)i};
+		longs[i] = (struct option){o->name, o->type == BD_FLAG ? no_argument : required_argument,
+		                           NULL, LONG + (int)i};
 		if (o->letter != 0)
 			shorts[n++] = (char)o->letter;
 		if (o->letter != 0 && o->type != BD_FLAG)
@@ -348,8 +349,8 @@ static void check_operands(const struct bd_tool *tool, int argc, char **argv)
 	if (n < tool->min_args)
 		bd_die(BD_USAGE, "operand missing; usage: %s %s", tool->name, tool->synopsis);
 	if (tool->max_args >= 0 && n > tool->max_args)
-		bd_die(BD_USAGE, "%s: one operand too many; usage: %s %s", argv[optind + tool->max_args], tool->name,
-		    tool->synopsis);
+		bd_die(BD_USAGE, "%s: one operand too many; usage: %s %s", argv[optind + tool->max_args],
+		       tool->name, tool->synopsis);
 }
 
 int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc, char **argv)

@@ -38,8 +38,9 @@ struct bd_common {
 	bool quiet, verbose;
 };
 
-/* Parses; --help and --version print on stdout and exit 0; errors exit BD_USAGE. Sets the tool's name, ignores
- * nothing. Returns the index of the first operand. `common` is filled. Call it first in main(). */
+/* Parses; --help and --version print on stdout and exit 0; errors exit BD_USAGE. Sets the tool's name and
+ * ignores SIGPIPE, so that a broken pipe is an error of write(). Returns the index of the first operand.
+ * `common` is filled. Call it first in main(). */
 int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc, char **argv);
 
 /* True if the long option was given on the command line (after bd_opt_parse). */

@@ -263,7 +263,8 @@ static void put_chat_template(struct bd_gguf_writer *w, const char *dir)
 {
 	char *file = bd_path(dir, "chat_template.jinja"), *config = bd_path(dir, "tokenizer_config.json");
 	char *text = bd_exists(file) ? bd_read_file(file, NULL) : NULL;
-	json_t *json = bd_exists(config) ? bd_json_load(config) : NULL;
+	/* model_max_length is often 10^30, which is an integer only to Python */
+	json_t *json = json_load_file(config, JSON_DECODE_INT_AS_REAL, NULL);
 	json_t *value = bd_json_get(json, "chat_template");
 
 	if (text != NULL)

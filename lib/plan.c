@@ -89,8 +89,6 @@ static void check_teacher(const struct bd_train *t, const struct bd_head *h, con
 		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u is not the %d of %s", name, h->vocab, c->vocab, c->name);
 	if (t->objective == BD_OBJ_CAKLD && (!h->logits || h->top_k > 0))
 		bd_die(BD_USAGE, "--objective cakld needs full logits; %s has %s", name, h->logits ? "the largest only" : "none");
-	if ((t->lambda_ratio > 0 || t->gamma_ratio > 0) && t->ce == 0 && !(t->lambda > 0 && t->lambda_ratio == 0 && h->logits))
-		bd_die(BD_USAGE, "--ce 0: a gradient ratio needs another loss to relate to; give --lambda and --gamma");
 }
 
 static struct bd_objective objective(const struct bd_train *t, const struct bd_config *c, const struct bd_feed *f)
@@ -109,6 +107,8 @@ static struct bd_objective objective(const struct bd_train *t, const struct bd_c
 	o.cosine = t->relation == 0;
 	o.code_norm = t->relation_norm == 1;
 	memcpy(o.states, t->states, sizeof o.states);
+	if (t->ce == 0 && ((o.ld && t->lambda_ratio > 0) || (o.ad && t->gamma_ratio > 0 && !o.ld)))
+		bd_die(BD_USAGE, "--ce 0: a gradient ratio needs another loss to relate to; give --lambda and --gamma");
 	if (o.ad) {
 		o.heads = relation_heads(t, c, h);
 		o.layer = student_layer(t, c, h);
@@ -212,8 +212,7 @@ void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const stru
 		if (bd_slot_info(m->param[i].slot)->kind == BD_KIND_LINEAR)
 			linear += m->param[i].rows * m->param[i].cols;
 	double n = (double)m->n, what = c->ternary ? 4.25 * (double)linear : 0;
-	size_t chunk = ((size_t)1 << 24) / V;
-	chunk = chunk < 64 ? 64 : chunk > 512 ? 512 : chunk;
+	size_t chunk = bd_distill_chunk(V);
 	double acts = 4 * (double)t->micro_tokens * (double)token_floats(c);
 	printf("model        %s, %d layers, %s linears\n", t->model, c->layers, c->ternary ? "ternary" : "dense");
 	printf("parameters   %.0f, %zu of them in linears, %zu in %s\n", n, linear, (c->tied ? 1 : 2) * V * C,

@@ -1,5 +1,5 @@
-/* A value is a hash of (seed, stream, counter): the finaliser of splitmix64 (Stafford's mix 13) over a Weyl step
- * for each of the three, and once more after the counter. */
+/* A value is a hash of (seed, stream, counter): the finaliser of splitmix64 (Stafford's mix 13) over a Weyl
+ * step for each of the three, and once more after the counter. */
 #include "rng.h"
 
 #include "msg.h"

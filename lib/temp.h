@@ -1,11 +1,12 @@
-/* Temporary files and directories beside their targets, removed by bd_die(), exit() and the signals SIGINT, SIGTERM
- * and SIGHUP (unless the program handles or ignores these itself). For io.h; tools use that. */
+/* Temporary files and directories beside their targets, removed by bd_die(), exit() and the signals SIGINT,
+ * SIGTERM and SIGHUP (unless the program handles or ignores these itself). For io.h; tools use that. */
 #ifndef BD_TEMP_H
 #define BD_TEMP_H
 
 struct bd_temp;
 
-/* DIR/.NAME.PID.tmp for the target DIR/NAME: a new file, open for reading and writing in *fd, or a directory. */
+/* DIR/.NAME.PID.tmp for the target DIR/NAME: a new file, open for reading and writing in *fd, or a directory.
+ */
 struct bd_temp *bd_temp_file(const char *path, int *fd);
 struct bd_temp *bd_temp_dir(const char *path);
 const char *bd_temp_path(const struct bd_temp *t);

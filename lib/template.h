@@ -16,10 +16,13 @@
 struct bd_template;
 struct bd_template *bd_template_load(const char *path);
 struct bd_template *bd_template_from(const json_t *obj, const char *name);
+/* Where a template is: a path, or the bare name of one in ../share/bd/templates or ../examples/templates beside the executable. */
+char *bd_template_path(const char *name); /* caller frees */
 void bd_template_free(struct bd_template *t);
 const json_t *bd_template_json(const struct bd_template *t);
 size_t bd_template_fields(const struct bd_template *t);
 const char *bd_template_field(const struct bd_template *t, size_t i);
+bool bd_template_prompts(const struct bd_template *t, size_t i); /* the prompt mentions field i */
 size_t bd_template_classes(const struct bd_template *t); /* 0: generation */
 const char *bd_template_class(const struct bd_template *t, size_t i); /* its name for people: classes[i], else the label text trimmed */
 

@@ -11,7 +11,7 @@ case "${1-}" in
 	;;
 esac
 
-packages='gcc libc6-dev make pkg-config libzstd-dev libxxhash-dev libjansson-dev libutf8proc-dev libpcre2-dev libopenblas-serial-dev'
+packages='gcc libc6-dev make pkg-config libzstd-dev libxxhash-dev libjansson-dev libutf8proc-dev libpcre2-dev libdnnl-dev'
 test "${1-}" = --build ||
 	packages="$packages libcmocka-dev bats mandoc shellcheck zstd gnuplot-nox"
 

@@ -25,7 +25,7 @@ for f in man/*.[0-9]; do
 	test -e "$f" && check "mandoc $f" mandoc -T lint -W warning "$f"
 done
 for f in .ci/run $(find pipelines tests examples -name '*.sh' | sort); do
-	check "shellcheck $f" shellcheck "$f"
+	check "shellcheck $f" shellcheck -x -P SCRIPTDIR "$f"
 done
 for f in tests/cli/*.bats tests/cli/*.bash; do
 	test -e "$f" && check "shellcheck $f" shellcheck -s bash -S error "$f"

@@ -149,18 +149,50 @@ static inline void store_rows(const struct panel *p, float *out, const __m256i a
 	for (int h = 0; h < 2; h++)
 		v[h] = p->last ? _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[h]), _mm256_set1_ps(factor)))
 		               : acc[h];
-	if (p->rows == PANEL_ROWS) {
-		_mm256_storeu_si256((__m256i *)out, v[0]);
-		_mm256_storeu_si256((__m256i *)(out + 8), v[1]);
-	} else {
+	if (p->rows == PANEL_ROWS)
+		memcpy(out, v, sizeof v);
+	else
 		memcpy(out, v, p->rows * sizeof *out);
+}
+
+/* acc[4][2] += one block: codes[32][16][4], q[4,128]. The sums are variables of their own, not an array: gcc keeps those in
+ * registers. */
+static inline __attribute__((always_inline)) void tile_block(__m256i acc[4][2], const uint8_t *codes, const int8_t *q,
+                                                             size_t kpad, const int nt)
+{
+	const __m256i one = _mm256_set1_epi16(1), zero = _mm256_setzero_si256();
+
+#define TOKENS(X) X(0) X(1) X(2) X(3)
+#define BEGIN(t)  __m256i a##t = zero, b##t = zero;
+#define STEP(t)                                                                                                       \
+	if (t < nt) {                                                                                                 \
+		int32_t four;                                                                                         \
+		memcpy(&four, q + t * kpad + k, sizeof four);                                                         \
+		const __m256i x = _mm256_set1_epi32(four);                                                            \
+		a##t = _mm256_add_epi16(a##t, _mm256_maddubs_epi16(c0, x));                                           \
+		b##t = _mm256_add_epi16(b##t, _mm256_maddubs_epi16(c1, x));                                           \
 	}
+#define END(t)                                                                                                        \
+	if (t < nt) {                                                                                                 \
+		acc[t][0] = _mm256_add_epi32(acc[t][0], _mm256_madd_epi16(a##t, one));                                \
+		acc[t][1] = _mm256_add_epi32(acc[t][1], _mm256_madd_epi16(b##t, one));                                \
+	}
+	TOKENS(BEGIN)
+	for (size_t k = 0; k < 128; k += 4, codes += 4 * PANEL_ROWS) {
+		const __m256i c0 = _mm256_load_si256((const __m256i *)codes);
+		const __m256i c1 = _mm256_load_si256((const __m256i *)(codes + 32));
+		TOKENS(STEP)
+	}
+	TOKENS(END)
+#undef TOKENS
+#undef BEGIN
+#undef STEP
+#undef END
 }
 
 static inline __attribute__((always_inline)) void tile_n(const struct panel *p, float *out, const int8_t *q,
                                                          const float *step, const int32_t *sum, const int nt)
 {
-	const __m256i one = _mm256_set1_epi16(1);
 	__m256i acc[4][2];
 
 	for (int t = 0; t < nt; t++) {
@@ -168,28 +200,8 @@ static inline __attribute__((always_inline)) void tile_n(const struct panel *p, 
 		if (!p->first)
 			memcpy(acc[t], out + (size_t)t * p->ldo, p->rows * sizeof *out);
 	}
-	for (size_t b = 0; b < p->cols; b += 128) {
-		__m256i s[4][2];
-
-		UNROLL for (int i = 0; i < 2 * nt; i++)
-			s[i / 2][i % 2] = _mm256_setzero_si256();
-		for (size_t k = b; k < b + 128; k += 4) {
-			const __m256i c0 = _mm256_load_si256((const __m256i *)(p->codes + k * PANEL_ROWS));
-			const __m256i c1 = _mm256_load_si256((const __m256i *)(p->codes + k * PANEL_ROWS + 32));
-
-			UNROLL for (int t = 0; t < nt; t++) {
-				int32_t four;
-
-				memcpy(&four, q + (size_t)t * p->kpad + k, 4);
-				const __m256i x = _mm256_set1_epi32(four);
-				s[t][0] = _mm256_add_epi16(s[t][0], _mm256_maddubs_epi16(c0, x));
-				s[t][1] = _mm256_add_epi16(s[t][1], _mm256_maddubs_epi16(c1, x));
-			}
-		}
-		UNROLL for (int i = 0; i < 2 * nt; i++)
-			acc[i / 2][i % 2] =
-			    _mm256_add_epi32(acc[i / 2][i % 2], _mm256_madd_epi16(s[i / 2][i % 2], one));
-	}
+	for (size_t k = 0; k < p->cols; k += 128)
+		tile_block(acc, p->codes + k * PANEL_ROWS, q + k, p->kpad, nt);
 	for (int t = 0; t < nt; t++)
 		store_rows(p, out + (size_t)t * p->ldo, acc[t], step[t] * p->scale);
 }

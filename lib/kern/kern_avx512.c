@@ -82,6 +82,13 @@ enum { PANEL_ROWS = 32, PANEL_COLS = 2048, FEW = 4 };
 
 #include "ternary.inc"
 
+/* acc += the sums of 4 products c x. As an intrinsic, gcc 12 copies every accumulator before and after. */
+static inline __m512i dpbusd(__m512i acc, __m512i c, __m512i x)
+{
+	__asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(c), "v"(x));
+	return acc;
+}
+
 /* Four rows of 16 bytes in every 128-bit lane: dword j of the four to z[j]. */
 static inline void transpose_4x4(__m512i z[4])
 {
@@ -130,12 +137,6 @@ static void unpack(uint8_t *panel, const uint8_t *codes, size_t stride, size_t r
 					                   _mm512_and_si512(c, three));
 				}
 		}
-}
-
-static inline __m512i dpbusd(__m512i acc, __m512i c, __m512i x)
-{
-	__asm__("vpdpbusd %2, %1, %0" : "+v"(acc) : "v"(c), "v"(x));
-	return acc;
 }
 
 /* The accumulators are variables of their own, not an array: gcc keeps those in registers. */
@@ -209,32 +210,39 @@ static inline __m512i pair(const void *lo, const void *hi)
 }
 
 /* sum_k (C + 1)[n,k] q[k] of four rows. A field is used where it stands, as 1, 4, 16 or 64 times its code: its own
- * accumulator is divided at the end, exactly. |lane| <= 131072 / 16 * 192 * 128 < 2^31. */
-static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *const row[4], size_t blocks)
+ * accumulator is divided at the end, exactly. |lane| <= 131072 / 64 * 4 * 192 * 128 < 2^31. Two blocks a step; of an odd last
+ * one the other half is zero. */
+static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *codes, const size_t at[4], size_t blocks)
 {
-	__m512i acc[4][4], s[4];
+	const __m512i m0 = _mm512_set1_epi8((char)0xc0), m1 = _mm512_set1_epi8(0x30);
+	const __m512i m2 = _mm512_set1_epi8(0x0c), m3 = _mm512_set1_epi8(0x03), zero = _mm512_setzero_si512();
 
-	UNROLL for (int i = 0; i < 16; i++)
-		acc[i / 4][i % 4] = _mm512_setzero_si512();
-	for (size_t b = 0; b < blocks; b += 2) {
-		const bool odd = b + 1 == blocks;
-		__m512i x[4];
-
-		UNROLL for (int f = 0; f < 4; f++) {
-			const int8_t *at = q + 128 * b + 32 * f;
-			x[f] = odd ? _mm512_zextsi256_si512(_mm256_loadu_si256((const __m256i *)at)) : pair(at, at + 128);
-		}
-		UNROLL for (int r = 0; r < 4; r++) {
-			const __m512i c = _mm512_maskz_loadu_epi64(odd ? 0x0f : 0xff, row[r] + 32 * b);
-			UNROLL for (int f = 0; f < 4; f++)
-				acc[r][f] = _mm512_dpbusd_epi32(
-				    acc[r][f], _mm512_and_si512(c, _mm512_set1_epi8((char)(0xc0 >> 2 * f))), x[f]);
-		}
+#define ROWS(X) X(0) X(1) X(2) X(3)
+#define BEGIN(r) __m512i a##r = zero, b##r = zero, c##r = zero, d##r = zero;
+#define STEP(r)                                                                                                       \
+	{                                                                                                             \
+		const __m512i c = _mm512_maskz_loadu_epi64(half, codes + at[r]);                                      \
+		a##r = dpbusd(a##r, _mm512_and_si512(c, m0), x0);                                                     \
+		b##r = dpbusd(b##r, _mm512_and_si512(c, m1), x1);                                                     \
+		c##r = dpbusd(c##r, _mm512_and_si512(c, m2), x2);                                                     \
+		d##r = dpbusd(d##r, _mm512_and_si512(c, m3), x3);                                                     \
 	}
-	UNROLL for (int r = 0; r < 4; r++)
-		s[r] = _mm512_add_epi32(
-		    _mm512_add_epi32(_mm512_srai_epi32(acc[r][0], 6), _mm512_srai_epi32(acc[r][1], 4)),
-		    _mm512_add_epi32(_mm512_srai_epi32(acc[r][2], 2), acc[r][3]));
+#define END(r)                                                                                                        \
+	_mm512_add_epi32(_mm512_add_epi32(_mm512_srai_epi32(a##r, 6), _mm512_srai_epi32(b##r, 4)),                    \
+	                 _mm512_add_epi32(_mm512_srai_epi32(c##r, 2), d##r)),
+	ROWS(BEGIN)
+	for (size_t i = 0; i < blocks; i += 2, q += 256, codes += 64) {
+		const __mmask8 half = i + 1 < blocks ? 0xff : 0x0f;
+		const size_t next = i + 1 < blocks ? 128 : 0;
+		const __m512i x0 = pair(q, q + next), x1 = pair(q + 32, q + 32 + next);
+		const __m512i x2 = pair(q + 64, q + 64 + next), x3 = pair(q + 96, q + 96 + next);
+		ROWS(STEP)
+	}
+	__m512i s[4] = {ROWS(END)};
+#undef ROWS
+#undef BEGIN
+#undef STEP
+#undef END
 	transpose_4x4(s);
 	const __m512i t = _mm512_add_epi32(_mm512_add_epi32(s[0], s[1]), _mm512_add_epi32(s[2], s[3]));
 	const __m256i u = _mm256_add_epi32(_mm512_castsi512_si256(t), _mm512_extracti64x4_epi64(t, 1));
@@ -245,12 +253,12 @@ static void few(float *out, size_t ldo, const int8_t *q, const float *step, cons
                 const uint8_t *codes, size_t N, size_t kpad, float scale)
 {
 	for (size_t n = 0; n < N; n += 4) {
-		const uint8_t *row[4];
+		size_t at[4];
 
 		for (size_t i = 0; i < 4; i++)
-			row[i] = codes + (n + i < N ? n + i : N - 1) * (kpad / 4);
+			at[i] = (n + i < N ? n + i : N - 1) * (kpad / 4);
 		for (size_t t = 0; t < T; t++) {
-			const __m128i s = _mm_sub_epi32(dot_4_rows(q + t * kpad, row, kpad / 128), _mm_set1_epi32(sum[t]));
+			const __m128i s = _mm_sub_epi32(dot_4_rows(q + t * kpad, codes, at, kpad / 128), _mm_set1_epi32(sum[t]));
 			_mm_mask_storeu_ps(out + t * ldo + n, (__mmask8)first_lanes(N - n < 4 ? N - n : 4),
 			                   _mm_mul_ps(_mm_cvtepi32_ps(s), _mm_set1_ps(step[t] * scale)));
 		}

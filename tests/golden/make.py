@@ -1,8 +1,8 @@
 """Writes the golden cases: one folder each, a small model and vectors.safetensors.  See README.md.
 
-Dense cases come from Hugging Face transformers in float32 and check reference.py; the ternary cases come from reference.py in float64.
-Whatever is written was computed in the other precision as well, and this script fails when the two disagree by more than a hundredth
-of what the tests allow.
+Dense cases come from Hugging Face transformers in float32 and check reference.py; the ternary cases come from
+reference.py in float64.  Whatever is written was computed in the other precision as well, and this script fails
+when the two disagree by more than AGREE, well below what the tests allow.
 """
 import json
 import pathlib

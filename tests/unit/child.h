@@ -55,8 +55,8 @@ static inline void child_dies(void (*fn)(void *), void *arg, int status, const c
 	struct child c = child_run(fn, arg);
 
 	if (c.signal != 0 || c.status != status || strstr(c.err, text) == NULL)
-		fail_msg("expected exit %d with \"%s\"; got exit %d, signal %d: %s", status, text, c.status, c.signal,
-		    c.err);
+		fail_msg("expected exit %d with \"%s\"; got exit %d, signal %d: %s", status, text, c.status,
+		         c.signal, c.err);
 }
 
 #endif

@@ -1,5 +1,6 @@
-/* Computed numbers against golden ones. Gradients of one tensor span many orders of magnitude and small entries are the difference of large
- * ones, so an error counts relative to the largest value of the tensor. */
+/* Computed numbers against golden ones. Gradients of one tensor span many orders of magnitude and small
+ * entries are the difference of large ones, so an error counts relative to the largest value of the tensor.
+ */
 #ifndef BD_TEST_COMPARE_H
 #define BD_TEST_COMPARE_H
 
@@ -14,7 +15,8 @@ struct match {
 	double error; /* max |got - want| / max |want|; INFINITY where that is no number */
 };
 
-/* same: n > 0, every number is finite, and max |got - want| <= tol max |want|. So where zeros are wanted only zeros do. */
+/* same: n > 0, every number is finite, and max |got - want| <= tol max |want|. So where zeros are wanted only
+ * zeros do. */
 static inline struct match compare(const float *got, const float *want, size_t n, double tol)
 {
 	struct match m = {.same = n > 0};
@@ -35,7 +37,8 @@ static inline struct match compare(const float *got, const float *want, size_t n
 }
 
 /* The same, with a sentence on stderr when it is not. cols: of the tensor, for the place (0: a vector). */
-static inline bool agrees(const char *what, const float *got, const float *want, size_t n, size_t cols, double tol)
+static inline bool agrees(const char *what, const float *got, const float *want, size_t n, size_t cols,
+                          double tol)
 {
 	struct match m = compare(got, want, n, tol);
 	if (m.same)
@@ -43,8 +46,9 @@ static inline bool agrees(const char *what, const float *got, const float *want,
 	if (n == 0)
 		fprintf(stderr, "%s: nothing to compare\n", what);
 	else
-		fprintf(stderr, "%s[%zu,%zu] is %g, should be %g: %.1e of the largest, %.0e allowed\n", what, cols ? m.at / cols : 0,
-		        cols ? m.at % cols : m.at, (double)got[m.at], (double)want[m.at], m.error, tol);
+		fprintf(stderr, "%s[%zu,%zu] is %g, should be %g: %.1e of the largest, %.0e allowed\n", what,
+		        cols ? m.at / cols : 0, cols ? m.at % cols : m.at, (double)got[m.at],
+		        (double)want[m.at], m.error, tol);
 	return false;
 }
 

@@ -1,5 +1,5 @@
-/* Numbers for the tests of the maths: reproducible inputs, a comparison that is shown a wrong answer each time it is used, and
- * gradients by central differences in double. Include after cmocka.h. */
+/* Numbers for the tests of the maths: reproducible inputs, a comparison that is shown a wrong answer each
+ * time it is used, and gradients by central differences in double. Include after cmocka.h. */
 #ifndef BD_TEST_NEAR_H
 #define BD_TEST_NEAR_H
 
@@ -55,7 +55,8 @@ static inline void report_worst(const char *what, const float *got, const double
 	for (size_t i = 0; i < n; i++)
 		if (!(fabs((double)got[i] - want[i]) <= fabs((double)got[worst] - want[worst])))
 			worst = i;
-	print_error("%s: [%zu] of %zu is %.9g, expected %.9g\n", what, worst, n, (double)got[worst], want[worst]);
+	print_error("%s: [%zu] of %zu is %.9g, expected %.9g\n", what, worst, n, (double)got[worst],
+	            want[worst]);
 }
 
 /* got[n] is near want[n]; one changed element, and zeros, are not. */
@@ -88,7 +89,8 @@ static inline void assert_same(const char *what, const float *a, const float *b,
 {
 	for (size_t i = 0; i < n; i++)
 		if (memcmp(a + i, b + i, sizeof *a)) {
-			print_error("%s: [%zu] of %zu is %.9g and %.9g\n", what, i, n, (double)a[i], (double)b[i]);
+			print_error("%s: [%zu] of %zu is %.9g and %.9g\n", what, i, n, (double)a[i],
+			            (double)b[i]);
 			fail();
 		}
 }

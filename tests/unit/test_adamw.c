@@ -12,11 +12,14 @@
 
 static const struct bd_adamw options = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .decay = 0.1};
 
-/* torch 2.15: AdamW([w], lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, foreach=False), three steps on the CPU. */
+/* torch 2.15: AdamW([w], lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, foreach=False), three steps
+ * on the CPU. */
 static void test_torch(void **state)
 {
 	enum { N = 5 };
-	static const float g[3][N] = {{0.1f, -0.2f, 0.3f, -1e-4f, 0}, {0.3f, 0.1f, -2.0f, 2e-4f, 1e-3f}, {-0.05f, 0, 0.7f, 5e-4f, -1e-3f}};
+	static const float g[3][N] = {{0.1f, -0.2f, 0.3f, -1e-4f, 0},
+	                              {0.3f, 0.1f, -2.0f, 2e-4f, 1e-3f},
+	                              {-0.05f, 0, 0.7f, 5e-4f, -1e-3f}};
 	static const double want[3][N] = {
 	    {0x1.f53f7ep-2, -0x1.3d1eb8p+0, 0x1.7e5604p+1, 0x1.6861e8p-7, 0},
 	    {0x1.eb7118p-2, -0x1.3c1daap+0, 0x1.7ec244p+1, 0x1.e1eb16p-8, -0x1.e1a818p-8},
@@ -37,7 +40,8 @@ static void formula(double *w, double *m, double *v, double g, double lr, double
 	*w -= lr * decay * *w;
 	*m = o->beta1 * *m + (1 - o->beta1) * g;
 	*v = o->beta2 * *v + (1 - o->beta2) * g * g;
-	*w -= lr * (*m / (1 - pow(o->beta1, (double)t))) / (sqrt(*v / (1 - pow(o->beta2, (double)t))) + o->eps);
+	*w -=
+	    lr * (*m / (1 - pow(o->beta1, (double)t))) / (sqrt(*v / (1 - pow(o->beta2, (double)t))) + o->eps);
 }
 
 static void test_formula(void **state)
@@ -45,16 +49,19 @@ static void test_formula(void **state)
 	enum { N = 100 };
 	(void)state;
 	for (int decayed = 0; decayed < 2; decayed++) {
-		float *w = normal(N, 1), *m = normal(N, 0), *v = normal(N, 0), *sw = copy_of(w, N), *sm = copy_of(m, N), *sv = copy_of(v, N);
+		float *w = normal(N, 1), *m = normal(N, 0), *v = normal(N, 0), *sw = copy_of(w, N),
+		      *sm = copy_of(m, N), *sv = copy_of(v, N);
 		double *ww = doubles(w, N), *wm = doubles(NULL, N), *wv = doubles(NULL, N);
 		for (long t = 1; t <= 10; t++) {
 			float *g = normal(N, 1);
 			for (size_t i = 0; i < N; i++)
-				formula(ww + i, wm + i, wv + i, 0.25 * (double)g[i], 0.01, decayed ? options.decay : 0, t);
+				formula(ww + i, wm + i, wv + i, 0.25 * (double)g[i], 0.01,
+				        decayed ? options.decay : 0, t);
 			bd_adamw_step(&options, w, g, m, v, N, 0.01, decayed, t, 0.25f);
 			for (size_t i = 0; i < N; i += 33) { /* in slices of 33 */
 				size_t n = N - i < 33 ? N - i : 33;
-				bd_adamw_step(&options, sw + i, g + i, sm + i, sv + i, n, 0.01, decayed, t, 0.25f);
+				bd_adamw_step(&options, sw + i, g + i, sm + i, sv + i, n, 0.01, decayed, t,
+				              0.25f);
 			}
 			bd_free(g);
 		}

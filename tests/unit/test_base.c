@@ -208,20 +208,29 @@ static void parse_real(void *arg)
 
 static void test_num(void **state)
 {
-	static const struct number ints[] = {{"0", 0, 9, 0}, {"-5", -9, 9, -5}, {"+7", 0, 9, 7}, {"2k", 0, 1e6, 2000},
-	    {"3M", 0, 1e9, 3e6}, {"4G", 0, 1e12, 4e9}};
+	static const struct number ints[] = {{"0", 0, 9, 0},       {"-5", -9, 9, -5},   {"+7", 0, 9, 7},
+	                                     {"2k", 0, 1e6, 2000}, {"3M", 0, 1e9, 3e6}, {"4G", 0, 1e12, 4e9}};
 	static const struct number reals[] = {{"1e-6", 0, 1, 1e-6}, {".5", 0, 1, .5}, {"-2", -3, 0, -2}};
-	static struct number bad_ints[] = {{"", 0, 9, 0}, {" 1", 0, 9, 0}, {"1 ", 0, 9, 0}, {"1x", 0, 9, 0},
-	    {"k", 0, 9, 0}, {"1kk", 0, 9, 0}, {"1.5", 0, 9, 0}, {"10", 0, 9, 0}, {"-1", 0, 9, 0},
-	    {"9223372036854775808", 0, 0x1p62, 0}, {"9223372036854775807k", 0, 0x1p62, 0},
-	    {"-9223372036854775807G", -0x1p63, 0, 0}};
-	static struct number bad_reals[] = {{"", 0, 1, 0}, {"nan", 0, 1, 0}, {"inf", 0, 1, 0}, {"1e400", 0, 1, 0},
-	    {"0.5x", 0, 1, 0}, {"-0.1", 0, 1, 0}, {" 1", 0, 1, 0}};
+	static struct number bad_ints[] = {{"", 0, 9, 0},
+	                                   {" 1", 0, 9, 0},
+	                                   {"1 ", 0, 9, 0},
+	                                   {"1x", 0, 9, 0},
+	                                   {"k", 0, 9, 0},
+	                                   {"1kk", 0, 9, 0},
+	                                   {"1.5", 0, 9, 0},
+	                                   {"10", 0, 9, 0},
+	                                   {"-1", 0, 9, 0},
+	                                   {"9223372036854775808", 0, 0x1p62, 0},
+	                                   {"9223372036854775807k", 0, 0x1p62, 0},
+	                                   {"-9223372036854775807G", -0x1p63, 0, 0}};
+	static struct number bad_reals[] = {{"", 0, 1, 0},      {"nan", 0, 1, 0},  {"inf", 0, 1, 0},
+	                                    {"1e400", 0, 1, 0}, {"0.5x", 0, 1, 0}, {"-0.1", 0, 1, 0},
+	                                    {" 1", 0, 1, 0}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(ints) / sizeof(*ints); i++)
 		assert_int_equal(bd_num_int(ints[i].text, (int64_t)ints[i].min, (int64_t)ints[i].max, "n"),
-		    (int64_t)ints[i].value);
+		                 (int64_t)ints[i].value);
 	for (size_t i = 0; i < sizeof(reals) / sizeof(*reals); i++)
 		assert_true(bd_num_real(reals[i].text, reals[i].min, reals[i].max, "n") == reals[i].value);
 	for (size_t i = 0; i < sizeof(bad_ints) / sizeof(*bad_ints); i++)
@@ -292,8 +301,7 @@ static void test_opt(void **state)
 	assert_int_equal(o.type, 2);
 	assert_string_equal(o.output, "it's");
 	assert_true(bd_opt_given("steps") && bd_opt_given("threads") && !bd_opt_given("seed"));
-	assert_string_equal(bd_opt_command(),
-	    "bd-x m -o 'it'\\''s' --type=tq2_0 -fqt3 --steps 1k --lr=.5 n");
+	assert_string_equal(bd_opt_command(), "bd-x m -o 'it'\\''s' --type=tq2_0 -fqt3 --steps 1k --lr=.5 n");
 }
 
 static void test_opt_refuses(void **state)
@@ -370,10 +378,12 @@ static void test_rng_bytes(void **state)
 			double chi = 0, expected = N / 256.;
 
 			for (uint64_t i = 0; i < N; i++)
-				count[bd_rng_u64(way == 0 ? i : 7, way == 1 ? i : 8, way == 2 ? i : 9) >> (8 * byte) &
-				    255]++;
+				count[bd_rng_u64(way == 0 ? i : 7, way == 1 ? i : 8, way == 2 ? i : 9) >>
+				          (8 * byte) &
+				      255]++;
 			for (int v = 0; v < 256; v++)
-				chi += ((double)count[v] - expected) * ((double)count[v] - expected) / expected;
+				chi +=
+				    ((double)count[v] - expected) * ((double)count[v] - expected) / expected;
 			/* 255 degrees of freedom: mean 255, standard deviation sqrt(510) = 22.6 */
 			assert_true(chi > 255 - 5 * 22.6 && chi < 255 + 5 * 22.6);
 		}
@@ -389,9 +399,10 @@ static void test_rng_avalanche(void **state)
 		uint64_t one = (uint64_t)1 << bit % 64, flips = 0;
 
 		for (uint64_t i = 0; i < N; i++)
-			flips += (uint64_t)__builtin_popcountll(bd_rng_u64(1, 2, i) ^
-			    bd_rng_u64(bit < 64 ? 1 ^ one : 1, bit >= 64 && bit < 128 ? 2 ^ one : 2,
-			    bit >= 128 ? i ^ one : i));
+			flips += (uint64_t)__builtin_popcountll(
+			    bd_rng_u64(1, 2, i) ^ bd_rng_u64(bit < 64 ? 1 ^ one : 1,
+			                                     bit >= 64 && bit < 128 ? 2 ^ one : 2,
+			                                     bit >= 128 ? i ^ one : i));
 		assert_true(fabs((double)flips - 32. * N) < 6 * sqrt(16. * N));
 	}
 }
@@ -422,8 +433,12 @@ static void test_rng_below(void **state)
 		assert_true(fabs((double)orders[v] - N / 6.) < 5 * sqrt(N * 5. / 36));
 	}
 	assert_int_equal(bd_rng_below(5, 6, 7, 1), 0);
-	for (uint64_t i = 0; i < 1000; i++) /* every second draw is rejected once */
-		assert_true(bd_rng_below(5, 6, i, ((uint64_t)1 << 63) + 1) <= (uint64_t)1 << 63);
+	/* 2^64 / n = 4/3: without rejection a third of the values would come twice as often */
+	memset(count, 0, sizeof(count));
+	for (uint64_t i = 0; i < N; i++)
+		count[bd_rng_below(5, 6, i, (uint64_t)3 << 62) % 3]++;
+	for (int v = 0; v < 3; v++)
+		assert_true(fabs((double)count[v] - N / 3.) < 5 * sqrt(N * 2. / 9));
 	bd_rng_permutation(1, 2, 100, p);
 	for (int i = 0; i < 100; i++)
 		seen[p[i]]++;
@@ -477,7 +492,8 @@ static void get_wrong(void *key)
 
 static void test_json(void **state)
 {
-	static const char text[] = "{\"z\": 3, \"a\": [1e-06, 0.1, -2.5], \"n\": null, \"t\": true, \"s\": \"\\u0000\xc3\xa9\"}";
+	static const char text[] =
+	    "{\"z\": 3, \"a\": [1e-06, 0.1, -2.5], \"n\": null, \"t\": true, \"s\": \"\\u0000\xc3\xa9\"}";
 	json_t *j = bd_json_parse(text, strlen(text), "f.json");
 	char *s = bd_json_text(j, false);
 
@@ -490,7 +506,8 @@ static void test_json(void **state)
 	assert_string_equal(bd_json_str(j, "none", "def", "f"), "def");
 	assert_int_equal(json_string_length(bd_json_get(j, "s")), 3);
 	assert_null(bd_json_get(j, "n"));
-	assert_string_equal(s, "{\"z\":3,\"a\":[1e-6,0.1,-2.5],\"n\":null,\"t\":true,\"s\":\"\\u0000\xc3\xa9\"}");
+	assert_string_equal(
+	    s, "{\"z\":3,\"a\":[1e-6,0.1,-2.5],\"n\":null,\"t\":true,\"s\":\"\\u0000\xc3\xa9\"}");
 	bd_free(s);
 	json_decref(j);
 }
@@ -592,24 +609,15 @@ static void test_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_msg),
-	    cmocka_unit_test(test_mem),
-	    cmocka_unit_test(test_buf),
-	    cmocka_unit_test(test_arena),
-	    cmocka_unit_test(test_num),
-	    cmocka_unit_test(test_opt),
-	    cmocka_unit_test(test_opt_refuses),
-	    cmocka_unit_test(test_help),
-	    cmocka_unit_test(test_rng_moments),
-	    cmocka_unit_test(test_rng_bytes),
-	    cmocka_unit_test(test_rng_avalanche),
-	    cmocka_unit_test(test_rng_below),
-	    cmocka_unit_test(test_rng_values),
-	    cmocka_unit_test(test_json),
-	    cmocka_unit_test(test_json_numbers),
-	    cmocka_unit_test(test_json_refuses),
-	    cmocka_unit_test(test_hash),
-	    cmocka_unit_test(test_log),
+	    cmocka_unit_test(test_msg),           cmocka_unit_test(test_mem),
+	    cmocka_unit_test(test_buf),           cmocka_unit_test(test_arena),
+	    cmocka_unit_test(test_num),           cmocka_unit_test(test_opt),
+	    cmocka_unit_test(test_opt_refuses),   cmocka_unit_test(test_help),
+	    cmocka_unit_test(test_rng_moments),   cmocka_unit_test(test_rng_bytes),
+	    cmocka_unit_test(test_rng_avalanche), cmocka_unit_test(test_rng_below),
+	    cmocka_unit_test(test_rng_values),    cmocka_unit_test(test_json),
+	    cmocka_unit_test(test_json_numbers),  cmocka_unit_test(test_json_refuses),
+	    cmocka_unit_test(test_hash),          cmocka_unit_test(test_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -149,8 +149,9 @@ static void test_nothing(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_right),   TEST(test_scaled), TEST(test_one_element), TEST(test_transposed),   TEST(test_shifted),
-	    TEST(test_negated), TEST(test_zeros),  TEST(test_not_finite),  TEST(test_zeros_wanted), TEST(test_nothing),
+	    TEST(test_right),        TEST(test_scaled),  TEST(test_one_element), TEST(test_transposed),
+	    TEST(test_shifted),      TEST(test_negated), TEST(test_zeros),       TEST(test_not_finite),
+	    TEST(test_zeros_wanted), TEST(test_nothing),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

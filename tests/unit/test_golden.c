@@ -1,5 +1,6 @@
-/* The network, the losses and the optimiser against golden vectors: dense models from Hugging Face transformers, the ternary student and its
- * distillation from a PyTorch implementation of the method. tests/golden/README.md says what the vectors are. */
+/* The network, the losses and the optimiser against golden vectors: dense models from Hugging Face
+ * transformers, the ternary student and its distillation from a PyTorch implementation of the method.
+ * tests/golden/README.md says what the vectors are. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -25,28 +26,29 @@ static const double TOL_LOGIT = 1e-5, TOL_GRAD = 1e-4, TOL_LOSS = 1e-5;
 
 struct golden {
 	const char *name;
-	struct bd_st *file;     /* the vectors */
+	struct bd_st *file; /* the vectors */
 	json_t *options;
 	struct bd_model *m;
 	struct bd_par *par;
-	struct bd_net *net;     /* for training */
+	struct bd_net *net; /* for training */
 	struct bd_acts *acts;
 	struct bd_batch batch;
 	size_t T, V, P, width[3]; /* tokens, vocabulary, target positions; of q, k, v */
-	size_t *row;            /* [P] rows that predict a target */
-	uint32_t *y;            /* [P] */
-	const float *h;         /* [T,C] of the last forward */
-	float *z, *dz, *dh;     /* [P,V], [P,V], [T,C] */
-	float *grad;            /* as m->data */
-	float *ds[3];           /* [T,width] */
+	size_t *row;              /* [P] rows that predict a target */
+	uint32_t *y;              /* [P] */
+	const float *h;           /* [T,C] of the last forward */
+	float *z, *dz, *dh;       /* [P,V], [P,V], [T,C] */
+	float *grad;              /* as m->data */
+	float *ds[3];             /* [T,width] */
 	float *scratch;
 };
 
 /* ---- reading a case ---- */
 
-static const struct bd_st_tensor *tensor(const struct golden *g, enum bd_dtype type, size_t n, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
-static const struct bd_st_tensor *tensor(const struct golden *g, enum bd_dtype type, size_t n, const char *fmt, ...)
+static const struct bd_st_tensor *tensor(const struct golden *g, enum bd_dtype type, size_t n,
+                                         const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+static const struct bd_st_tensor *tensor(const struct golden *g, enum bd_dtype type, size_t n,
+                                         const char *fmt, ...)
 {
 	char name[128];
 	va_list ap;
@@ -104,7 +106,8 @@ static int open_case(void **state)
 	const char *root = getenv("BD_GOLDEN");
 	g->name = *state;
 	*state = g;
-	char *dir = bd_sprintf("%s/%s", root ? root : BD_GOLDEN, g->name), *file = bd_sprintf("%s/vectors.safetensors", dir);
+	char *dir = bd_sprintf("%s/%s", root ? root : BD_GOLDEN, g->name),
+	     *file = bd_sprintf("%s/vectors.safetensors", dir);
 	g->file = bd_st_open(file);
 	g->m = bd_model_load(dir);
 	bd_free(dir);
@@ -133,7 +136,7 @@ static int open_case(void **state)
 static int close_case(void **state)
 {
 	struct golden *g = *state;
-	void *blocks[] = {g->batch.start, g->batch.ids, g->row,   g->y,     g->z,       g->dz,
+	void *blocks[] = {g->batch.start, g->batch.ids, g->row,   g->y,     g->z,     g->dz,
 	                  g->dh,          g->grad,      g->ds[0], g->ds[1], g->ds[2], g->scratch};
 	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
 		bd_free(blocks[i]);
@@ -149,9 +152,10 @@ static int close_case(void **state)
 
 /* ---- comparing ---- */
 
-static void check(const struct golden *g, const float *got, const float *want, size_t n, size_t cols, double tol, const char *fmt, ...)
-    __attribute__((format(printf, 7, 8)));
-static void check(const struct golden *g, const float *got, const float *want, size_t n, size_t cols, double tol, const char *fmt, ...)
+static void check(const struct golden *g, const float *got, const float *want, size_t n, size_t cols,
+                  double tol, const char *fmt, ...) __attribute__((format(printf, 7, 8)));
+static void check(const struct golden *g, const float *got, const float *want, size_t n, size_t cols,
+                  double tol, const char *fmt, ...)
 {
 	char what[160];
 	int at = snprintf(what, sizeof what, "%s: ", g->name);
@@ -168,7 +172,8 @@ static void check_loss(const struct golden *g, double loss, const char *name)
 	check(g, &got, F32(g, 1, "%s.loss", name), 1, 0, TOL_LOSS, "%s.loss", name);
 }
 
-/* Every parameter has its gradient in the vectors under "PREFIX.grad.", and nothing else has. All are looked at before the first fails. */
+/* Every parameter has its gradient in the vectors under "PREFIX.grad.", and nothing else has. All are looked
+ * at before the first fails. */
 static void check_gradients(struct golden *g, const char *prefix)
 {
 	char name[128], what[256], head[32];
@@ -200,13 +205,15 @@ static void forward(struct golden *g)
 
 static double add_ce(struct golden *g, double w)
 {
-	return bd_loss_ce(g->net->kern, g->dz, g->z, g->y, (float)(w / (double)g->P), g->P, g->V, g->scratch) / (double)g->P;
+	return bd_loss_ce(g->net->kern, g->dz, g->z, g->y, (float)(w / (double)g->P), g->P, g->V,
+	                  g->scratch) /
+	       (double)g->P;
 }
 
 static double add_ld(struct golden *g, double w)
 {
-	return bd_loss_kl(g->net->kern, g->dz, g->z, F16(g, g->P * g->V, "teacher.z"), (float)option(g, "tau"), 1,
-	                  (float)(w / (double)g->P), g->P, g->V, g->scratch) /
+	return bd_loss_kl(g->net->kern, g->dz, g->z, F16(g, g->P * g->V, "teacher.z"),
+	                  (float)option(g, "tau"), 1, (float)(w / (double)g->P), g->P, g->V, g->scratch) /
 	       (double)g->P;
 }
 
@@ -244,10 +251,11 @@ static double relate(struct golden *g, const struct relation *o, int which, doub
 	double loss = 0;
 	for (size_t i = 0; i < g->batch.n_seq; i++) {
 		size_t t0 = g->batch.start[i];
-		struct bd_relation r = {g->batch.start[i + 1] - t0, ws, wt, o->heads, (float)o->temperature, o->cosine};
+		struct bd_relation r = {g->batch.start[i + 1] - t0, ws,       wt, o->heads,
+		                        (float)o->temperature,      o->cosine};
 		float *scratch = bd_alloc(bd_loss_relation_scratch(&r), sizeof *scratch);
-		loss += bd_loss_relation(g->net->kern, &r, g->ds[which] + t0 * ws, s + t0 * ws, (const uint16_t *)t->data + t0 * wt,
-		                         (float)w, scratch);
+		loss += bd_loss_relation(g->net->kern, &r, g->ds[which] + t0 * ws, s + t0 * ws,
+		                         (const uint16_t *)t->data + t0 * wt, (float)w, scratch);
 		bd_free(scratch);
 	}
 	return loss;
@@ -292,7 +300,8 @@ static double objective(struct golden *g, bool distil, double *states2)
 
 /* ---- tests ---- */
 
-/* Logits of every position, the way inference and the way training computes them, and the states of every layer. */
+/* Logits of every position, the way inference and the way training computes them, and the states of every
+ * layer. */
 static void test_forward(void **state)
 {
 	struct golden *g = *state;
@@ -308,11 +317,13 @@ static void test_forward(void **state)
 				bd_acts_watch(acts, layer);
 			const float *h = bd_net_forward(net, acts, &g->batch, NULL);
 			bd_net_logits(net, z, h, all, g->T, train);
-			check(g, z, F32(g, n, "logits"), n, g->V, TOL_LOGIT, "logits, %s", train ? "training" : "inference");
+			check(g, z, F32(g, n, "logits"), n, g->V, TOL_LOGIT, "logits, %s",
+			      train ? "training" : "inference");
 			for (int i = 0; i < 3; i++)
-				check(g, bd_acts_state(acts, layer, i), F32(g, g->T * g->width[i], "state.%d.%c", layer, "qkv"[i]),
-				      g->T * g->width[i], g->width[i], TOL_LOGIT, "%c of layer %d, %s", "qkv"[i], layer,
-				      train ? "training" : "inference");
+				check(g, bd_acts_state(acts, layer, i),
+				      F32(g, g->T * g->width[i], "state.%d.%c", layer, "qkv"[i]),
+				      g->T * g->width[i], g->width[i], TOL_LOGIT, "%c of layer %d, %s",
+				      "qkv"[i], layer, train ? "training" : "inference");
 			bd_acts_free(acts);
 		}
 		print_message("%s: %s: logits agree to %.1e\n", g->name, train ? "training" : "inference",
@@ -369,12 +380,14 @@ static void test_relation_losses(void **state)
 			char name[16];
 			snprintf(name, sizeof name, "%s.%c", names[i], "qkv"[which]);
 			check_loss(g, relate(g, &o, which, 1), name);
-			check(g, g->ds[which], F32(g, n, "%s.ds", name), n, g->width[which], TOL_GRAD, "%s.ds", name);
+			check(g, g->ds[which], F32(g, n, "%s.ds", name), n, g->width[which], TOL_GRAD,
+			      "%s.ds", name);
 		}
 	}
 }
 
-/* The parameters' gradients of LD alone, of AD alone (a teacher like the student, and a wider one), and of everything together. */
+/* The parameters' gradients of LD alone, of AD alone (a teacher like the student, and a wider one), and of
+ * everything together. */
 static void test_distillation(void **state)
 {
 	struct golden *g = *state;
@@ -413,8 +426,9 @@ static void adamw(const struct golden *g, float *moments, long step)
 	for (size_t i = 0; i < g->m->n_param; i++) {
 		const struct bd_param *p = &g->m->param[i];
 		enum bd_kind kind = bd_slot_info(p->slot)->kind;
-		bd_adamw_step(&o, g->m->data + p->off, g->grad + p->off, moments + p->off, moments + g->m->n + p->off,
-		              p->rows * p->cols, option(g, "lr"), kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE, step, 1);
+		bd_adamw_step(&o, g->m->data + p->off, g->grad + p->off, moments + p->off,
+		              moments + g->m->n + p->off, p->rows * p->cols, option(g, "lr"),
+		              kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE, step, 1);
 	}
 }
 

@@ -148,7 +148,8 @@ static void assert_lines(struct bd_in *in, const char *text, size_t n)
 
 static void test_lines(void **state)
 {
-	static const char *const texts[] = {"", "\n", "a", "a\n", "a\n\nb", "(\xb5/\n", "(\xb5/", "(", "P*M", "P*M\n"};
+	static const char *const texts[] = {"",         "\n",     "a", "a\n", "a\n\nb",
+	                                    "(\xb5/\n", "(\xb5/", "(", "P*M", "P*M\n"};
 	size_t n = 5 * MIB + 3;
 	char *text = noise(n);
 	struct bd_in *in;
@@ -178,7 +179,27 @@ static void test_lines(void **state)
 	bd_in_close(NULL);
 }
 
-/* Feeds a child's stdin byte by byte; the parent reads what arrives. */
+/* Data that grows when compressed: the end of the frame does not fit into the buffer. */
+static void test_incompressible(void **state)
+{
+	char *text = bd_alloc(MIB, 1), *got = bd_alloc(MIB + 1, 1);
+	struct bd_out *out = bd_out_open("f", true, 1);
+	struct bd_in *in;
+
+	(void)state;
+	for (size_t i = 0; i < MIB; i++)
+		text[i] = (char)bd_rng_u64(1, 2, i);
+	bd_out_write(out, text, MIB);
+	bd_out_close(out);
+	in = bd_in_open("f");
+	assert_int_equal(bd_in_read(in, got, MIB + 1), MIB);
+	assert_memory_equal(got, text, MIB);
+	bd_in_close(in);
+	bd_free(text);
+	bd_free(got);
+}
+
+/* A child writes data[n] byte by byte into the pipe that is returned. */
 static struct bd_in *drip(const char *data, size_t n, pid_t *pid)
 {
 	int fd[2];
@@ -644,21 +665,12 @@ static void test_remove_tree(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    TEST(test_whole),
-	    TEST(test_lines),
-	    TEST(test_pieces),
-	    TEST(test_interactive),
-	    TEST(test_broken_zstd),
-	    TEST(test_atomic),
-	    TEST(test_link),
-	    TEST(test_leftover),
-	    TEST(test_killed),
-	    TEST(test_ignored_signal),
-	    TEST(test_full),
-	    TEST(test_stdout),
-	    TEST(test_patch_stdout),
-	    TEST(test_patch_outside),
-	    TEST(test_outdir),
+	    TEST(test_ignored_signal), /* first: handlers are installed with the first temporary */
+	    TEST(test_whole),          TEST(test_lines),         TEST(test_incompressible),
+	    TEST(test_pieces),         TEST(test_interactive),   TEST(test_broken_zstd),
+	    TEST(test_atomic),         TEST(test_link),          TEST(test_leftover),
+	    TEST(test_killed),         TEST(test_full),          TEST(test_stdout),
+	    TEST(test_patch_stdout),   TEST(test_patch_outside), TEST(test_outdir),
 	    TEST(test_remove_tree),
 	};
 

@@ -1,4 +1,5 @@
-/* The losses against their formulas in double, and their gradients against central differences of those formulas. */
+/* The losses against their formulas in double, and their gradients against central differences of those
+ * formulas. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -10,8 +11,7 @@
 #include "near.h"
 #include "quant.h"
 
-#define EACH_KERN(k) \
-	for (const struct bd_kern *const *each = bd_kern_all(), *k = *each; k; k = *++each)
+#define EACH_KERN(k) for (const struct bd_kern *const *each = bd_kern_all(), *k = *each; k; k = *++each)
 
 enum loss { CE, KL, TOPK, CAKLD };
 
@@ -42,7 +42,8 @@ static double kl(const double *a, const double *b, size_t n, double tau)
 }
 
 /* Both sides as K + 1 classes, the last one being everything else. */
-static double kl_topk(const struct over_vocab *c, const double *z, const double *zt, const uint32_t *zi, double zr)
+static double kl_topk(const struct over_vocab *c, const double *z, const double *zt, const uint32_t *zi,
+                      double zr)
 {
 	double s[32], t[32], rest = 0;
 	for (size_t v = 0; v < c->V; v++) {
@@ -77,8 +78,8 @@ static double formula(void *ctx)
 	return sum;
 }
 
-static double run(const struct bd_kern *k, const struct over_vocab *c, float *dz, const float *z, const uint16_t *zt, const float *zr,
-                  float w, float *scratch)
+static double run(const struct bd_kern *k, const struct over_vocab *c, float *dz, const float *z,
+                  const uint16_t *zt, const float *zr, float w, float *scratch)
 {
 	float tau = (float)c->tau;
 	switch (c->kind) {
@@ -98,7 +99,8 @@ static void check_loss(const char *what, struct over_vocab c)
 {
 	const double w = 0.25;
 	size_t n = c.P * c.V, m = c.kind == TOPK ? c.P * c.K : n;
-	float *z = normal(n, 3), *t = normal(m, 3), *zr = normal(c.P, 1), *start = normal(n, 0.5), *scratch = normal(2 * c.V, 1);
+	float *z = normal(n, 3), *t = normal(m, 3), *zr = normal(c.P, 1), *start = normal(n, 0.5),
+	      *scratch = normal(2 * c.V, 1);
 	uint16_t *zt = bd_alloc(m, sizeof *zt);
 	for (size_t i = 0; i < c.P; i++)
 		zr[i] += 2;
@@ -109,7 +111,8 @@ static void check_loss(const char *what, struct over_vocab c)
 	double want = formula(&c), *g = gradient(formula, &c, c.z, n, NULL);
 	for (size_t i = 0; i < n; i++)
 		g[i] = w * g[i] + (double)start[i];
-	EACH_KERN(k) {
+	EACH_KERN(k)
+	{
 		float *dz = copy_of(start, n);
 		assert_near1(what, run(k, &c, NULL, z, zt, zr, (float)w, scratch), want, 2e-6);
 		assert_near1(what, run(k, &c, dz, z, zt, zr, (float)w, scratch), want, 2e-6);
@@ -173,7 +176,9 @@ static void test_topk_is_kl(void **state)
 	}
 	double full = bd_loss_kl(bd_kern(), dz[0], z, zt, 2, 1, 1, 1, N, a);
 	double *want = doubles(dz[0], N);
-	assert_near1("topk of all", bd_loss_kl_topk(bd_kern(), dz[1], z, chosen, all, &rest, N, 2, 1, 1, 1, N, a), full, 2e-6);
+	assert_near1("topk of all",
+	             bd_loss_kl_topk(bd_kern(), dz[1], z, chosen, all, &rest, N, 2, 1, 1, 1, N, a), full,
+	             2e-6);
 	assert_near("topk of all, gradient", dz[1], want, N, 2e-6);
 	bd_free(z), bd_free(t), bd_free(a), bd_free(want);
 }
@@ -208,7 +213,8 @@ struct relation {
 };
 
 /* R[n,n] of head a of x[n,w]. */
-static void relation_of(double *R, const double *x, size_t w, size_t a, const struct bd_relation *r, double floor)
+static void relation_of(double *R, const double *x, size_t w, size_t a, const struct bd_relation *r,
+                        double floor)
 {
 	size_t n = r->n, d = w / r->A;
 	double T = (double)r->temp * (r->cosine ? 1 : sqrt((double)d));
@@ -246,7 +252,8 @@ static void check_relation(const struct bd_kern *k, const char *what, struct bd_
 {
 	const double w = 3;
 	size_t ns = r.n * r.ws, nt = r.n * r.wt;
-	float *s = normal(ns, sd), *t = normal(nt, sd), *ds = normal(ns, 0.1), *scratch = normal(bd_loss_relation_scratch(&r), 1);
+	float *s = normal(ns, sd), *t = normal(nt, sd), *ds = normal(ns, 0.1),
+	      *scratch = normal(bd_loss_relation_scratch(&r), 1);
 	uint16_t *half = bd_alloc(nt, sizeof *half);
 	bd_f16_row(half, t, nt);
 	bd_f32_row(t, half, nt);
@@ -265,11 +272,20 @@ static void check_relation(const struct bd_kern *k, const char *what, struct bd_
 static void test_relation(void **state)
 {
 	(void)state;
-	EACH_KERN(k) {
-		check_relation(k, "cosine", (struct bd_relation){.n = 7, .ws = 12, .wt = 20, .A = 4, .temp = 1, .cosine = 1}, 2);
-		check_relation(k, "cosine cold", (struct bd_relation){.n = 9, .ws = 8, .wt = 8, .A = 1, .temp = 0.2f, .cosine = 1}, 1);
-		check_relation(k, "dot", (struct bd_relation){.n = 6, .ws = 12, .wt = 24, .A = 3, .temp = 1.5f, .cosine = 0}, 1);
-		check_relation(k, "one token", (struct bd_relation){.n = 1, .ws = 4, .wt = 4, .A = 2, .temp = 1, .cosine = 1}, 1);
+	EACH_KERN(k)
+	{
+		check_relation(
+		    k, "cosine",
+		    (struct bd_relation){.n = 7, .ws = 12, .wt = 20, .A = 4, .temp = 1, .cosine = 1}, 2);
+		check_relation(
+		    k, "cosine cold",
+		    (struct bd_relation){.n = 9, .ws = 8, .wt = 8, .A = 1, .temp = 0.2f, .cosine = 1}, 1);
+		check_relation(
+		    k, "dot",
+		    (struct bd_relation){.n = 6, .ws = 12, .wt = 24, .A = 3, .temp = 1.5f, .cosine = 0}, 1);
+		check_relation(k, "one token",
+		               (struct bd_relation){.n = 1, .ws = 4, .wt = 4, .A = 2, .temp = 1, .cosine = 1},
+		               1);
 	}
 }
 
@@ -283,7 +299,8 @@ static void test_relation_clamp(void **state)
 	bd_f16_row(half, t, 20);
 	bd_f32_row(t, half, 20);
 	struct relation c = {r, doubles(s, 20), doubles(t, 20), 1e-8};
-	double clamped = relation_formula(&c), got = bd_loss_relation(bd_kern(), &r, NULL, s, half, 1, scratch);
+	double clamped = relation_formula(&c),
+	       got = bd_loss_relation(bd_kern(), &r, NULL, s, half, 1, scratch);
 	assert_near1("clamped", got, clamped, 1e-4);
 	c.floor = 0;
 	assert_true(fabs(relation_formula(&c) - clamped) > 1e-3 * clamped);
@@ -293,9 +310,10 @@ static void test_relation_clamp(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_ce),       cmocka_unit_test(test_kl),       cmocka_unit_test(test_kl_topk),
-	    cmocka_unit_test(test_cakld),    cmocka_unit_test(test_topk_is_kl), cmocka_unit_test(test_kl_edges),
-	    cmocka_unit_test(test_relation), cmocka_unit_test(test_relation_clamp),
+	    cmocka_unit_test(test_ce),         cmocka_unit_test(test_kl),
+	    cmocka_unit_test(test_kl_topk),    cmocka_unit_test(test_cakld),
+	    cmocka_unit_test(test_topk_is_kl), cmocka_unit_test(test_kl_edges),
+	    cmocka_unit_test(test_relation),   cmocka_unit_test(test_relation_clamp),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
-/* The operations against naive ones in double: forward values, and gradients as central differences of the naive forward. What the
- * headers promise bit by bit (prefixes, batches, threads, instruction sets) is compared bit by bit. */
+/* The operations against naive ones in double: forward values, and gradients as central differences of the
+ * naive forward. What the headers promise bit by bit (prefixes, batches, threads, instruction sets) is
+ * compared bit by bit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,8 +17,7 @@
 #include "op_rope.h"
 #include "quant.h"
 
-#define EACH_KERN(k) \
-	for (const struct bd_kern *const *each = bd_kern_all(), *k = *each; k; k = *++each)
+#define EACH_KERN(k) for (const struct bd_kern *const *each = bd_kern_all(), *k = *each; k; k = *++each)
 
 /* RMSNorm */
 
@@ -46,9 +46,11 @@ static double norm_loss(void *ctx)
 
 static void norm_case(const struct bd_kern *k, size_t T, size_t n, bool gained)
 {
-	float *x = normal(T * n, 2), *gain = gained ? normal(n, 1) : NULL, *dy = normal(T * n, 1), eps = 1e-2f;
+	float *x = normal(T * n, 2), *gain = gained ? normal(n, 1) : NULL, *dy = normal(T * n, 1),
+	      eps = 1e-2f;
 	float *y = normal(T * n, 1), *r = normal(T, 1), *dx = normal(T * n, 1), *dgain = normal(n, 1);
-	struct norm c = {doubles(x, T * n), gained ? doubles(gain, n) : NULL, doubles(dy, T * n), (double)eps, T, n};
+	struct norm c = {
+	    doubles(x, T * n), gained ? doubles(gain, n) : NULL, doubles(dy, T * n), (double)eps, T, n};
 	double *want = doubles(NULL, T * n), *want_r = doubles(NULL, T);
 	for (size_t t = 0; t < T; t++) {
 		double ss = 0;
@@ -65,7 +67,8 @@ static void norm_case(const struct bd_kern *k, size_t T, size_t n, bool gained)
 	bd_norm_forward(k, in_place, NULL, in_place, gain, eps, T, n);
 	assert_same("norm in place", in_place, y, T * n);
 
-	double *want_dx = gradient(norm_loss, &c, c.x, T * n, dx), *want_dx0 = gradient(norm_loss, &c, c.x, T * n, NULL);
+	double *want_dx = gradient(norm_loss, &c, c.x, T * n, dx),
+	       *want_dx0 = gradient(norm_loss, &c, c.x, T * n, NULL);
 	bd_norm_backward(dx, NULL, dy, x, r, gain, T, n, 0);
 	assert_near("norm dx", dx, want_dx, T * n, 2e-6);
 	double *want_dgain = NULL;
@@ -75,7 +78,8 @@ static void norm_case(const struct bd_kern *k, size_t T, size_t n, bool gained)
 	assert_near("norm dx over dy", dy, want_dx0, T * n, 2e-6);
 	if (gained)
 		assert_near("norm dgain", dgain, want_dgain, n, 2e-6);
-	void *all[] = {x, gain, dy, y, r, dx, dgain, c.x, c.gain, c.dy, want, want_r, in_place, want_dx, want_dx0, want_dgain};
+	void *all[] = {x,      gain, dy,   y,      r,        dx,      dgain,    c.x,
+	               c.gain, c.dy, want, want_r, in_place, want_dx, want_dx0, want_dgain};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		bd_free(all[i]);
 }
@@ -83,7 +87,8 @@ static void norm_case(const struct bd_kern *k, size_t T, size_t n, bool gained)
 static void test_norm(void **state)
 {
 	(void)state;
-	EACH_KERN(k) {
+	EACH_KERN(k)
+	{
 		norm_case(k, 3, 37, true);
 		norm_case(k, 2, 64, true);
 		norm_case(k, 2, 5, false);
@@ -94,20 +99,31 @@ static void test_norm(void **state)
 
 static struct bd_config rope_config(enum bd_rope kind)
 {
-	return (struct bd_config){.head_dim = 64, .rope = kind, .rope_theta = 500000, .rope_factor = 32, .rope_low = 1,
-	                          .rope_high = 4, .rope_original = 8192};
+	return (struct bd_config){.head_dim = 64,
+	                          .rope = kind,
+	                          .rope_theta = 500000,
+	                          .rope_factor = 32,
+	                          .rope_low = 1,
+	                          .rope_high = 4,
+	                          .rope_original = 8192};
 }
 
-/* Inverse frequencies of Llama 3.2 1B (transformers' ROPE_INIT_FUNCTIONS["llama3"], evaluated in double): kept up to pair 14,
- * blended at 15, 16 and 17, divided by 32 from 18 on. */
+/* Inverse frequencies of Llama 3.2 1B (transformers' ROPE_INIT_FUNCTIONS["llama3"], evaluated in double):
+ * kept up to pair 14, blended at 15, 16 and 17, divided by 32 from 18 on. */
 static void test_rope_llama3(void **state)
 {
 	static const struct {
 		size_t i;
 		double inv;
-	} known[] = {{0, 1.0}, {5, 0.12868737343265052}, {14, 0.003211445994752591}, {15, 0.001290547928209264},
-	             {16, 0.00042955679655936815}, {17, 9.70828780262767e-05}, {18, 1.9461638184831125e-05},
-	             {20, 8.570255889481878e-06}, {31, 9.41830672543491e-08}};
+	} known[] = {{0, 1.0},
+	             {5, 0.12868737343265052},
+	             {14, 0.003211445994752591},
+	             {15, 0.001290547928209264},
+	             {16, 0.00042955679655936815},
+	             {17, 9.70828780262767e-05},
+	             {18, 1.9461638184831125e-05},
+	             {20, 8.570255889481878e-06},
+	             {31, 9.41830672543491e-08}};
 	enum { N = 3001 };
 	struct bd_config c = rope_config(BD_ROPE_LLAMA3);
 	float *co = bd_alloc(N * 32, sizeof *co), *si = bd_alloc(N * 32, sizeof *si);
@@ -115,8 +131,10 @@ static void test_rope_llama3(void **state)
 	bd_rope_table(co, si, &c, N);
 	for (size_t j = 0; j < sizeof known / sizeof *known; j++)
 		for (size_t t = 0; t < N; t += 1000) {
-			assert_near1("llama3 cos", (double)co[t * 32 + known[j].i], cos((double)t * known[j].inv), 1e-6);
-			assert_near1("llama3 sin", (double)si[t * 32 + known[j].i], sin((double)t * known[j].inv), 1e-6);
+			assert_near1("llama3 cos", (double)co[t * 32 + known[j].i],
+			             cos((double)t * known[j].inv), 1e-6);
+			assert_near1("llama3 sin", (double)si[t * 32 + known[j].i],
+			             sin((double)t * known[j].inv), 1e-6);
 		}
 	bd_free(co);
 	bd_free(si);
@@ -186,8 +204,10 @@ static void test_glu(void **state)
 {
 	enum { N = 1100 }; /* more than one chunk of the implementation */
 	(void)state;
-	EACH_KERN(k) {
-		float *gate = normal(N, 4), *up = normal(N, 1), *dout = normal(N, 1), *out = normal(N, 1), *dg = normal(N, 1);
+	EACH_KERN(k)
+	{
+		float *gate = normal(N, 4), *up = normal(N, 1), *dout = normal(N, 1), *out = normal(N, 1),
+		      *dg = normal(N, 1);
 		gate[1] = 200, gate[2] = -200, gate[3] = 0;
 		struct glu c = {doubles(gate, N), doubles(up, N), doubles(dout, N), N};
 		double *want = doubles(NULL, N);
@@ -195,7 +215,8 @@ static void test_glu(void **state)
 			want[i] = c.gate[i] / (1 + exp(-c.gate[i])) * c.up[i];
 		bd_glu_forward(k, out, gate, up, N);
 		assert_near("glu", out, want, N, 1e-6);
-		double *want_dg = gradient(glu_loss, &c, c.gate, N, NULL), *want_du = gradient(glu_loss, &c, c.up, N, NULL);
+		double *want_dg = gradient(glu_loss, &c, c.gate, N, NULL),
+		       *want_du = gradient(glu_loss, &c, c.up, N, NULL);
 		bd_glu_backward(k, dg, dout, dout, gate, up, N); /* dup may be dout */
 		assert_near("glu dgate", dg, want_dg, N, 1e-6);
 		assert_near("glu dup", dout, want_du, N, 1e-6);
@@ -247,8 +268,8 @@ static double attn_loss(void *ctx)
 	return sum;
 }
 
-static void attn_forward(const struct bd_kern *kern, const struct bd_attn *a, float *out, float *lse, const float *q, const float *k,
-                         const float *v)
+static void attn_forward(const struct bd_kern *kern, const struct bd_attn *a, float *out, float *lse,
+                         const float *q, const float *k, const float *v)
 {
 	float *scratch = bd_alloc(bd_attention_scratch(a), sizeof *scratch);
 	for (size_t h = 0; h < a->H; h++)
@@ -260,8 +281,14 @@ static void attention_case(const struct bd_kern *kern, struct bd_attn a, bool ba
 {
 	size_t nq = a.n * a.H * a.D, nk = (a.past + a.n) * a.G * a.D;
 	float *q = normal(nq, 1), *k = normal(nk, 1), *v = normal(nk, 1), *dout = normal(nq, 1);
-	float *out = normal(nq, 1), *lse = normal(a.n * a.H, 1), *dq = normal(nq, 1), *dk = normal(nk, 1), *dv = normal(nk, 1);
-	struct attn c = {a, doubles(q, nq), doubles(k, nk), doubles(v, nk), doubles(dout, nq), doubles(NULL, nq),
+	float *out = normal(nq, 1), *lse = normal(a.n * a.H, 1), *dq = normal(nq, 1), *dk = normal(nk, 1),
+	      *dv = normal(nk, 1);
+	struct attn c = {a,
+	                 doubles(q, nq),
+	                 doubles(k, nk),
+	                 doubles(v, nk),
+	                 doubles(dout, nq),
+	                 doubles(NULL, nq),
 	                 doubles(NULL, a.n * a.H)};
 	double *want_dq = NULL, *want_dk = NULL, *want_dv = NULL;
 
@@ -281,7 +308,8 @@ static void attention_case(const struct bd_kern *kern, struct bd_attn a, bool ba
 		assert_near("attention dv", dv, want_dv, nk, 4e-6);
 		bd_free(scratch);
 	}
-	void *all[] = {q, k, v, dout, out, lse, dq, dk, dv, c.q, c.k, c.v, c.dout, c.out, c.lse, want_dq, want_dk, want_dv};
+	void *all[] = {q,   k,   v,   dout,   out,   lse,   dq,      dk,      dv,
+	               c.q, c.k, c.v, c.dout, c.out, c.lse, want_dq, want_dk, want_dv};
 	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
 		bd_free(all[i]);
 }
@@ -289,15 +317,24 @@ static void attention_case(const struct bd_kern *kern, struct bd_attn a, bool ba
 static void test_attention(void **state)
 {
 	(void)state;
-	EACH_KERN(kern) {
-		attention_case(kern, (struct bd_attn){.n = 1, .past = 0, .H = 2, .G = 1, .D = 8, .scale = 0.35f}, true);
-		attention_case(kern, (struct bd_attn){.n = 5, .past = 0, .H = 4, .G = 2, .D = 6, .scale = 0.4f}, true);
-		attention_case(kern, (struct bd_attn){.n = 19, .past = 0, .H = 2, .G = 2, .D = 4, .scale = 0.5f}, true);
-		attention_case(kern, (struct bd_attn){.n = 3, .past = 40, .H = 4, .G = 2, .D = 64, .scale = 0.125f}, false);
-		attention_case(kern, (struct bd_attn){.n = 50, .past = 7, .H = 3, .G = 1, .D = 80, .scale = 0.1f}, false);
+	EACH_KERN(kern)
+	{
+		attention_case(
+		    kern, (struct bd_attn){.n = 1, .past = 0, .H = 2, .G = 1, .D = 8, .scale = 0.35f}, true);
+		attention_case(
+		    kern, (struct bd_attn){.n = 5, .past = 0, .H = 4, .G = 2, .D = 6, .scale = 0.4f}, true);
+		attention_case(
+		    kern, (struct bd_attn){.n = 19, .past = 0, .H = 2, .G = 2, .D = 4, .scale = 0.5f}, true);
+		attention_case(kern,
+		               (struct bd_attn){.n = 3, .past = 40, .H = 4, .G = 2, .D = 64, .scale = 0.125f},
+		               false);
+		attention_case(kern,
+		               (struct bd_attn){.n = 50, .past = 7, .H = 3, .G = 1, .D = 80, .scale = 0.1f},
+		               false);
 	}
 	/* Several blocks of queries. */
-	attention_case(bd_kern(), (struct bd_attn){.n = 139, .past = 0, .H = 2, .G = 1, .D = 2, .scale = 0.7f}, true);
+	attention_case(bd_kern(),
+	               (struct bd_attn){.n = 139, .past = 0, .H = 2, .G = 1, .D = 2, .scale = 0.7f}, true);
 }
 
 /* The same sequence whole, in chunks over a cache, and with every instruction set: one answer. */
@@ -306,15 +343,18 @@ static void test_attention_bits(void **state)
 	enum { N = 45, H = 4, G = 2, D = 64 };
 	static const size_t chunk[] = {1, 1, 3, 17, 8, 15};
 	float *q = normal(N * H * D, 1), *k = normal(N * G * D, 1), *v = normal(N * G * D, 1);
-	float *whole = normal(N * H * D, 1), *out = normal(N * H * D, 1), *lse0 = normal(N * H, 1), *lse = normal(N * H, 1);
+	float *whole = normal(N * H * D, 1), *out = normal(N * H * D, 1), *lse0 = normal(N * H, 1),
+	      *lse = normal(N * H, 1);
 	struct bd_attn a = {.n = N, .past = 0, .H = H, .G = G, .D = D, .scale = 0.125f};
 	(void)state;
 	attn_forward(&bd_kern_ref, &a, whole, lse0, q, k, v);
-	EACH_KERN(kern) {
+	EACH_KERN(kern)
+	{
 		a.past = 0;
 		for (size_t i = 0; i < sizeof chunk / sizeof *chunk; i++) {
 			a.n = chunk[i];
-			attn_forward(kern, &a, out + a.past * H * D, lse + a.past * H, q + a.past * H * D, k, v);
+			attn_forward(kern, &a, out + a.past * H * D, lse + a.past * H, q + a.past * H * D, k,
+			             v);
 			a.past += a.n;
 		}
 		assert_int_equal(a.past, N);
@@ -325,13 +365,54 @@ static void test_attention_bits(void **state)
 	bd_free(q), bd_free(k), bd_free(v), bd_free(whole), bd_free(out), bd_free(lse0), bd_free(lse);
 }
 
+/* Backward of all heads at once on four threads (BLAS is called from each) equals one thread, bit by bit. */
+struct attn_job {
+	struct bd_attn a;
+	float *dq, *dk, *dv, *scratch;
+	const float *dout, *out, *lse, *q, *k, *v;
+};
+
+static void attn_slice(void *ctx, size_t begin, size_t end, int slice)
+{
+	const struct attn_job *c = ctx;
+	float *scratch = c->scratch + (size_t)slice * bd_attention_scratch(&c->a);
+	for (size_t g = begin; g < end; g++)
+		bd_attention_backward(bd_kern(), &c->a, g, c->dq, c->dk, c->dv, c->dout, c->out, c->lse, c->q,
+		                      c->k, c->v, scratch);
+}
+
+static void test_attention_threads(void **state)
+{
+	enum { N = 40, H = 8, D = 16, S = N * H * D, THREADS = 4 };
+	struct bd_attn a = {.n = N, .past = 0, .H = H, .G = H, .D = D, .scale = 0.25f};
+	float *q = normal(S, 1), *k = normal(S, 1), *v = normal(S, 1), *dout = normal(S, 1),
+	      *out = normal(S, 1), *lse = normal(N * H, 1);
+	float *d = bd_alloc(3 * S, sizeof *d), *one = NULL,
+	      *scratch = normal(THREADS * bd_attention_scratch(&a), 1);
+	struct attn_job c = {a, d, d + S, d + 2 * S, scratch, dout, out, lse, q, k, v};
+	(void)state;
+	attn_forward(bd_kern(), &a, out, lse, q, k, v);
+	for (int round = 0; round < 50; round++) {
+		struct bd_par *par = round ? bd_par_new(THREADS) : NULL;
+		memset(d, 0, 3 * S * sizeof *d);
+		bd_par_for(par, H, attn_slice, &c);
+		if (!round)
+			one = copy_of(d, 3 * S);
+		assert_same("attention on threads", d, one, 3 * S);
+		bd_par_free(par);
+	}
+	bd_free(q), bd_free(k), bd_free(v), bd_free(dout), bd_free(out), bd_free(lse), bd_free(d),
+	    bd_free(one), bd_free(scratch);
+}
+
 /* Token table */
 
 static void test_embed(void **state)
 {
 	enum { V = 9, C = 64, T = 5, P = 6 };
 	const uint32_t ids[T] = {8, 0, 3, 3, 8};
-	float *f32 = normal(V * C, 1), *q8_values = normal(V * C, 1), *out = normal(T * C, 1), *h = normal(P * C, 1);
+	float *f32 = normal(V * C, 1), *q8_values = normal(V * C, 1), *out = normal(T * C, 1),
+	      *h = normal(P * C, 1);
 	float *z = normal(P * V, 1), *z1 = normal(P * V, 1), *f16_values = normal(V * C, 1);
 	uint16_t f16[V * C];
 	uint8_t q8[V * C / BD_Q8_0_BLOCK * BD_Q8_0_BYTES];
@@ -344,7 +425,9 @@ static void test_embed(void **state)
 	struct {
 		struct bd_table e;
 		const float *values;
-	} kinds[] = {{{BD_GGML_F32, V, C, f32}, f32}, {{BD_GGML_F16, V, C, f16}, f16_values}, {{BD_GGML_Q8_0, V, C, q8}, q8_values}};
+	} kinds[] = {{{BD_GGML_F32, V, C, f32}, f32},
+	             {{BD_GGML_F16, V, C, f16}, f16_values},
+	             {{BD_GGML_Q8_0, V, C, q8}, q8_values}};
 	for (size_t i = 0; i < 3; i++) {
 		const struct bd_table *e = &kinds[i].e;
 		bd_embed_forward(out, e, ids, T);
@@ -354,8 +437,10 @@ static void test_embed(void **state)
 		for (size_t p = 0; p < P; p++)
 			for (size_t v = 0; v < V; v++)
 				for (size_t c = 0; c < C; c++)
-					want[p * V + v] += (double)h[p * C + c] * (double)kinds[i].values[v * C + c];
-		EACH_KERN(k) {
+					want[p * V + v] +=
+					    (double)h[p * C + c] * (double)kinds[i].values[v * C + c];
+		EACH_KERN(k)
+		{
 			bd_head_forward(par, k, z, h, e, P);
 			assert_near("head", z, want, P * V, 1e-6);
 			for (size_t p = 0; p < P; p++)
@@ -371,7 +456,8 @@ static void test_embed(void **state)
 	bd_embed_backward(f32, out, ids, T, C);
 	assert_near("embedding gradient", f32, want, V * C, 1e-6);
 	bd_par_free(par);
-	bd_free(f32), bd_free(q8_values), bd_free(f16_values), bd_free(out), bd_free(h), bd_free(z), bd_free(z1), bd_free(want);
+	bd_free(f32), bd_free(q8_values), bd_free(f16_values), bd_free(out), bd_free(h), bd_free(z),
+	    bd_free(z1), bd_free(want);
 }
 
 /* Linear layers */
@@ -379,9 +465,11 @@ static void test_embed(void **state)
 static void test_linear(void **state)
 {
 	enum { T = 5, N = 7, K = 11 };
-	float *x = normal(T * K, 1), *w = normal(N * K, 1), *bias = normal(N, 1), *y = normal(T * N, 1), *dy = normal(T * N, 1);
+	float *x = normal(T * K, 1), *w = normal(N * K, 1), *bias = normal(N, 1), *y = normal(T * N, 1),
+	      *dy = normal(T * N, 1);
 	float *dx = normal(T * K, 1), *dx0 = copy_of(dx, T * K), *dw = normal(N * K, 1), *db = normal(N, 1);
-	double *wy = doubles(NULL, T * N), *wdx0 = doubles(NULL, T * K), *wdx1 = doubles(dx, T * K), *wdw = doubles(dw, N * K);
+	double *wy = doubles(NULL, T * N), *wdx0 = doubles(NULL, T * K), *wdx1 = doubles(dx, T * K),
+	       *wdw = doubles(dw, N * K);
 	double *wdb = doubles(db, N), *wyb = doubles(NULL, T * N);
 	(void)state;
 	for (size_t t = 0; t < T; t++)
@@ -414,7 +502,8 @@ static void test_linear(void **state)
 static void test_ternary(void **state)
 {
 	enum { T = 70, N = 9, K = 150, KPAD = 256 };
-	float *x = normal(T * K, 1), *w = normal(N * K, 1), *bias = normal(N, 1), *what = normal(N * K, 1), *xhat = normal(T * K, 1);
+	float *x = normal(T * K, 1), *w = normal(N * K, 1), *bias = normal(N, 1), *what = normal(N * K, 1),
+	      *xhat = normal(T * K, 1);
 	float *y = normal(T * N, 1), *first = NULL, scale = bd_absmean(w, N, K);
 	uint8_t *codes = bd_alloc(N, bd_ternary_stride(K));
 	struct bd_int8 q = {bd_alloc(T * KPAD, 1), bd_alloc(T, sizeof(float)), bd_alloc(T, sizeof(int32_t))};
@@ -435,7 +524,8 @@ static void test_ternary(void **state)
 				want[t * N + n] += want_x[t * K + i] * (double)what[n * K + i];
 		}
 	}
-	EACH_KERN(k) {
+	EACH_KERN(k)
+	{
 		bd_int8_forward(k, &q, x, T, K);
 		bd_int8_dequant(xhat, &q, T, K);
 		assert_near("int8", xhat, want_x, T * K, 1e-6);
@@ -456,11 +546,17 @@ static void test_ternary(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_norm),           cmocka_unit_test(test_rope_llama3),
-	    cmocka_unit_test(test_rope_default_linear), cmocka_unit_test(test_rope_rotation),
-	    cmocka_unit_test(test_glu),            cmocka_unit_test(test_attention),
-	    cmocka_unit_test(test_attention_bits), cmocka_unit_test(test_embed),
-	    cmocka_unit_test(test_linear),         cmocka_unit_test(test_ternary),
+	    cmocka_unit_test(test_norm),
+	    cmocka_unit_test(test_rope_llama3),
+	    cmocka_unit_test(test_rope_default_linear),
+	    cmocka_unit_test(test_rope_rotation),
+	    cmocka_unit_test(test_glu),
+	    cmocka_unit_test(test_attention),
+	    cmocka_unit_test(test_attention_bits),
+	    cmocka_unit_test(test_attention_threads),
+	    cmocka_unit_test(test_embed),
+	    cmocka_unit_test(test_linear),
+	    cmocka_unit_test(test_ternary),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -335,7 +335,7 @@ static void wrong_values(void **state)
 	patched(EXAMPLES, "target", "tarhet", 6, "`target' is missing");
 	patched(EXAMPLES, "target\xc4\x01", "target\xd9\x01", 8, "`target' has the wrong type");
 	patched(EXAMPLES, "t\xc3\xa4st", "t\xff\xa4st", 5, "must be UTF-8");
-	patched(FULL, "heads\x93\x03", "heads\x93\x05", 7, "does not divide into 5 heads");
+	patched(TOP_K, "heads\x93\x03", "heads\x93\x05", 7, "does not divide into 5 heads");
 }
 
 static void id_beyond_vocabulary(void **state)

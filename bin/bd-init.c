@@ -1,0 +1,61 @@
+/* bd-init: a randomly initialised model from a config.json and a seed. */
+#include "io.h"
+#include "mem.h"
+#include "model.h"
+#include "msg.h"
+#include "opt.h"
+#include "tokenizer.h"
+
+/* The tokenizer must not know more tokens than the model has rows for. */
+static void check_tokenizer(const struct bd_config *c, const char *path)
+{
+	struct bd_tok *t = bd_tok_open(path);
+
+	if (bd_tok_vocab(t) > (uint32_t)c->vocab)
+		bd_die(BD_DATA, "%s: has %u tokens, but the config's vocab_size is %d; raise it", path, bd_tok_vocab(t), c->vocab);
+	bd_tok_free(t);
+}
+
+int main(int argc, char **argv)
+{
+	static const enum bd_dtype dtypes[] = {BD_F32, BD_BF16, BD_F16};
+	struct bd_common common;
+	const char *output = NULL, *tokenizer = NULL;
+	bool force = false;
+	int dtype = 0;
+	const struct bd_opt opts[] = {
+	    {"output", 'o', BD_STR, &output, "DIR", "the model directory to write", 0, 0},
+	    {"tokenizer", 0, BD_STR, &tokenizer, "DIR|FILE", "copy the tokenizer of this model directory, or this tokenizer.json", 0, 0},
+	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16", "type of the stored weights", 0, 0},
+	    {"force", 'f', BD_FLAG, &force, NULL, "replace an existing output directory", 0, 0},
+	    {0},
+	};
+	const struct bd_tool tool = {"bd-init", "make a randomly initialised model from a config.json", "[options] CONFIG|DIR -o DIR",
+	                             opts, 1, 1};
+	const char *config = argv[bd_opt_parse(&tool, &common, argc, argv)];
+
+	if (output == NULL)
+		bd_die(BD_USAGE, "no output directory; give -o DIR");
+	struct bd_config c = bd_config_load(config);
+	if (tokenizer != NULL)
+		check_tokenizer(&c, tokenizer);
+	struct bd_outdir *out = bd_outdir_open(output, force);
+	struct bd_model *m = bd_model_new(&c);
+	const char *from = tokenizer != NULL ? tokenizer : config;
+	bd_model_init(m, (uint64_t)common.seed);
+	json_object_set_new(bd_config_bitdistill(&m->cfg), "stage", json_string("init"));
+	m->dir = bd_is_dir(from) ? bd_strdup(from) : NULL;
+	char *history = bd_history_line(NULL);
+	bd_model_save(m, bd_outdir_path(out), dtypes[dtype], history);
+	if (tokenizer != NULL && m->dir == NULL) {
+		char *to = bd_path(bd_outdir_path(out), "tokenizer.json");
+		bd_copy_file(tokenizer, to);
+		bd_free(to);
+	}
+	bd_outdir_commit(out);
+	bd_free(history);
+	bd_model_free(m);
+	bd_config_free(&c);
+	bd_stdout_close();
+	return BD_OK;
+}

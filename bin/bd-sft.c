@@ -1,0 +1,21 @@
+/* bd-sft: supervised fine-tuning, of the full-precision teacher or, with --weights ternary, of the direct BitNet-SFT baseline. */
+#include "io.h"
+#include "msg.h"
+#include "train.h"
+
+int main(int argc, char **argv)
+{
+	struct bd_train t = bd_train_defaults("sft");
+	const struct bd_opt opts[] = {BD_TRAIN_OPTIONS(t), {0}};
+	const struct bd_tool tool = {
+	    .name = "bd-sft",
+	    .summary = "fine-tune a model on examples",
+	    .synopsis = "[options] --model DIR -o OUTPUT [STREAM]",
+	    .opts = opts,
+	    .max_args = 1,
+	};
+	int i = bd_opt_parse(&tool, &t.common, argc, argv);
+	int rc = bd_train_run(&t, i < argc ? argv[i] : "-");
+	bd_stdout_close();
+	return rc;
+}

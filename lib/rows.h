@@ -1,0 +1,24 @@
+/* Rows of named fields from TSV, JSONL and plain lines, one after the other. */
+#ifndef BD_ROWS_H
+#define BD_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+enum bd_rows_format {
+	BD_ROWS_AUTO,  /* of each file by its first line: JSONL if that is a JSON object, else TSV, or lines for a single field */
+	BD_ROWS_TSV,   /* tabs separate, quotes are plain characters; the first line may name the columns, else they come as asked for */
+	BD_ROWS_JSONL, /* an object a line; numbers and true/false are taken as their text */
+	BD_ROWS_LINES, /* the line is the first field */
+};
+
+struct bd_rows;
+/* Reads the files one after the other ("-": stdin; no file: stdin). field[n]: the names wanted; they must outlive the rows. Blank lines
+ * are no rows. */
+struct bd_rows *bd_rows_open(char *const *file, size_t files, enum bd_rows_format format, const char *const *field, size_t n);
+/* The next row: value[i] of field i, or NULL, and its length[i]; valid until the next call. False at the end. */
+bool bd_rows_next(struct bd_rows *r, const char **value, size_t *length);
+const char *bd_rows_where(const struct bd_rows *r); /* "train.tsv: line 12", for messages; valid until the next row */
+void bd_rows_close(struct bd_rows *r);
+
+#endif
