@@ -21,7 +21,6 @@ $(warning some libraries are missing; "sh pipelines/deps.sh --build" installs th
 endif
 override CPPFLAGS += -D_GNU_SOURCE= -iquote lib $(PKG_CFLAGS)
 override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -pthread $(SANFLAGS)
-override LDFLAGS += $(SANFLAGS)
 LDLIBS = $(PKG_LIBS) -ldnnl -lgomp -lm -lpthread
 
 LIB = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c lib/kern/*.c))

@@ -1,306 +1,204 @@
 /* bd-bench: prefill and decode speed and memory of a model, alone or against a second one in the same run. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "bench.h"
 #include "cpu.h"
-#include "eval.h"
 #include "gguf.h"
-#include "log.h"
 #include "mem.h"
 #include "msg.h"
 #include "opt.h"
-#include "quant.h"
-#include "rng.h"
-
-enum { REPS = 1000, PROBE = 256 << 20, PROBES = 5 };
 
 struct plan {
 	int64_t pp, tg, reps, batch_tokens;
 	const char *vs, *task;
 	int format; /* index into "table|csv|json" */
-	struct bd_common common;
-	struct bd_par *par;
 };
 
-struct bench {
-	const char *path;
-	struct bd_infer *m;
-	struct bd_session *s;
-	uint32_t *ids;             /* [max(pp, tg)] random */
-	double memory;             /* bytes resident because of this model */
-	double read;               /* bytes of weights a decoded token reads */
-	double *pp, *tg, *task;    /* [reps] tokens/s, tokens/s, examples/s */
+enum { PREFILL, DECODE, EXAMPLES, SPEEDS };
+static const char *const speed_name[SPEEDS] = {"prefill", "decode", "examples"};
+
+struct result {
+	struct bd_bench b;
+	double *speed[SPEEDS]; /* [reps] a second */
 	struct bd_score score;
 };
 
-/* ---- the machine ---- */
+/* ---- measuring ---- */
 
-static double resident(void)
+static void measure(struct result *r, const struct plan *p, int64_t i)
 {
-	unsigned long pages = 0;
-	FILE *f = fopen("/proc/self/statm", "re");
-
-	if (f == NULL || fscanf(f, "%*s %lu", &pages) != 1)
-		pages = 0;
-	if (f != NULL)
-		fclose(f);
-	return (double)pages * (double)sysconf(_SC_PAGESIZE);
+	r->speed[PREFILL][i] = bd_bench_prefill(&r->b);
+	r->speed[DECODE][i] = bd_bench_decode(&r->b);
+	if (p->task == NULL)
+		return;
+	r->score = bd_bench_task(&r->b, p->task, (size_t)p->batch_tokens);
+	r->speed[EXAMPLES][i] = (double)r->score.examples / r->score.seconds;
 }
 
-struct probe {
-	const uint64_t *p;
-	uint64_t *sum; /* [threads]: the reads must not be optimised away */
-};
-
-static void probe_slice(void *ctx, size_t begin, size_t end, int slice)
-{
-	struct probe *b = ctx;
-	uint64_t s = 0;
-
-	for (size_t i = begin; i < end; i++)
-		s += b->p[i];
-	b->sum[slice] += s;
-}
-
-/* Bytes a second that this run's threads read from a block larger than the caches: the best of a few passes. */
-static double bandwidth(struct bd_par *par)
-{
-	size_t n = PROBE / sizeof(uint64_t);
-	uint64_t *block = bd_alloc(n, sizeof(*block));
-	struct probe b = {block, bd_zalloc((size_t)bd_par_threads(par), sizeof(uint64_t))};
-	double best = 0;
-
-	memset(block, 1, PROBE);
-	for (int i = 0; i < PROBES; i++) {
-		double start = bd_seconds();
-
-		bd_par_for(par, n, probe_slice, &b);
-		best = fmax(best, PROBE / (bd_seconds() - start));
-	}
-	bd_free(b.sum);
-	bd_free(block);
-	return best;
-}
-
-/* ---- one model ---- */
-
-static double weights_read(const struct bd_net *net)
-{
-	double n = (double)bd_ggml_bytes(net->head.type, net->head.rows, net->head.cols) +
-	           (double)bd_ggml_bytes(net->embed.type, 1, net->embed.cols) + 4.0 * (double)net->cfg.hidden;
-
-	for (int l = 0; l < net->cfg.layers; l++) {
-		n += 8.0 * (double)net->cfg.hidden + (net->cfg.qk_norm ? 8.0 * (double)net->cfg.head_dim : 0);
-		for (int i = 0; i < BD_LINS; i++) {
-			const struct bd_linear *w = &net->block[l].lin[i];
-
-			n += w->codes != NULL ? (double)(w->out * bd_ternary_stride(w->in)) : 4.0 * (double)(w->out * w->in);
-			n += (w->gain != NULL ? 4.0 * (double)w->in : 0) + (w->bias != NULL ? 4.0 * (double)w->out : 0);
-		}
-	}
-	return n;
-}
-
-/* Tokens a second of one pass: all n at once (prefill), or one by one (decode). */
-static double pass(struct bench *b, int64_t n, bool decode)
-{
-	double start = bd_seconds();
-
-	bd_session_rewind(b->s, 0);
-	for (int64_t i = 0; i < n; i += decode ? 1 : n)
-		bd_session_feed(b->s, b->ids + i, decode ? 1 : (size_t)n);
-	return (double)n / (bd_seconds() - start);
-}
-
-static double task_pass(struct bench *b, const struct plan *p)
-{
-	struct bd_source *src = bd_source_open(p->task);
-
-	bd_source_fits(src, bd_tok_digest(bd_infer_tok(b->m)), (uint32_t)b->m->net->cfg.vocab, b->path);
-	b->score = bd_eval(b->m->net, src, (size_t)p->batch_tokens, NULL);
-	bd_source_close(src);
-	return (double)b->score.examples / b->score.seconds;
-}
-
-static struct bench bench_open(const char *path, const struct plan *p)
-{
-	struct bench b = {.path = path};
-	size_t n = (size_t)(p->pp > p->tg ? p->pp : p->tg), reps = (size_t)p->reps;
-	double before = resident();
-
-	b.m = bd_infer_open(path, p->par, false);
-	b.s = bd_session_new(b.m, n);
-	b.read = weights_read(b.m->net);
-	b.ids = bd_alloc(n, sizeof(*b.ids));
-	for (size_t i = 0; i < n; i++)
-		b.ids[i] = (uint32_t)bd_rng_below((uint64_t)p->common.seed, 0, i, (uint64_t)b.m->net->cfg.vocab);
-	b.pp = bd_zalloc(reps, sizeof(*b.pp));
-	b.tg = bd_zalloc(reps, sizeof(*b.tg));
-	b.task = bd_zalloc(reps, sizeof(*b.task));
-	pass(&b, p->pp, false); /* warm */
-	pass(&b, p->tg < 8 ? p->tg : 8, true);
-	b.memory = resident() - before;
-	return b;
-}
-
-static void bench_close(struct bench *b)
-{
-	bd_session_free(b->s);
-	bd_infer_close(b->m);
-	bd_free(b->ids);
-	bd_free(b->pp);
-	bd_free(b->tg);
-	bd_free(b->task);
-}
-
-/* ---- results ---- */
-
-static int compare(const void *a, const void *b)
-{
-	const double *x = a, *y = b;
-
-	return (*x > *y) - (*x < *y);
-}
-
-static double median(const double *sorted, int64_t n)
-{
-	return n % 2 == 1 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-}
-
-static void put_speed(json_t *o, const char *what, double *v, int64_t n)
+static void put_speed(json_t *o, const char *name, double *v, int64_t reps)
 {
 	char key[32];
 
-	qsort(v, (size_t)n, sizeof(*v), compare);
-	json_object_set_new(o, what, json_real(median(v, n)));
-	snprintf(key, sizeof(key), "%s_min", what);
+	json_object_set_new(o, name, json_real(bd_median(v, (size_t)reps)));
+	snprintf(key, sizeof(key), "%s_min", name);
 	json_object_set_new(o, key, json_real(v[0]));
-	snprintf(key, sizeof(key), "%s_max", what);
-	json_object_set_new(o, key, json_real(v[n - 1]));
+	snprintf(key, sizeof(key), "%s_max", name);
+	json_object_set_new(o, key, json_real(v[reps - 1]));
 }
 
-static json_t *result(struct bench *b, const struct plan *p, double rate)
+static json_t *result_json(const struct result *r, const struct plan *p, double bandwidth)
 {
-	const struct bd_net *net = b->m->net;
+	const struct bd_net *net = r->b.m->net;
 	json_t *o = json_object();
 
-	json_object_set_new(o, "model", json_string(b->path));
+	json_object_set_new(o, "model", json_string(r->b.m->path));
 	json_object_set_new(o, "weights", json_string(net->cfg.ternary ? "ternary" : "f32"));
 	json_object_set_new(o, "head", json_string(bd_ggml_name(net->head.type)));
-	json_object_set_new(o, "file_bytes", json_integer((json_int_t)b->m->file_bytes));
-	json_object_set_new(o, "memory_bytes", json_integer((json_int_t)b->memory));
-	put_speed(o, "prefill", b->pp, p->reps);
-	put_speed(o, "decode", b->tg, p->reps);
-	if (p->task != NULL) {
-		put_speed(o, "examples", b->task, p->reps);
-		if (b->score.labelled > 0)
-			json_object_set_new(o, "accuracy",
-			                    json_real((double)b->score.correct / (double)b->score.labelled));
-	}
-	json_object_set_new(o, "read_bytes", json_integer((json_int_t)b->read));
-	json_object_set_new(o, "of_bandwidth", json_real(b->read * median(b->tg, p->reps) / rate));
+	json_object_set_new(o, "file_bytes", json_integer((json_int_t)r->b.m->file_bytes));
+	json_object_set_new(o, "memory_bytes", json_integer((json_int_t)r->b.memory));
+	for (int i = 0; i < (p->task != NULL ? SPEEDS : EXAMPLES); i++)
+		put_speed(o, speed_name[i], r->speed[i], p->reps);
+	if (r->score.labelled > 0)
+		json_object_set_new(o, "accuracy", json_real((double)r->score.correct / (double)r->score.labelled));
+	json_object_set_new(o, "read_bytes", json_integer((json_int_t)r->b.read));
+	json_object_set_new(o, "of_bandwidth",
+	                    json_real(r->b.read * bd_median(r->speed[DECODE], (size_t)p->reps) / bandwidth));
 	return o;
 }
 
-static double real_of(const json_t *o, const char *key)
+static double number(const json_t *o, const char *key)
 {
 	return json_number_value(json_object_get(o, key));
 }
 
+/* First model over second. */
+static json_t *ratios(const json_t *models, const struct plan *p)
+{
+	const char *const key[] = {"prefill", "decode", "memory_bytes", "file_bytes", "examples"};
+	const json_t *a = json_array_get(models, 0), *b = json_array_get(models, 1);
+	json_t *o = json_object();
+
+	for (int i = 0; i < (p->task != NULL ? 5 : 4); i++)
+		json_object_set_new(o, key[i], json_real(number(a, key[i]) / number(b, key[i])));
+	return o;
+}
+
+static json_t *bench(const struct plan *p, const struct bd_common *common, const char *const *path, size_t n)
+{
+	struct bd_par *par = bd_par_new((int)common->threads);
+	double bandwidth = bd_bench_bandwidth(par);
+	struct result r[2] = {0};
+	json_t *models = json_array(), *all;
+
+	for (size_t i = 0; i < n; i++) {
+		r[i].b = bd_bench_open(path[i], par, (size_t)p->pp, (size_t)p->tg, (uint64_t)common->seed);
+		for (int s = 0; s < SPEEDS; s++)
+			r[i].speed[s] = bd_zalloc((size_t)p->reps, sizeof(double));
+	}
+	for (int64_t rep = 0; rep < p->reps; rep++) /* in turns: what disturbs one disturbs the other */
+		for (size_t i = 0; i < n; i++)
+			measure(&r[i], p, rep);
+	for (size_t i = 0; i < n; i++) {
+		json_array_append_new(models, result_json(&r[i], p, bandwidth));
+		for (int s = 0; s < SPEEDS; s++)
+			bd_free(r[i].speed[s]);
+		bd_bench_close(&r[i].b);
+	}
+	all = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "cpu", bd_cpu_name(), "kernels", bd_kern()->name,
+	                "threads", (json_int_t)common->threads, "prefill_tokens", (json_int_t)p->pp, "decode_tokens",
+	                (json_int_t)p->tg, "repetitions", (json_int_t)p->reps, "bandwidth", bandwidth, "models", models);
+	if (n == 2)
+		json_object_set_new(all, "ratio", ratios(models, p));
+	bd_par_free(par);
+	return all;
+}
+
+/* ---- printing ---- */
+
 static void print_row(const json_t *o, const struct plan *p)
 {
-	static const char *const speed[] = {"prefill", "decode", "examples"};
+	const char *path = json_string_value(json_object_get(o, "model")), *slash = strrchr(path, '/');
 
-	printf("%-24s %-8s %-5s %9.1f %10.1f", json_string_value(json_object_get(o, "model")),
+	printf("%-20s %-7s %-4s %9.1f %10.1f", slash != NULL && slash[1] != '\0' ? slash + 1 : path,
 	       json_string_value(json_object_get(o, "weights")), json_string_value(json_object_get(o, "head")),
-	       real_of(o, "file_bytes") / 0x1p20, real_of(o, "memory_bytes") / 0x1p20);
-	for (int i = 0; i < (p->task != NULL ? 3 : 2); i++) {
+	       number(o, "file_bytes") / 0x1p20, number(o, "memory_bytes") / 0x1p20);
+	for (int i = 0; i < (p->task != NULL ? SPEEDS : EXAMPLES); i++) {
 		char low[32], high[32], span[64];
 
-		snprintf(low, sizeof(low), "%s_min", speed[i]);
-		snprintf(high, sizeof(high), "%s_max", speed[i]);
-		snprintf(span, sizeof(span), "(%.1f-%.1f)", real_of(o, low), real_of(o, high));
-		printf(" %9.1f %-17s", real_of(o, speed[i]), span);
+		snprintf(low, sizeof(low), "%s_min", speed_name[i]);
+		snprintf(high, sizeof(high), "%s_max", speed_name[i]);
+		snprintf(span, sizeof(span), "(%.0f-%.0f)", number(o, low), number(o, high));
+		printf(" %9.1f %-14s", number(o, speed_name[i]), span);
 	}
-	printf(" %9.2f %8.1f%%\n", real_of(o, "read_bytes") / 0x1p20, 100 * real_of(o, "of_bandwidth"));
+	printf(" %9.2f %8.1f%%\n", number(o, "read_bytes") / 0x1p20, 100 * number(o, "of_bandwidth"));
 }
 
 static void print_table(const json_t *all, const struct plan *p)
 {
-	const json_t *models = json_object_get(all, "models"), *ratio = json_object_get(all, "ratio"), *o, *v;
+	const json_t *ratio = json_object_get(all, "ratio"), *v;
 	char pp[32], tg[32];
 	const char *key;
 	size_t i;
 
 	snprintf(pp, sizeof(pp), "pp%lld tok/s", (long long)p->pp);
 	snprintf(tg, sizeof(tg), "tg%lld tok/s", (long long)p->tg);
-	printf("%s, %s kernels, %d threads, %.1f GB/s read\n", bd_cpu_name(), bd_kern()->name, bd_par_threads(p->par),
-	       real_of(all, "bandwidth") / 1e9);
-	printf("%-24s %-8s %-5s %9s %10s %-27s %-27s", "model", "weights", "head", "file MiB", "memory MiB", pp, tg);
-	printf("%s %9s %9s\n", p->task != NULL ? " examples/s                 " : "", "MiB/token", "bandwidth");
-	json_array_foreach(models, i, o)
-		print_row(o, p);
+	printf("%s, %s kernels, %lld threads, reads %.1f GB/s\n", json_string_value(json_object_get(all, "cpu")),
+	       json_string_value(json_object_get(all, "kernels")), (long long)number(all, "threads"),
+	       number(all, "bandwidth") / 1e9);
+	printf("%-20s %-7s %-4s %9s %10s %-24s %-24s", "model", "weights", "head", "file MiB", "memory MiB", pp, tg);
+	printf("%s %9s %9s\n", p->task != NULL ? " examples/s              " : "", "MiB/token", "bandwidth");
+	json_array_foreach(json_object_get(all, "models"), i, v)
+		print_row(v, p);
+	if (ratio == NULL)
+		return;
+	printf("first / second:");
 	json_object_foreach((json_t *)ratio, key, v)
-		printf("%s%s %.2f%s", key[0] == 'p' ? "first / second: " : "", key, json_number_value(v),
-		       strcmp(key, "file") == 0 ? "\n" : ", ");
+		printf(" %s %.2f", key, json_number_value(v));
+	putchar('\n');
 }
 
 static void print_csv(const json_t *models)
 {
 	const json_t *o, *v;
-	const char *key;
+	const char *key, *comma = "";
 	size_t i;
 
+	json_object_foreach(json_array_get(models, 0), key, v) {
+		printf("%s%s", comma, key);
+		comma = ",";
+	}
+	putchar('\n');
 	json_array_foreach(models, i, o) {
-		if (i == 0)
-			json_object_foreach((json_t *)o, key, v)
-				printf("%s%s", strcmp(key, "model") == 0 ? "" : ",", key);
-		putchar(i == 0 ? '\n' : '\0');
+		comma = "";
 		json_object_foreach((json_t *)o, key, v) {
 			char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(8));
 
-			printf("%s%s", strcmp(key, "model") == 0 ? "" : ",", text);
+			printf("%s%s", comma, text);
 			free(text);
+			comma = ",";
 		}
 		putchar('\n');
 	}
 }
 
-static json_t *ratios(const json_t *models)
+static void print_json(const json_t *all)
 {
-	const json_t *a = json_array_get(models, 0), *b = json_array_get(models, 1);
+	char *text = bd_json_text(all, true);
 
-	return json_pack("{s:f, s:f, s:f, s:f}", "prefill", real_of(a, "prefill") / real_of(b, "prefill"), "decode",
-	                 real_of(a, "decode") / real_of(b, "decode"), "memory",
-	                 real_of(a, "memory_bytes") / real_of(b, "memory_bytes"), "file",
-	                 real_of(a, "file_bytes") / real_of(b, "file_bytes"));
-}
-
-static void print(const json_t *all, const struct plan *p)
-{
-	char *text;
-
-	if (p->format == 0) {
-		print_table(all, p);
-	} else if (p->format == 1) {
-		print_csv(json_object_get(all, "models"));
-	} else {
-		text = bd_json_text(all, true);
-		puts(text);
-		bd_free(text);
-	}
+	puts(text);
+	bd_free(text);
 }
 
 int main(int argc, char **argv)
 {
 	struct plan p = {.pp = 512, .tg = 128, .reps = 5, .batch_tokens = 1024};
+	struct bd_common common;
 	const struct bd_opt opts[] = {
 		{"prefill", 'p', BD_INT, &p.pp, "N", "tokens of the prefill test", 1, 1e7},
 		{"decode", 'n', BD_INT, &p.tg, "N", "tokens of the decode test", 1, 1e7},
-		{"repetitions", 'r', BD_INT, &p.reps, "N", "how often; the median is printed", 1, REPS},
+		{"repetitions", 'r', BD_INT, &p.reps, "N", "how often; the median is printed", 1, 1000},
 		{"vs", 0, BD_STR, &p.vs, "MODEL", "a second model, in turns with the first", 0, 0},
 		{"task", 0, BD_STR, &p.task, "FILE", "also evaluate this example stream and count examples/s", 0, 0},
 		{"batch-tokens", 'b', BD_INT, &p.batch_tokens, "N", "tokens of the stream that run together", 1, 1e8},
@@ -308,40 +206,17 @@ int main(int argc, char **argv)
 		{0},
 	};
 	const struct bd_tool tool = {"bd-bench", "measure speed and memory of models", "[options] MODEL", opts, 1, 1};
-	int arg = bd_opt_parse(&tool, &p.common, argc, argv);
-	json_t *all = json_object(), *models = json_array();
-	struct bench b[2];
-	size_t n = 0;
-	double rate;
+	int arg = bd_opt_parse(&tool, &common, argc, argv);
+	const char *const path[2] = {argv[arg], p.vs};
+	json_t *all = bench(&p, &common, path, p.vs != NULL ? 2 : 1);
 
-	p.par = bd_par_new((int)p.common.threads);
-	rate = bandwidth(p.par);
-	b[n++] = bench_open(argv[arg], &p);
-	if (p.vs != NULL)
-		b[n++] = bench_open(p.vs, &p);
-	for (int64_t r = 0; r < p.reps; r++)
-		for (size_t i = 0; i < n; i++) {
-			b[i].pp[r] = pass(&b[i], p.pp, false);
-			b[i].tg[r] = pass(&b[i], p.tg, true);
-			b[i].task[r] = p.task != NULL ? task_pass(&b[i], &p) : 0;
-		}
-	json_object_set_new(all, "cpu", json_string(bd_cpu_name()));
-	json_object_set_new(all, "kernels", json_string(bd_kern()->name));
-	json_object_set_new(all, "threads", json_integer(p.common.threads));
-	json_object_set_new(all, "prefill_tokens", json_integer(p.pp));
-	json_object_set_new(all, "decode_tokens", json_integer(p.tg));
-	json_object_set_new(all, "repetitions", json_integer(p.reps));
-	json_object_set_new(all, "bandwidth", json_real(rate));
-	for (size_t i = 0; i < n; i++)
-		json_array_append_new(models, result(&b[i], &p, rate));
-	json_object_set_new(all, "models", models);
-	if (n == 2)
-		json_object_set_new(all, "ratio", ratios(models));
-	print(all, &p);
+	if (p.format == 0)
+		print_table(all, &p);
+	else if (p.format == 1)
+		print_csv(json_object_get(all, "models"));
+	else
+		print_json(all);
 	json_decref(all);
-	for (size_t i = 0; i < n; i++)
-		bench_close(&b[i]);
-	bd_par_free(p.par);
 	bd_stdout_close();
 	return BD_OK;
 }

@@ -178,8 +178,8 @@ static void print_list(const json_t *list, int indent)
 		if (!json_is_object(v))
 			print_scalar(v);
 		json_object_foreach(v, key, field) {
+			fputs(key == json_object_iter_key(json_object_iter(v)) ? "" : " ", stdout);
 			print_scalar(field);
-			putchar(' ');
 		}
 	}
 }
@@ -191,18 +191,20 @@ static void print_text(const json_t *o, int indent)
 	json_t *v, *first;
 
 	json_object_foreach((json_t *)(uintptr_t)o, key, v) {
-		printf("%*s%s: ", indent, "", key);
+		printf("%*s%s:", indent, "", key);
 		first = json_array_get(v, 0);
-		if (json_is_object(v))
+		if (json_is_object(v)) {
 			putchar('\n');
-		if (json_is_object(v))
 			print_text(v, indent + 2);
-		else if (json_is_object(first) || json_is_string(first))
+			continue;
+		}
+		if (json_is_object(first) || json_is_string(first)) {
 			print_list(v, indent + 2);
-		else
+		} else {
+			putchar(' ');
 			print_scalar(v);
-		if (!json_is_object(v))
-			putchar('\n');
+		}
+		putchar('\n');
 	}
 }
 

@@ -7,6 +7,7 @@
 #include "msg.h"
 #include "opt.h"
 #include "packed.h"
+#include "rows.h"
 #include "sample.h"
 
 struct run {
@@ -194,95 +195,77 @@ static void answer(const struct run *r, const char *const *row, const char *wher
 
 /* ---- input lines ---- */
 
-/* Which fields of the template are inputs: those its prompt mentions. */
-static size_t inputs(const struct bd_template *t, bool *input)
+/* The template's fields as the columns of the input: first what the prompt mentions, then the others (a label: not used). */
+struct columns {
+	const char **name, **value, **row; /* [n]; value in this order, row in the template's */
+	size_t *length, *field;            /* [n]; field of each column */
+	size_t n, inputs;
+};
+
+static struct columns columns_of(const struct bd_template *t)
 {
-	const char *prompt = bd_json_str(bd_template_json(t), "prompt", "", "template");
-	size_t n = 0;
+	size_t n = bd_template_fields(t);
+	struct columns c = {.name = bd_alloc(n, sizeof(*c.name)), .value = bd_zalloc(n, sizeof(*c.value)),
+	                    .row = bd_zalloc(n, sizeof(*c.row)), .length = bd_alloc(n, sizeof(*c.length)),
+	                    .field = bd_alloc(n, sizeof(*c.field))};
 
-	for (size_t i = 0; i < bd_template_fields(t); i++) {
-		char *name = bd_sprintf("{%s}", bd_template_field(t, i));
-
-		input[i] = strstr(prompt, name) != NULL;
-		n += input[i];
-		bd_free(name);
-	}
-	return n;
+	for (int input = 1; input >= 0; input--)
+		for (size_t i = 0; i < n; i++)
+			if (bd_template_prompts(t, i) == (input == 1)) {
+				c.field[c.n] = i;
+				c.name[c.n++] = bd_template_field(t, i);
+				c.inputs += (size_t)input;
+			}
+	return c;
 }
 
-/* A JSON object with the fields by name. False when the line is something else. */
-static bool json_row(const struct bd_template *t, const bool *input, const char *line, json_t **keep, const char **row)
+static void columns_free(struct columns *c)
 {
-	json_t *o = line[0] == '{' ? json_loads(line, 0, NULL) : NULL;
-
-	for (size_t i = 0; o != NULL && i < bd_template_fields(t); i++) {
-		row[i] = input[i] ? json_string_value(json_object_get(o, bd_template_field(t, i))) : NULL;
-		if (input[i] && row[i] == NULL) {
-			json_decref(o);
-			return false;
-		}
-	}
-	*keep = o;
-	return o != NULL;
+	bd_free(c->name);
+	bd_free(c->value);
+	bd_free(c->row);
+	bd_free(c->length);
+	bd_free(c->field);
 }
 
-/* TAB-separated: the inputs in the template's order, or all its fields, as in the rows bd-data reads. */
-static void tsv_row(const struct bd_template *t, const bool *input, size_t n_input, char *line, const char *where,
-                    const char **row)
+static void answer_row(const struct run *r, struct columns *c, const char *where)
 {
-	size_t n_field = bd_template_fields(t), n = 1;
-
-	for (const char *p = line; (p = strchr(p, '\t')) != NULL; p++)
-		n++;
-	if (n != n_input && n != n_field)
-		bd_die(BD_DATA, "%s: %zu TAB-separated columns; the task has %zu inputs and %zu fields in all", where, n,
-		       n_input, n_field);
-	for (size_t i = 0; i < n_field; i++) {
-		row[i] = NULL;
-		if (n == n_field || input[i]) {
-			char *next = strchr(line, '\t');
-
-			if (next != NULL)
-				*next = '\0';
-			row[i] = input[i] ? line : NULL;
-			line = next != NULL ? next + 1 : line + strlen(line);
-		}
-	}
+	for (size_t i = 0; i < c->n; i++)
+		c->row[c->field[i]] = i < c->inputs ? c->value[i] : NULL;
+	answer(r, c->row, where);
 }
 
-static void answer_line(const struct run *r, const bool *input, size_t n_input, char *line, const char *where)
+/* -p: the inputs, TAB-separated. */
+static void answer_prompt(const struct run *r, struct columns *c)
 {
-	const struct bd_template *t = r->m->task;
-	const char **row = bd_zalloc(bd_template_fields(t) + 1, sizeof(*row));
-	json_t *keep = NULL;
+	char *text = bd_strdup(r->prompt), *rest = text;
 
-	if (!json_row(t, input, line, &keep, row))
-		tsv_row(t, input, n_input, line, where, row);
-	answer(r, row, where);
-	json_decref(keep);
-	bd_free(row);
+	for (size_t i = 0; i + 1 < c->inputs; i++)
+		c->value[i] = strsep(&rest, "\t");
+	c->value[c->inputs - 1] = rest;
+	answer_row(r, c, "-p");
+	bd_free(text);
 }
 
 static void answer_input(const struct run *r)
 {
-	bool *input = bd_zalloc(bd_template_fields(r->m->task) + 1, sizeof(*input));
-	size_t n_input = inputs(r->m->task, input), n, count = 0;
-	struct bd_in *in = r->prompt == NULL ? bd_in_open("-") : NULL;
-	char *line = r->prompt != NULL ? bd_strdup(r->prompt) : NULL;
-	char where[64];
+	struct columns c = columns_of(r->m->task);
+	struct bd_rows *rows;
+	size_t count = 0;
 
-	if (line != NULL)
-		answer_line(r, input, n_input, line, "-p");
-	while (in != NULL && (line = bd_in_line(in, &n)) != NULL) {
-		snprintf(where, sizeof(where), "<stdin>: line %zu", ++count);
-		answer_line(r, input, n_input, line, where);
+	if (c.inputs == 0)
+		bd_die(BD_DATA, "%s: the prompt of its task mentions no field; use --generate", r->m->path);
+	if (r->prompt != NULL) {
+		answer_prompt(r, &c);
+	} else {
+		rows = bd_rows_open(NULL, 0, BD_ROWS_AUTO, c.name, c.n);
+		for (; bd_rows_next(rows, c.value, c.length); count++)
+			answer_row(r, &c, bd_rows_where(rows));
+		if (count == 0)
+			bd_die(BD_DATA, "<stdin>: empty; one input a line is wanted");
+		bd_rows_close(rows);
 	}
-	if (in != NULL && count == 0)
-		bd_die(BD_DATA, "<stdin>: empty; one input a line is wanted");
-	if (in == NULL)
-		bd_free(line);
-	bd_in_close(in);
-	bd_free(input);
+	columns_free(&c);
 }
 
 static int verify(const char *path, struct bd_par *par)

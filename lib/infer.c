@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 
 enum {
-	FEED = 256,          /* tokens of a session that run together: bounds its activations */
+	FEED = 512,          /* tokens of a session that run together: bounds its activations */
 	LOGITS = 8 << 20,    /* floats of logits in one piece of bd_net_run */
 };
 
@@ -105,15 +105,15 @@ static void open_choices(struct bd_infer *m, const json_t *stored)
 			       m->path, i);
 }
 
-/* bitdistill.task of the config: the template object, or {"template", "choices"}. */
+/* bitdistill.task of the config: {"template", "choices"}. */
 static void open_task(struct bd_infer *m)
 {
 	json_t *task = bd_json_get(bd_json_get(m->net->cfg.json, "bitdistill"), "task");
 	json_t *template = bd_json_get(task, "template");
 
-	if (task == NULL)
+	if (template == NULL)
 		return;
-	m->task = bd_template_from(template != NULL ? template : task, m->path);
+	m->task = bd_template_from(template, m->path);
 	open_choices(m, bd_json_get(task, "choices"));
 }
 

@@ -89,8 +89,8 @@ char *bd_read_file(const char *path, size_t *n)
 	int fd = standard ? STDIN_FILENO : open_input(path, &st);
 	char *p;
 
-	cap =
-	    (S_ISREG(st.st_mode) ? (size_t)st.st_size : CHUNK) + 2; /* one to see the end, one for the NUL */
+	/* one byte more to see the end of the file, one for the NUL */
+	cap = (S_ISREG(st.st_mode) ? (size_t)st.st_size : CHUNK) + 2;
 	p = bd_alloc(cap, 1);
 	while ((k = read_some(fd, p + used, cap - 1 - used, name)) > 0) {
 		used += k;
@@ -205,8 +205,7 @@ void bd_in_close(struct bd_in *in)
 	bd_free(in);
 }
 
-/* Do the n bytes at p begin, as far as they go, like a zstd frame or a skippable one (pzstd writes these
- * first)? */
+/* Do the n bytes at p, as far as they go, begin like a zstd frame or a skippable one (pzstd's first)? */
 static bool like_zstd(const char *p, size_t n)
 {
 	static const unsigned char frame[4] = {0x28, 0xb5, 0x2f, 0xfd},

@@ -319,8 +319,7 @@ const char *bd_outdir_path(const struct bd_outdir *d)
 	return bd_temp_path(d->temp);
 }
 
-/* The old directory goes aside, the new one takes its name. Between the two nothing is removed, come what
- * may. */
+/* The old directory goes aside, the new one takes its name; until both is done nothing is removed. */
 static bool replace(struct bd_outdir *d)
 {
 	struct bd_temp *old;

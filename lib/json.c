@@ -45,10 +45,12 @@ static size_t real_digits(const json_t *j)
 			if (strtod(s, NULL) == json_real_value(j))
 				break;
 		}
-	else if (json_is_array(j))
-		json_array_foreach(j, i, v) digits = (d = real_digits(v)) > digits ? d : digits;
-	else if (json_is_object(j))
-		json_object_foreach((json_t *)j, key, v) digits = (d = real_digits(v)) > digits ? d : digits;
+	json_array_foreach(j, i, v) { /* of what is no array there is nothing, as of what is no object */
+		digits = (d = real_digits(v)) > digits ? d : digits;
+	}
+	json_object_foreach((json_t *)j, key, v) {
+		digits = (d = real_digits(v)) > digits ? d : digits;
+	}
 	return digits;
 }
 

@@ -35,7 +35,8 @@ static const struct bd_kern *by_name(const char *name)
 			return *k;
 	for (size_t i = 0; i < TABLES; i++)
 		if (strcmp(tables[i]->name, name) == 0)
-			bd_die(BD_USAGE, "BD_KERN=%s: this processor lacks the instructions; unset it to use %s", name,
+			bd_die(BD_USAGE,
+			       "BD_KERN=%s: this processor lacks the instructions; unset it to use %s", name,
 			       usable[0]->name);
 	bd_die(BD_USAGE, "BD_KERN=%s: no such kernel table; there are ref, avx2 and avx512vnni", name);
 }

@@ -109,9 +109,9 @@ void bd_die(enum bd_status status, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = format(line, fmt, ap);
 	va_end(ap);
-	if (!here) {                        /* a clean-up that dies itself must not start over */
+	if (!here) {
 		pthread_mutex_lock(&dying); /* of several threads the first one speaks and exits */
-		here = true;
+		here = true;                /* and a clean-up that dies itself does not start over */
 		run_cleanups();
 	}
 	print(line, n);

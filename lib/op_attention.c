@@ -7,7 +7,7 @@
 #include "gemm.h"
 
 enum {
-	TILE = 16,  /* queries of forward that share one pass over the values */
+	TILE = 8,   /* queries of forward that share one pass over the values */
 	BLOCK = 64, /* queries of backward whose probabilities are held at once */
 	GATHER = 8, /* from this many queries on, copying a head's strided keys and values together pays */
 };
@@ -69,13 +69,15 @@ void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, s
 			float l = kern->softmax(p, past + t + 1);
 			if (lse)
 				lse[(i + t) * H + h] = l;
-			memset(out + (i + t) * H * D, 0, D * sizeof *out);
 		}
 		/* Values outside, queries inside: a value is read once per tile, and the chains of additions
-		 * overlap. */
+		 * overlap. The sums lie together, because rows of out may share their cache sets. */
+		memset(tile, 0, T * D * sizeof *tile);
 		for (size_t j = 0; j < m; j++)
 			for (size_t t = j > past ? j - past : 0; t < T; t++)
-				kern->axpy(out + (i + t) * H * D, s[t * m + j], v + j * kv, D);
+				kern->axpy(tile + t * D, s[t * m + j], v + j * kv, D);
+		for (size_t t = 0; t < T; t++)
+			memcpy(out + (i + t) * H * D, tile + t * D, D * sizeof *out);
 	}
 }
 

@@ -285,11 +285,11 @@ void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dty
 			bd_slot_gguf_name(p->slot, p->layer, name, sizeof(name));
 			for (size_t r = 0; r < p->rows; r++)
 				bd_gguf_f32(tensor(net->release_arg, name), r, w + r * p->cols);
-		}
-		else if (p->kind == BD_KIND_LINEAR)
+		} else if (p->kind == BD_KIND_LINEAR) {
 			bd_ternary_unpack(w, p->linear->codes, p->rows, p->cols, p->linear->scale);
-		else
+		} else {
 			memcpy(w, *p->vector, p->cols * sizeof(*w));
+		}
 	}
 	bd_model_save(m, bd_outdir_path(out), t, history);
 	write_text(net->release_arg, "tokenizer.huggingface.json", bd_outdir_path(out), "tokenizer.json");

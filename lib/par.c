@@ -1,5 +1,6 @@
-/* A team of threads that sleeps between jobs. A job is announced by a new generation number; every thread runs the slice of
- * its own number. Waiting is a short spin, because jobs follow each other within microseconds, then a condition variable. */
+/* A team of threads that sleeps between jobs. A job is announced by a new generation number; every thread
+ * runs the slice of its own number. Waiting is a short spin, because jobs follow each other within
+ * microseconds, then a condition variable. */
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -64,9 +65,10 @@ static bool all_done(struct bd_par *p, unsigned unused)
 	return atomic_load(&p->pending) == 0;
 }
 
-/* A sleeper counts itself, then looks at the condition; who makes the condition true looks at the count afterwards. All
- * are sequentially consistent, so one of the two sees the other, and no wake-up is lost. */
-static void wait_for(struct bd_par *p, bool (*ready)(struct bd_par *, unsigned), unsigned arg, pthread_cond_t *cond)
+/* A sleeper counts itself, then looks at the condition; who makes the condition true looks at the count
+ * afterwards. All are sequentially consistent, so one of the two sees the other, and no wake-up is lost. */
+static void wait_for(struct bd_par *p, bool (*ready)(struct bd_par *, unsigned), unsigned arg,
+                     pthread_cond_t *cond)
 {
 	for (int i = 0; i < SPINS; i++) {
 		if (ready(p, arg))

@@ -103,7 +103,7 @@ static void count_block(const uint8_t codes[32], uint64_t count[3])
 
 static inline unsigned code_at(const uint8_t *codes, size_t col)
 {
-	return codes[col / 128 * 32 + col % 32] >> (6 - 2 * (col % 128 / 32)) & 3u;
+	return (unsigned)codes[col / 128 * 32 + col % 32] >> (6 - 2 * (col % 128 / 32)) & 3u;
 }
 
 void bd_ternary_count(const uint8_t *codes, size_t rows, size_t cols, uint64_t count[3])
@@ -147,7 +147,8 @@ uint16_t bd_f32_to_f16(float x)
 		u = 0x7e00u | (u >> 13 & 0x3ffu);
 	else if (u >= 0x47800000u) /* 2^16 and more */
 		u = 0x7c00u;
-	else if (u < 0x38800000u) /* below 2^-14: the sum rounds to a multiple of 2^-24, the unit of denormals */
+	else if (u <
+	         0x38800000u) /* below 2^-14: the sum rounds to a multiple of 2^-24, the unit of denormals */
 		u = bits_of(float_of(u) + 0.5f) - bits_of(0.5f);
 	else /* rounded at bit 13; the exponent's offset 127 becomes 15 */
 		u = (u + 0xfffu + (u >> 13 & 1u) - (112u << 23)) >> 13;
@@ -195,7 +196,8 @@ void bd_f32_row(float *out, const uint16_t *h, size_t n)
 
 static int8_t q8_of(float v)
 {
-	return (int8_t)(fabsf(v) < 127.5f ? roundf(v) : 0.0f); /* false for NaN; |v| <= 127 (1 + 2^-22) if finite */
+	return (int8_t)(fabsf(v) < 127.5f ? roundf(v)
+	                                  : 0.0f); /* false for NaN; |v| <= 127 (1 + 2^-22) if finite */
 }
 
 void bd_q8_0_pack(uint8_t *out, const float *x, size_t n)

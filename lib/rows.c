@@ -7,6 +7,7 @@
 #include "json.h"
 #include "mem.h"
 #include "msg.h"
+#include "rng.h"
 
 struct bd_rows {
 	char *const *file; /* the files to come */
@@ -17,8 +18,14 @@ struct bd_rows {
 	size_t n;
 	size_t *column; /* [n] of the TSV file; SIZE_MAX: it has no such column */
 	size_t line;
+	bool fresh; /* no row of this file has been read */
 	json_t *object;         /* of the present row */
 	struct bd_buf where, *text; /* text[n]: values that are not strings */
+	/* shuffled */
+	struct bd_buf saved; /* rows: where, then size_t length (SIZE_MAX: absent) and text of each value; every text with its NUL */
+	size_t *offset;      /* [count] of each row in saved */
+	uint64_t *order;     /* [count] */
+	size_t count, next;
 };
 
 struct bd_rows *bd_rows_open(char *const *file, size_t files, enum bd_rows_format format, const char *const *field, size_t n)
@@ -44,6 +51,9 @@ void bd_rows_close(struct bd_rows *r)
 	for (size_t i = 0; i < r->n; i++)
 		bd_buf_free(&r->text[i]);
 	bd_buf_free(&r->where);
+	bd_buf_free(&r->saved);
+	bd_free(r->offset);
+	bd_free(r->order);
 	bd_free(r->text);
 	bd_free(r->column);
 	bd_free(r);
@@ -140,7 +150,7 @@ static bool first_line(struct bd_rows *r, char *line, size_t n)
 	return r->format == BD_ROWS_TSV && read_header(r, line);
 }
 
-/* The next line that is not blank, without its \r and a file's byte order mark; opens the next file at an end. */
+/* The next line that is not empty, without its \r and a file's byte order mark; opens the next file at an end. */
 static char *next_line(struct bd_rows *r, size_t *n)
 {
 	for (;;) {
@@ -150,6 +160,7 @@ static char *next_line(struct bd_rows *r, size_t *n)
 			r->in = bd_in_open(*r->file++);
 			r->files--;
 			r->line = 0;
+			r->fresh = true;
 		}
 		char *line = bd_in_line(r->in, n);
 		if (!line) {
@@ -168,21 +179,20 @@ static char *next_line(struct bd_rows *r, size_t *n)
 	}
 }
 
-bool bd_rows_next(struct bd_rows *r, const char **value, size_t *length)
+static bool read_row(struct bd_rows *r, const char **value, size_t *length)
 {
 	size_t n;
 	char *line;
-	bool started;
+	bool header;
 	do {
-		started = r->in && r->line;
 		line = next_line(r, &n);
 		if (!line)
 			return false;
-		if (r->line == 1)
-			started = false;
 		bd_buf_clear(&r->where);
 		bd_buf_fmt(&r->where, "%s: line %zu", bd_in_name(r->in), r->line);
-	} while (!started && first_line(r, line, n));
+		header = r->fresh && first_line(r, line, n);
+		r->fresh = false;
+	} while (header);
 	for (size_t i = 0; i < r->n; i++) {
 		value[i] = NULL;
 		length[i] = 0;
@@ -195,5 +205,58 @@ bool bd_rows_next(struct bd_rows *r, const char **value, size_t *length)
 		value[0] = line;
 		length[0] = n;
 	}
+	return true;
+}
+
+static void save(struct bd_rows *r, const char *const *value, const size_t *length, size_t *cap)
+{
+	if (r->count == *cap) {
+		*cap = *cap ? 2 * *cap : 1024;
+		r->offset = bd_resize(r->offset, r->count, *cap, sizeof(*r->offset));
+	}
+	r->offset[r->count++] = r->saved.n;
+	bd_buf_add(&r->saved, r->where.p, r->where.n + 1);
+	for (size_t i = 0; i < r->n; i++) {
+		size_t n = value[i] ? length[i] : SIZE_MAX;
+		bd_buf_add(&r->saved, &n, sizeof(n));
+		if (value[i])
+			bd_buf_add(&r->saved, value[i], n + 1);
+	}
+}
+
+static void saved_row(struct bd_rows *r, size_t row, const char **value, size_t *length)
+{
+	const char *p = r->saved.p + r->offset[row];
+	bd_buf_clear(&r->where);
+	bd_buf_str(&r->where, p);
+	p += r->where.n + 1;
+	for (size_t i = 0; i < r->n; i++) {
+		memcpy(&length[i], p, sizeof(*length));
+		p += sizeof(*length);
+		value[i] = length[i] == SIZE_MAX ? NULL : p;
+		if (value[i])
+			p += length[i] + 1;
+	}
+}
+
+void bd_rows_shuffle(struct bd_rows *r, uint64_t seed)
+{
+	const char **value = bd_alloc(r->n, sizeof(*value));
+	size_t *length = bd_alloc(r->n, sizeof(*length)), cap = 0;
+	while (read_row(r, value, length))
+		save(r, value, length, &cap);
+	r->order = bd_alloc(r->count, sizeof(*r->order));
+	bd_rng_permutation(seed, 0, r->count, r->order);
+	bd_free(value);
+	bd_free(length);
+}
+
+bool bd_rows_next(struct bd_rows *r, const char **value, size_t *length)
+{
+	if (!r->order)
+		return read_row(r, value, length);
+	if (r->next == r->count)
+		return false;
+	saved_row(r, (size_t)r->order[r->next++], value, length);
 	return true;
 }

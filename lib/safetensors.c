@@ -2,14 +2,14 @@
  * input: every number in it is checked against the file before a pointer is made from it. */
 #include "safetensors.h"
 
-#include <inttypes.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
 #include "quant.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define MAX_HEADER 100000000 /* the reference reader's bound */
 #define MAX_SHARDS 4096
@@ -336,6 +336,8 @@ void bd_st_declare(struct bd_st_writer *w, const char *name, enum bd_dtype t, in
 {
 	size_t bytes = dtypes[t].size;
 	json_t *dims = json_array();
+	if (json_object_get(w->header, name))
+		bd_die(BD_SYS, "%s: internal error: tensor %s declared twice", w->path, name);
 	for (int i = 0; i < ndim; i++) {
 		bytes = bd_mul(bytes, shape[i]);
 		json_array_append_new(dims, json_integer((json_int_t)shape[i]));
@@ -372,7 +374,7 @@ void bd_st_finish(struct bd_st_writer *w)
 	if (!w->begun)
 		write_header(w);
 	if (w->written != w->declared)
-		bd_die(BD_SYS, "%s: %zu bytes of tensors were declared, %zu supplied", w->path, w->declared, w->written);
+		bd_die(BD_SYS, "%s: internal error: %zu bytes of tensors were declared, %zu supplied", w->path, w->declared, w->written);
 	bd_out_close(w->out);
 	json_decref(w->header);
 	bd_free(w->path);

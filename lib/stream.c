@@ -1,15 +1,15 @@
 /* bds, the writing half, and the memory of headers and records. Reading is in stream_in.c, the format in bd-stream(5). */
 #include "stream.h"
 
+#include "hash.h"
+#include "mem.h"
+#include "msg.h"
+
 #include <assert.h>
 #include <msgpack.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "hash.h"
-#include "mem.h"
-#include "msg.h"
 
 #define CHECK_RECORDS 64
 #define CHECK_BYTES ((uint64_t)4 << 20)

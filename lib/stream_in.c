@@ -2,13 +2,13 @@
  * bounding every length before it is used; msgpack-c unpacks it in place; then sizes and values are held against the header. */
 #include "stream.h"
 
-#include <inttypes.h>
-#include <msgpack.h>
-#include <string.h>
-
 #include "hash.h"
 #include "mem.h"
 #include "msg.h"
+
+#include <inttypes.h>
+#include <msgpack.h>
+#include <string.h>
 
 #define MAX_OBJECT ((size_t)1 << 30)
 #define MAX_ITEMS ((uint64_t)1 << 20) /* values in one object: msgpack-c spends 24 bytes on each */

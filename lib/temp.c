@@ -51,8 +51,8 @@ static void remove_at(int dir, const char *name)
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	for (int tries = 0; tries < 100;
-	     tries++) { /* removing may hide entries from a read under way: look again */
+	/* removing may hide entries from a read under way: look again */
+	for (int tries = 0; tries < 100; tries++) {
 		bool removed = empty_dir(fd);
 
 		if (unlinkat(dir, name, AT_REMOVEDIR) == 0 || !removed || lseek(fd, 0, SEEK_SET) < 0)

@@ -24,7 +24,7 @@ check "layers of lib/" sh tests/lint-layers.sh
 for f in man/*.[0-9]; do
 	test -e "$f" && check "mandoc $f" mandoc -T lint -W warning "$f"
 done
-for f in .ci/run $(find pipelines tests examples -name '*.sh' | sort); do
+for f in .ci/run $(find . -name '*.sh' ! -path './build*' ! -path './.git/*' | sort); do
 	check "shellcheck $f" shellcheck -x -P SCRIPTDIR "$f"
 done
 for f in tests/cli/*.bats tests/cli/*.bash; do

@@ -75,7 +75,8 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 	size_t i;
 
 	for (i = 0; i < k; i += 8)
-		max = _mm256_max_epu32(max, _mm256_and_si256(_mm256_castps_si256(load_8(x + i, k - i)), magnitude));
+		max = _mm256_max_epu32(
+		    max, _mm256_and_si256(_mm256_castps_si256(load_8(x + i, k - i)), magnitude));
 	const float amax = max_8(max), a = amax < BD_QEPS ? BD_QEPS : amax, scale = 127.0f / a;
 	for (i = 0; i < k; i += 8) {
 		const __m256 v = _mm256_mul_ps(load_8(x + i, k - i), _mm256_set1_ps(scale));
@@ -91,8 +92,9 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 	return a / 127.0f;
 }
 
-/* 8 rows x 4 columns a vector: vpmaddubsw adds pairs of products, |pair| <= 2 * 3 * 128 = 768, into int16. The 32 steps of a
- * block of 128 columns reach 32 * 768 = 24576 < 2^15; then the pairs join in int32. Two vectors of rows by 4 tokens. */
+/* 8 rows x 4 columns a vector: vpmaddubsw adds pairs of products, |pair| <= 2 * 3 * 128 = 768, into int16.
+ * The 32 steps of a block of 128 columns reach 32 * 768 = 24576 < 2^15; then the pairs join in int32. Two
+ * vectors of rows by 4 tokens. */
 enum { PANEL_ROWS = 16, PANEL_COLS = 1024, FEW = 4 };
 
 #include "ternary.inc"
@@ -119,8 +121,8 @@ static inline __m256i load_2_rows(const uint8_t *codes, size_t stride, size_t r,
 	    _mm_loadu_si128((const __m128i *)(codes + r1 * stride)), 1);
 }
 
-/* Byte p of a block of 128 columns holds columns p, 32 + p, 64 + p, 96 + p: a dword of the packed row gives four groups of 4
- * columns, 8 groups apart. */
+/* Byte p of a block of 128 columns holds columns p, 32 + p, 64 + p, 96 + p: a dword of the packed row gives
+ * four groups of 4 columns, 8 groups apart. */
 static void unpack(uint8_t *panel, const uint8_t *codes, size_t stride, size_t rows, size_t blocks)
 {
 	const __m256i three = _mm256_set1_epi8(3);
@@ -130,14 +132,15 @@ static void unpack(uint8_t *panel, const uint8_t *codes, size_t stride, size_t r
 			uint8_t *to = panel + (b / 2 * 32 + b % 2 * 4) * (4 * PANEL_ROWS) + 32 * h;
 			__m256i z[4];
 
-			UNROLL for (size_t r = 0; r < 4; r++)
+			EACH (r, 4)
 				z[r] = load_2_rows(codes + 16 * b, stride, 8 * h + r, rows);
 			transpose_4x4(z);
-			UNROLL for (int j = 0; j < 4; j++)
-				UNROLL for (int f = 0; f < 4; f++)
+			EACH (j, 4)
+				EACH (f, 4)
 					_mm256_store_si256(
-					    (__m256i *)(to + (size_t)(8 * f + j) * (4 * PANEL_ROWS)),
-					    _mm256_and_si256(_mm256_srli_epi32(z[j], 6 - 2 * f), three));
+					    (__m256i *)(to + (8 * f + j) * (4 * PANEL_ROWS)),
+					    _mm256_and_si256(_mm256_srli_epi32(z[j], (int)(6 - 2 * f)),
+					                     three));
 		}
 }
 
@@ -147,7 +150,8 @@ static inline void store_rows(const struct panel *p, float *out, const __m256i a
 	__m256i v[2];
 
 	for (int h = 0; h < 2; h++)
-		v[h] = p->last ? _mm256_castps_si256(_mm256_mul_ps(_mm256_cvtepi32_ps(acc[h]), _mm256_set1_ps(factor)))
+		v[h] = p->last ? _mm256_castps_si256(
+		                     _mm256_mul_ps(_mm256_cvtepi32_ps(acc[h]), _mm256_set1_ps(factor)))
 		               : acc[h];
 	if (p->rows == PANEL_ROWS)
 		memcpy(out, v, sizeof v);
@@ -155,27 +159,27 @@ static inline void store_rows(const struct panel *p, float *out, const __m256i a
 		memcpy(out, v, p->rows * sizeof *out);
 }
 
-/* acc[4][2] += one block: codes[32][16][4], q[4,128]. The sums are variables of their own, not an array: gcc keeps those in
- * registers. */
-static inline __attribute__((always_inline)) void tile_block(__m256i acc[4][2], const uint8_t *codes, const int8_t *q,
-                                                             size_t kpad, const int nt)
+/* acc[4][2] += one block: codes[32][16][4], q[4,128]. The sums are variables of their own, not an array: gcc
+ * keeps those in registers. */
+static inline __attribute__((always_inline)) void tile_block(__m256i acc[4][2], const uint8_t *codes,
+                                                             const int8_t *q, size_t kpad, const int nt)
 {
 	const __m256i one = _mm256_set1_epi16(1), zero = _mm256_setzero_si256();
 
 #define TOKENS(X) X(0) X(1) X(2) X(3)
 #define BEGIN(t)  __m256i a##t = zero, b##t = zero;
-#define STEP(t)                                                                                                       \
-	if (t < nt) {                                                                                                 \
-		int32_t four;                                                                                         \
-		memcpy(&four, q + t * kpad + k, sizeof four);                                                         \
-		const __m256i x = _mm256_set1_epi32(four);                                                            \
-		a##t = _mm256_add_epi16(a##t, _mm256_maddubs_epi16(c0, x));                                           \
-		b##t = _mm256_add_epi16(b##t, _mm256_maddubs_epi16(c1, x));                                           \
+#define STEP(t)                                                                                              \
+	if (t < nt) {                                                                                        \
+		int32_t four;                                                                                \
+		memcpy(&four, q + t * kpad + k, sizeof four);                                                \
+		const __m256i x = _mm256_set1_epi32(four);                                                   \
+		a##t = _mm256_add_epi16(a##t, _mm256_maddubs_epi16(c0, x));                                  \
+		b##t = _mm256_add_epi16(b##t, _mm256_maddubs_epi16(c1, x));                                  \
 	}
-#define END(t)                                                                                                        \
-	if (t < nt) {                                                                                                 \
-		acc[t][0] = _mm256_add_epi32(acc[t][0], _mm256_madd_epi16(a##t, one));                                \
-		acc[t][1] = _mm256_add_epi32(acc[t][1], _mm256_madd_epi16(b##t, one));                                \
+#define END(t)                                                                                               \
+	if (t < nt) {                                                                                        \
+		acc[t][0] = _mm256_add_epi32(acc[t][0], _mm256_madd_epi16(a##t, one));                       \
+		acc[t][1] = _mm256_add_epi32(acc[t][1], _mm256_madd_epi16(b##t, one));                       \
 	}
 	TOKENS(BEGIN)
 	for (size_t k = 0; k < 128; k += 4, codes += 4 * PANEL_ROWS) {
@@ -206,7 +210,8 @@ static inline __attribute__((always_inline)) void tile_n(const struct panel *p, 
 		store_rows(p, out + (size_t)t * p->ldo, acc[t], step[t] * p->scale);
 }
 
-static void tile(const struct panel *p, float *out, const int8_t *q, const float *step, const int32_t *sum, size_t T)
+static void tile(const struct panel *p, float *out, const int8_t *q, const float *step, const int32_t *sum,
+                 size_t T)
 {
 	size_t t = 0;
 
@@ -218,20 +223,22 @@ static void tile(const struct panel *p, float *out, const int8_t *q, const float
 
 static inline __m256i field(__m256i c, char mask, const int8_t *q)
 {
-	return _mm256_maddubs_epi16(_mm256_and_si256(c, _mm256_set1_epi8(mask)), _mm256_loadu_si256((const __m256i *)q));
+	return _mm256_maddubs_epi16(_mm256_and_si256(c, _mm256_set1_epi8(mask)),
+	                            _mm256_loadu_si256((const __m256i *)q));
 }
 
-/* sum_k (C + 1)[n,k] q[k] of four rows. Of a nibble the upper field counts four times as it stands, so the lower one is
- * multiplied by 4 and the sum divided at the end, exactly. |int16| <= 2 * 4 * 768, |lane| <= 131072 / 8 * 4 * 3 * 128. */
+/* sum_k (C + 1)[n,k] q[k] of four rows. Of a nibble the upper field counts four times as it stands, so the
+ * lower one is multiplied by 4 and the sum divided at the end, exactly. |int16| <= 2 * 4 * 768, |lane| <=
+ * 131072 / 8 * 4 * 3 * 128. */
 static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *const row[4], size_t blocks)
 {
 	const __m256i one = _mm256_set1_epi16(1), four = _mm256_set1_epi16(4);
 	__m256i acc[4];
 
-	UNROLL for (int r = 0; r < 4; r++)
+	EACH (r, 4)
 		acc[r] = _mm256_setzero_si256();
 	for (size_t b = 0; b < blocks; b++, q += 128)
-		UNROLL for (int r = 0; r < 4; r++) {
+		EACH (r, 4) {
 			const __m256i lo = _mm256_loadu_si256((const __m256i *)(row[r] + 32 * b));
 			const __m256i hi = _mm256_srli_epi16(lo, 4);
 			const __m256i a = _mm256_add_epi16(field(lo, 0x03, q + 96), field(hi, 0x03, q + 32));
@@ -240,7 +247,8 @@ static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *const row[4], s
 			acc[r] = _mm256_add_epi32(acc[r], _mm256_madd_epi16(a, four));
 			acc[r] = _mm256_add_epi32(acc[r], _mm256_madd_epi16(s, one));
 		}
-	const __m256i s = _mm256_hadd_epi32(_mm256_hadd_epi32(acc[0], acc[1]), _mm256_hadd_epi32(acc[2], acc[3]));
+	const __m256i s =
+	    _mm256_hadd_epi32(_mm256_hadd_epi32(acc[0], acc[1]), _mm256_hadd_epi32(acc[2], acc[3]));
 	return _mm_srai_epi32(_mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1)), 2);
 }
 
@@ -253,7 +261,8 @@ static void few(float *out, size_t ldo, const int8_t *q, const float *step, cons
 		for (size_t i = 0; i < 4; i++)
 			row[i] = codes + (n + i < N ? n + i : N - 1) * (kpad / 4);
 		for (size_t t = 0; t < T; t++) {
-			const __m128i s = _mm_sub_epi32(dot_4_rows(q + t * kpad, row, kpad / 128), _mm_set1_epi32(sum[t]));
+			const __m128i s =
+			    _mm_sub_epi32(dot_4_rows(q + t * kpad, row, kpad / 128), _mm_set1_epi32(sum[t]));
 			const __m128 v = _mm_mul_ps(_mm_cvtepi32_ps(s), _mm_set1_ps(step[t] * scale));
 			memcpy(out + t * ldo + n, &v, (N - n < 4 ? N - n : 4) * sizeof *out);
 		}

@@ -1,6 +1,6 @@
-/* Every kernel table against the reference, bit by bit, with the last byte of each input and output against an unmapped page; and
- * the reference against definitions computed another way. A check returns the number of wrong results, so that it can itself be
- * checked with a wrong kernel. */
+/* Every kernel table against the reference, bit by bit, with the last byte of each input and output against
+ * an unmapped page; and the reference against definitions computed another way. A check returns the number of
+ * wrong results, so that it can itself be checked with a wrong kernel. */
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,7 +94,7 @@ static void fill(float *x, size_t n, enum fill f, uint64_t stream)
 		x[i] = value(f, stream, i);
 }
 
-static const size_t sizes[] = {1,  2,  3,  7,   8,   9,   15,  16,  17,  31,  32,  33,   63,  64,
+static const size_t sizes[] = {1,  2,  3,  7,   8,   9,   15,  16,  17,  31,  32,  33,   63,   64,
                                65, 95, 96, 127, 128, 129, 191, 192, 255, 256, 300, 1000, 1024, 1057};
 enum { SIZES = sizeof sizes / sizeof sizes[0] };
 
@@ -105,9 +105,10 @@ static size_t check_dots(const struct bd_kern *k)
 	size_t bad = 0;
 
 	for (size_t s = 0; s < SIZES; s++)
-		for (int f = 0; f < FILLS; f++) {
+		for (enum fill f = 0; f < FILLS; f++) {
 			const size_t n = sizes[s], blocks = n / 32;
-			struct guarded x = guarded(4 * n), y = guarded(4 * n), h = guarded(2 * n), q = guarded(34 * blocks);
+			struct guarded x = guarded(4 * n), y = guarded(4 * n), h = guarded(2 * n),
+			               q = guarded(34 * blocks);
 			float a[3] = {0}, b[3] = {0};
 
 			fill(x.p, n, f, 1);
@@ -132,7 +133,7 @@ static size_t check_rows(const struct bd_kern *k)
 	size_t bad = 0;
 
 	for (size_t s = 0; s < SIZES; s++)
-		for (int f = 0; f < FILLS; f++) {
+		for (enum fill f = 0; f < FILLS; f++) {
 			const size_t n = sizes[s];
 			struct guarded g[5];
 			float *x, *y, *gain, *a, *b, ra, rb;
@@ -185,12 +186,14 @@ static size_t check_vexp_sweep(const struct bd_kern *k)
 
 static size_t check_head(const struct bd_kern *k)
 {
-	static const size_t ks[] = {1, 16, 63, 64, 100, 256}, Ts[] = {1, 2, 3, 4, 5, 9}, Ns[] = {1, 2, 3, 5, 6, 7, 13};
+	static const size_t ks[] = {1, 16, 63, 64, 100, 256}, Ts[] = {1, 2, 3, 4, 5, 9},
+	                    Ns[] = {1, 2, 3, 5, 6, 7, 13};
 	size_t bad = 0;
 
 	for (size_t c = 0; c < 6 * 6 * 7; c++) {
 		const size_t n = ks[c % 6], T = Ts[c / 6 % 6], N = Ns[c / 36], ldo = N + 2;
-		struct guarded x = guarded(4 * T * n), w = guarded(4 * N * n), o = guarded(4 * ((T - 1) * ldo + N));
+		struct guarded x = guarded(4 * T * n), w = guarded(4 * N * n),
+		               o = guarded(4 * ((T - 1) * ldo + N));
 		float *out = o.p;
 
 		fill(x.p, T * n, NORMAL, 9);
@@ -199,8 +202,9 @@ static size_t check_head(const struct bd_kern *k)
 		k->head_f32(out, ldo, x.p, T, w.p, N, n);
 		for (size_t i = 0; i < (T - 1) * ldo + N; i++) {
 			const size_t t = i / ldo, j = i % ldo;
-			const float want = j < N ? bd_kern_ref.dot((float *)x.p + t * n, (float *)w.p + j * n, n)
-			                         : value(NORMAL, 11, i);
+			const float want =
+			    j < N ? bd_kern_ref.dot((float *)x.p + t * n, (float *)w.p + j * n, n)
+			          : value(NORMAL, 11, i);
 			bad += differ(&out[i], &want, 1);
 		}
 		release(x), release(w), release(o);
@@ -213,7 +217,7 @@ static size_t check_quant_row(const struct bd_kern *k)
 	size_t bad = 0;
 
 	for (size_t s = 0; s < SIZES; s++)
-		for (int f = 0; f < FILLS; f++) {
+		for (enum fill f = 0; f < FILLS; f++) {
 			const size_t n = sizes[s], kpad = bd_ternary_cols(n) + (s % 2 ? 128 : 0);
 			struct guarded x = guarded(4 * n), qa = guarded(kpad), qb = guarded(kpad);
 			int32_t sa = -1, sb = -2;
@@ -228,14 +232,15 @@ static size_t check_quant_row(const struct bd_kern *k)
 	return bad;
 }
 
-/* How q and codes are made: at random, or such that sums are as large as they get. Code 3 is never packed, but may be read. */
+/* How q and codes are made: at random, or such that sums are as large as they get. Code 3 is never packed,
+ * but may be read. */
 enum extreme { RANDOM, HIGH, LOW, CODE_3, EXTREMES };
 
 static size_t check_ternary_shape(const struct bd_kern *k, size_t T, size_t N, size_t kpad, enum extreme e)
 {
 	const size_t ldo = N + 3, n_out = (T - 1) * ldo + N, stride = kpad / 4;
-	struct guarded o = guarded(4 * n_out), q = guarded(T * kpad), c = guarded(N * stride), st = guarded(4 * T),
-	               su = guarded(4 * T);
+	struct guarded o = guarded(4 * n_out), q = guarded(T * kpad), c = guarded(N * stride),
+	               st = guarded(4 * T), su = guarded(4 * T);
 	float *out = o.p, *step = st.p;
 	int32_t *sum = su.p;
 	int8_t *qp = q.p;
@@ -245,14 +250,20 @@ static size_t check_ternary_shape(const struct bd_kern *k, size_t T, size_t N, s
 
 	for (size_t i = 0; i < N * stride; i++) {
 		const uint64_t r = bd_rng_u64(20, 1, i);
-		codes[i] = e == CODE_3 ? 0xff : e == HIGH ? 0xaa : e == LOW ? 0x00
-		         : (uint8_t)(r % 3 << 6 | (r >> 8) % 3 << 4 | (r >> 16) % 3 << 2 | (r >> 24) % 3);
+		codes[i] =
+		    e == CODE_3 ? 0xff
+		    : e == HIGH ? 0xaa
+		    : e == LOW
+		        ? 0x00
+		        : (uint8_t)(r % 3 << 6 | (r >> 8) % 3 << 4 | (r >> 16) % 3 << 2 | (r >> 24) % 3);
 	}
 	for (size_t t = 0; t < T; t++) {
 		sum[t] = 0;
 		step[t] = 0.01f + (float)t / 1000.0f;
 		for (size_t i = 0; i < kpad; i++) {
-			qp[t * kpad + i] = e == RANDOM ? (int8_t)((int)bd_rng_below(21, t, i, 255) - 127) : e == HIGH ? 127 : -128;
+			qp[t * kpad + i] = e == RANDOM ? (int8_t)((int)bd_rng_below(21, t, i, 255) - 127)
+			                   : e == HIGH ? 127
+			                               : -128;
 			sum[t] += qp[t * kpad + i];
 		}
 	}
@@ -278,7 +289,8 @@ static size_t check_ternary_shape(const struct bd_kern *k, size_t T, size_t N, s
 
 static size_t check_ternary(const struct bd_kern *k)
 {
-	static const size_t Ts[] = {1, 2, 3, 4, 5, 11, 12, 13, 17, 28}, Ns[] = {1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 66},
+	static const size_t Ts[] = {1, 2, 3, 4, 5, 11, 12, 13, 17, 28},
+	                    Ns[] = {1, 2, 3, 4, 5, 8, 15, 16, 17, 31, 32, 33, 66},
 	                    ks[] = {128, 256, 384, 1152};
 	size_t bad = 0;
 
@@ -286,7 +298,7 @@ static size_t check_ternary(const struct bd_kern *k)
 		for (size_t n = 0; n < 13; n++)
 			for (size_t i = 0; i < 4; i++)
 				bad += check_ternary_shape(k, Ts[t], Ns[n], ks[i], RANDOM);
-	for (int e = 0; e < EXTREMES; e++) {
+	for (enum extreme e = 0; e < EXTREMES; e++) {
 		bad += check_ternary_shape(k, 1, 5, 131072, e);
 		bad += check_ternary_shape(k, 5, 5, 131072, e);
 		bad += check_ternary_shape(k, 4, 33, 4224, e);
@@ -344,7 +356,8 @@ static void test_ternary(void **state)
 	all_tables(check_ternary);
 }
 
-/* The order of a sum, seen in its result: 1e8 swallows a 1 in its own lane and before the lanes meet, not elsewhere. */
+/* The order of a sum, seen in its result: 1e8 swallows a 1 in its own lane and before the lanes meet, not
+ * elsewhere. */
 static void test_order(void **state)
 {
 	float x[256], y[256];
@@ -425,7 +438,8 @@ static void test_norm_and_silu(void **state)
 {
 	(void)state;
 	for (const struct bd_kern *const *k = bd_kern_all(); *k; k++) {
-		const float x[4] = {1, -1, 1, 1}, gain[4] = {1, 2, 3, 4}, gate[3] = {0, 2, -200}, up[3] = {3, 0.5f, 1};
+		const float x[4] = {1, -1, 1, 1}, gain[4] = {1, 2, 3, 4}, gate[3] = {0, 2, -200},
+		            up[3] = {3, 0.5f, 1};
 		float y[4];
 
 		assert_true((*k)->rmsnorm(y, x, gain, 3.0f, 4) == 0.5f);
@@ -471,8 +485,8 @@ static float wrong_dot(const float *x, const float *y, size_t n)
 	return s;
 }
 
-static void wrong_ternary(float *out, size_t ldo, const int8_t *q, const float *step, const int32_t *sum, size_t T,
-                          const uint8_t *codes, size_t N, size_t kpad, float scale)
+static void wrong_ternary(float *out, size_t ldo, const int8_t *q, const float *step, const int32_t *sum,
+                          size_t T, const uint8_t *codes, size_t N, size_t kpad, float scale)
 {
 	bd_kern_ref.ternary(out, ldo, q, step, sum, T, codes, N, kpad, scale);
 	out[(T - 1) * ldo + N - 1] = nextafterf(out[(T - 1) * ldo + N - 1], 1e9f);
@@ -572,10 +586,18 @@ static void test_choice(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_choice),        cmocka_unit_test(test_dots),          cmocka_unit_test(test_rows),
-	    cmocka_unit_test(test_vexp_sweep),    cmocka_unit_test(test_head),          cmocka_unit_test(test_quant_row),
-	    cmocka_unit_test(test_ternary),       cmocka_unit_test(test_order),         cmocka_unit_test(test_exp_and_log),
-	    cmocka_unit_test(test_softmax),       cmocka_unit_test(test_norm_and_silu), cmocka_unit_test(test_quant_by_hand),
+	    cmocka_unit_test(test_choice),
+	    cmocka_unit_test(test_dots),
+	    cmocka_unit_test(test_rows),
+	    cmocka_unit_test(test_vexp_sweep),
+	    cmocka_unit_test(test_head),
+	    cmocka_unit_test(test_quant_row),
+	    cmocka_unit_test(test_ternary),
+	    cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_exp_and_log),
+	    cmocka_unit_test(test_softmax),
+	    cmocka_unit_test(test_norm_and_silu),
+	    cmocka_unit_test(test_quant_by_hand),
 	    cmocka_unit_test(test_checks_can_fail),
 	};
 

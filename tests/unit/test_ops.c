@@ -409,8 +409,8 @@ static void test_attention_threads(void **state)
 
 static void test_embed(void **state)
 {
-	enum { V = 9, C = 64, T = 5, P = 6 };
-	const uint32_t ids[T] = {8, 0, 3, 3, 8};
+	enum { V = 900, C = 64, T = 5, P = 6 }; /* more than one block of converted rows a slice */
+	const uint32_t ids[T] = {899, 0, 3, 3, 899};
 	float *f32 = normal(V * C, 1), *q8_values = normal(V * C, 1), *out = normal(T * C, 1),
 	      *h = normal(P * C, 1);
 	float *z = normal(P * V, 1), *z1 = normal(P * V, 1), *f16_values = normal(V * C, 1);

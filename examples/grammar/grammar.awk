@@ -1,0 +1,224 @@
+# A small language of restaurant reviews, whose task needs attention: what a review says of a dish hangs on negation, on word
+# order and on the noun that a word belongs to, so that a bag of words tells next to nothing.
+#
+#	awk -v make=text -v n=1000 -v seed=1 -f grammar.awk               unlabelled reviews, JSON lines {"text": ...}
+#	awk -v make=task -v first=1 -v last=500 -v seed=1 -f grammar.awk  rows first..last of the task, TSV: text, label
+#	awk -v make=tokenizer -f grammar.awk                              tokenizer.json: byte-level BPE, a token for each word
+#
+# A review is about a scene, three dishes, each good (+1) or bad (-1), not all the same. Its clauses are true of the scene:
+#
+#	clause = [it is TRUTH that] plain | [un]like the B , the A was MODIFIER ADJECTIVE
+#	plain  = the A [that came with the B] was MODIFIER ADJECTIVE | PEOPLE [who had the B] VERB the A
+#	       | the A was [not] (better|worse) than the B
+#
+# A row of the task is a review with one clause on each dish, then asks for one of them: "... . The soup ?". The rows of one
+# seed are all different: disjoint ranges are disjoint sets of examples. POSIX awk; every awk makes the same bytes.
+
+BEGIN {
+	nouns = split("soup bread fish rice cake salad coffee tea wine cheese steak pasta pie ham stew melon duck egg crab tart", noun)
+	# Words by their sense: those before "|" keep the sense of what follows (or are good), those after it turn it (or are bad).
+	list(truth, "true,not false|false,not true")
+	list(people, "everyone,most guests,almost everyone|nobody,no guest,hardly anyone,almost nobody")
+	list(verb, "liked,loved,praised,enjoyed|hated,disliked,mocked,regretted")
+	list(modifier, "really,always,nothing but,not far from|not,never,far from,anything but,hardly")
+	list(adjective, "good,great,fine,lovely,superb,decent|bad,awful,poor,dreadful,dull,horrid")
+	list(order, "better|worse")
+
+	random_seed(seed)
+	if (make == "text")
+		make_text()
+	else if (make == "task")
+		make_task()
+	else if (make == "tokenizer")
+		make_tokenizer()
+	else {
+		print "grammar.awk: give -v make=text, task or tokenizer" | "cat >&2"
+		exit 2
+	}
+}
+
+# Fills words[sense, 1..words[sense]] from "a,b|c,d".
+function list(words, text,    half, entry, n, i, s) {
+	split(text, half, "|")
+	for (s = 1; s >= -1; s -= 2) {
+		n = words[s] = split(half[s == 1 ? 1 : 2], entry, ",")
+		for (i = 1; i <= n; i++)
+			words[s, i] = entry[i]
+	}
+}
+function pick(words, sense) {
+	return words[sense, 1 + below(words[sense])]
+}
+
+# The generator of Park and Miller: products stay below 2^53, so they are exact in every awk.
+function random_seed(s,    i) {
+	random_state = 1 + (s * 7919 + 12345) % 2147483646
+	for (i = 0; i < 8; i++)
+		below(2)
+}
+function below(n) {
+	random_state = random_state * 16807 % 2147483647
+	return int(random_state / 2147483647 * n)
+}
+function sign() {
+	return 2 * below(2) - 1
+}
+
+function new_scene(    i, j, k) {
+	for (i = 1; i <= 3; i++)
+		do {
+			dish[i] = noun[1 + below(nouns)]
+			value[i] = sign()
+			for (j = 1; j < i && dish[j] != dish[i]; j++)
+				;
+		} while (j < i || (i == 3 && value[1] == value[2] && value[2] == value[3]))
+}
+# Another dish than a; if v is not 0, one with that value, or 0 if there is none.
+function another(a, v,    b) {
+	b = 1 + (a + below(2)) % 3
+	if (v && value[b] != v)
+		b = 6 - a - b
+	return v && value[b] != v ? 0 : b
+}
+
+# "the A was ...": saying that a is good or bad (s).
+function is(a, s, between,    m) {
+	m = sign()
+	return "the " dish[a] between " was " (below(4) || m < 0 ? pick(modifier, m) " " : "") pick(adjective, s * m)
+}
+# A clause that gives dish a the sense s.
+function plain(a, s,    b, m, kind) {
+	kind = below(10)
+	b = another(a, 0)
+	m = sign()
+	if (kind < 4)
+		return is(a, s, below(2) ? " that came with the " dish[b] : "")
+	if (kind < 7)
+		return pick(people, m) (below(2) ? " who had the " dish[b] : "") " " pick(verb, s * m) " the " dish[a]
+	b = another(a, -value[a])
+	if (!b)
+		return is(a, s, "")
+	return "the " dish[a] " was " (m < 0 ? "not " : "") pick(order, s * m) " than the " dish[b]
+}
+# A clause about dish a that is true of the scene.
+function clause(a,    b, kind, t) {
+	kind = below(10)
+	b = another(a, 0)
+	if (kind < 2)
+		return (value[b] == value[a] ? "like" : "unlike") " the " dish[b] " , " is(a, value[a], "")
+	if (kind < 5) {
+		t = sign()
+		return "it is " pick(truth, t) " that " plain(a, value[a] * t)
+	}
+	return plain(a, value[a])
+}
+
+function sentence(s) {
+	return toupper(substr(s, 1, 1)) substr(s, 2) " ."
+}
+# Clauses on every dish of the scene in any order, `rounds` times over.
+function review(rounds,    text, a, step, i) {
+	for (; rounds > 0; rounds--) {
+		a = 1 + below(3)
+		step = 1 + below(2)
+		for (i = 0; i < 3; i++) {
+			text = text (text == "" ? "" : " ") sentence(clause(a))
+			a = 1 + (a - 1 + step) % 3
+		}
+	}
+	return text
+}
+
+function make_text(    i) {
+	for (i = 0; i < n; i++) {
+		new_scene()
+		print "{\"text\": \"" review(1 + below(2)) "\"}"
+	}
+}
+
+function make_task(    i, text, a, seen) {
+	print "text\tlabel"
+	while (i < last) {
+		new_scene()
+		a = 1 + below(3)
+		text = review(1) " The " dish[a] " ?"
+		if (text in seen)
+			continue
+		seen[text] = 1
+		if (++i >= first)
+			print text "\t" (value[a] > 0 ? "good" : "bad")
+	}
+}
+
+# The tokenizer: <|endoftext|>, the 256 bytes, and for every word the chain of merges that builds it from its left end: the
+# space before it or, ranked last, the capital at the beginning of a text. No merge begins otherwise, so every word is one token.
+function make_tokenizer(    opener, openers, n, i, s) {
+	for (i = 0; i < 256; i++) {
+		if (i < 128)
+			code[sprintf("%c", i)] = i
+		spelling[i] = sprintf("\\u%04x", visible(i) ? i : 256 + hidden++)
+	}
+	add_token("<|endoftext|>")
+	for (i = 0; i < 256; i++)
+		add_token(spelling[i])
+	for (i = 1; i <= nouns; i++)
+		add_words(noun[i])
+	add_words("the that came with was who had than not it is like unlike , . ?")
+	add_list(truth)
+	add_list(people)
+	add_list(verb)
+	add_list(modifier)
+	add_list(adjective)
+	add_list(order)
+	openers = "The It Like Unlike"
+	for (s = 1; s >= -1; s -= 2)
+		for (i = 1; i <= people[s]; i++)
+			openers = openers " " first_word(sentence(people[s, i]))
+	add_words(openers)
+	n = split(openers, opener, " ")
+	for (i = 1; i <= n; i++)
+		add_word(opener[i])
+	print "{\"version\": \"1.0\", \"truncation\": null, \"padding\": null,"
+	print "\"added_tokens\": [{\"id\": 0, \"content\": \"<|endoftext|>\", \"single_word\": false, \"lstrip\": false, " \
+		"\"rstrip\": false, \"normalized\": false, \"special\": true}],"
+	print "\"normalizer\": null,"
+	print "\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},"
+	print "\"post_processor\": null,"
+	print "\"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, \"use_regex\": true},"
+	print "\"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null,"
+	print "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false,"
+	print "\"vocab\": {" vocabulary "},"
+	print "\"merges\": [" merges "]}}"
+}
+# GPT-2 spells these bytes as themselves, the others as the characters from U+0100 on.
+function visible(b) {
+	return (b > 32 && b < 127) || (b > 160 && b < 173) || b > 173
+}
+function first_word(text) {
+	return substr(text, 1, index(text, " ") - 1)
+}
+function add_token(text) {
+	vocabulary = vocabulary (tokens ? ", " : "") "\"" text "\": " tokens++
+	known[text] = 1
+}
+function add_word(word,    left, right, i) {
+	left = spelling[code[substr(word, 1, 1)]]
+	for (i = 2; i <= length(word); i++) {
+		right = spelling[code[substr(word, i, 1)]]
+		if (!(left right in known)) {
+			merges = merges (merges == "" ? "" : ", ") "\"" left " " right "\""
+			add_token(left right)
+		}
+		left = left right
+	}
+}
+function add_words(text,    part, n, i) {
+	n = split(text, part, " ")
+	for (i = 1; i <= n; i++)
+		add_word(" " part[i])
+}
+function add_list(words,    s, i) {
+	for (s = 1; s >= -1; s -= 2)
+		for (i = 1; i <= words[s]; i++)
+			add_words(words[s, i])
+}

@@ -1,0 +1,207 @@
+#!/usr/bin/env bats
+# bd-init, bd-subln, bd-info: models made, changed, described and compared; and what they do with bad files.
+
+setup() {
+	configs=$BATS_TEST_DIRNAME/../../examples/configs
+	cd "$BATS_TEST_TMPDIR" || return 1
+}
+
+# One example of three tokens with label 1; the bytes are the format's, frozen.
+stream() {
+	base64 -d <<-'END'
+		haJiZKhleGFtcGxlc6d2ZXJzaW9uAal0b2tlbml6ZXLZIDAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmpXZvY2FiCKdj
+		aG9pY2VzkgMEhKFpAKNpZHPEDAEAAAACAAAABAAAAKZ0YXJnZXTEAwAAAaVsYWJlbAGDo2VuZMOncmVjb3JkcwGlY2hlY2vPlQwe
+		szW5zb0=
+	END
+}
+
+# patch FILE OFFSET BYTES: overwrites bytes in place.
+patch() {
+	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+@test "bd-init: the same seed makes the same model, another seed another one" {
+	bd-init "$configs/tiny-llama.json" -o a
+	bd-init "$configs/tiny-llama.json" -o b
+	bd-init "$configs/tiny-llama.json" -o c -s 2
+	cmp a/model.safetensors b/model.safetensors
+	! cmp -s a/model.safetensors c/model.safetensors
+}
+
+@test "bd-init: parameters are counted, --dtype halves the file" {
+	bd-init "$configs/tiny-qwen3.json" -o a
+	bd-init "$configs/tiny-qwen3.json" -o b --dtype bf16
+	run bd-info a
+	[ "$status" -eq 0 ]
+	# 512 x 128 embedding, 2 layers of (256 + 128 + 128) x 128 + 128 x 256 + 3 x 384 x 128 and 2 x 128 + 2 x 64 gains, 128 gains
+	[[ "$output" == *"parameters: 557952"* ]]
+	[[ "$output" == *"linear_parameters: 491520"* ]]
+	[[ "$output" == *"bytes: 2231808"* ]]
+	run bd-info b
+	[[ "$output" == *"bytes: 1115904"* ]]
+}
+
+@test "bd-init: an existing output is refused, and replaced with --force" {
+	bd-init "$configs/tiny-llama.json" -o a
+	run bd-init "$configs/tiny-llama.json" -o a
+	[ "$status" -eq 2 ]
+	[[ "$output" == *"--force"* ]]
+	bd-init "$configs/tiny-qwen3.json" -o a --force
+	bd-info a | grep -q '^family: qwen3$'
+}
+
+@test "bd-init: no output, no operand, no such file: usage or data errors, and no directory" {
+	run bd-init "$configs/tiny-llama.json"
+	[ "$status" -eq 2 ]
+	run bd-init -o x
+	[ "$status" -eq 2 ]
+	run bd-init nothing.json -o x
+	[ "$status" -eq 3 ]
+	[ ! -e x ]
+	sed 's/llama/mamba/' "$configs/tiny-llama.json" >mamba.json
+	run bd-init mamba.json -o x
+	[ "$status" -eq 3 ]
+	[[ "$output" == *'"mamba" is not supported; supported are: llama, qwen3'* ]]
+	[ ! -e x ]
+}
+
+@test "bd-init: a directory that cannot be written" {
+	run bd-init "$configs/tiny-llama.json" -o /proc/x
+	[ "$status" -eq 4 ]
+}
+
+@test "bd-subln: two gains of one a layer, the rest untouched, and the model is marked" {
+	bd-init "$configs/tiny-llama.json" -o a
+	bd-subln a -o s
+	run bd-info s
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"weights: ternary"* ]]
+	[[ "$output" == *"norms: subln"* ]]
+	[[ "$output" == *"bd-init"*"bd-subln"* ]]
+	run bd-info --diff a s
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"tensors: 20"* ]]
+	[[ "$output" == *"max_abs: 0.0"* ]]
+	[[ "$output" == *"model.layers.1.mlp.down_proj.norm.weight"* ]]
+}
+
+@test "bd-subln: --norms all and none; gains are never dropped" {
+	bd-init "$configs/tiny-llama.json" -o a
+	bd-subln a -o none --norms none
+	bd-info none | grep -q '^weights: ternary$'
+	bd-info --diff a none
+	bd-subln a -o s
+	bd-subln s -o all --norms all
+	[ "$(bd-info --tensors all | grep -c 'proj.norm.weight')" -eq 14 ]
+	run bd-subln all -o s2 --norms subln
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"--norms all"* ]]
+	[ ! -e s2 ]
+}
+
+@test "a config that promises norms the tensors lack is refused" {
+	bd-init "$configs/tiny-llama.json" -o a
+	bd-subln a -o s
+	cp a/model.safetensors s/
+	run bd-info s
+	[ "$status" -eq 3 ]
+	[[ "$output" == *'says bitdistill.norms "subln", the tensors have "none"'* ]]
+}
+
+@test "bd-info --diff: equal, different, of another shape" {
+	bd-init "$configs/tiny-llama.json" -o a
+	bd-init "$configs/tiny-llama.json" -o b -s 9
+	bd-init "$configs/tiny-qwen3.json" -o q
+	run bd-info --diff a a/model.safetensors
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"equal: true"* ]]
+	run bd-info --json --diff a b
+	[ "$status" -eq 1 ]
+	[[ "$output" == *'"model.layers.0.mlp.up_proj.weight"'* ]]
+	run bd-info --diff a q
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"self_attn.q_proj.weight [[128,128],[256,128]]"* ]]
+	run bd-info --diff a
+	[ "$status" -eq 2 ]
+}
+
+@test "bd-info --check: a value that is not finite" {
+	bd-init "$configs/tiny-llama.json" -o a
+	run bd-info --check a
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"not_finite: 0"* ]]
+	size=$(stat -c %s a/model.safetensors)
+	patch a/model.safetensors $((size - 4)) '\0\0\300\177'
+	run bd-info --check a
+	[ "$status" -eq 1 ]
+	[[ "$output" == *"not_finite: 1"* ]]
+}
+
+@test "bd-info: a stream, from a file and from a pipe" {
+	stream >a.bds
+	run bd-info a.bds
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"kind: example stream"* ]]
+	[[ "$output" == *"examples: 1"*"tokens: 3"*"predicted: 1"* ]]
+	[[ "$output" == *"0 3 0"*"1 4 1"* ]]
+	stream | bd-info --json | grep -q '"file": "<stdin>"'
+}
+
+@test "bd-info: cut and damaged streams name the byte" {
+	stream | head -c 150 >cut.bds
+	run bd-info cut.bds
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"cut.bds: byte 150: the stream ends inside a record"* ]]
+	stream | head -c 125 >cut.bds
+	run bd-info cut.bds
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"before its end record, after 1 examples"* ]]
+	stream >bit.bds
+	patch bit.bds 98 '\003'
+	run bd-info bit.bds
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"bit.bds: byte 125: the checksum"* ]]
+	(stream; printf x) >more.bds
+	run bd-info more.bds
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"goes on after its end record"* ]]
+}
+
+@test "bd-info: safetensors whose offsets lie outside the file, truncated files, empty input" {
+	bd-init "$configs/tiny-llama.json" -o a
+	head -c 100000 a/model.safetensors >cut.safetensors
+	run bd-info cut.safetensors
+	[ "$status" -eq 3 ]
+	[[ "$output" == *"lie outside the file"* ]]
+	printf 'GGUF\3\0\0\0\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' >cut.gguf
+	run bd-info cut.gguf
+	[ "$status" -eq 3 ]
+	: >empty
+	run bd-info empty
+	[ "$status" -eq 3 ]
+	run bd-info </dev/null
+	[ "$status" -eq 3 ]
+}
+
+@test "bd-info: configs and JSON output" {
+	run bd-info "$configs/tiny-llama.json" "$configs/tiny-qwen3.json"
+	[ "$status" -eq 0 ]
+	[[ "$output" == *"family: llama"*"family: qwen3"* ]]
+	bd-info --json "$configs/tiny-llama.json" | grep -q '"hidden": 128'
+}
+
+@test "a full disk: exit 4, no output" {
+	[ -w /dev/full ] || skip "no /dev/full"
+	bd-init "$configs/tiny-llama.json" -o a
+	run bash -c 'bd-info a >/dev/full'
+	[ "$status" -eq 4 ]
+}
+
+@test "real models: parameters as their makers say" {
+	[ -n "${BD_DATA-}" ] || skip "BD_DATA is not set"
+	bd-info "$BD_DATA/models/stories-656k" | grep -q '^parameters: 656000$'
+	bd-info "$BD_DATA/models/base-7m" | grep -q '^parameters: 6819840$'
+	bd-subln "$BD_DATA/models/stories-656k" -o s
+	bd-info --check s
+	cmp s/tokenizer.json "$BD_DATA/models/stories-656k/tokenizer.json"
+}
