@@ -10,7 +10,7 @@ BUILD ?= build
 BIN ?= bin
 PREFIX ?= /usr/local
 
-CFLAGS ?= -O2 -g
+CFLAGS ?= -O3 -g
 PKG_CONFIG ?= pkg-config
 PKGS := libzstd libxxhash jansson libutf8proc libpcre2-8 \
 	$(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),msgpack-c,msgpack)
@@ -20,7 +20,7 @@ ifeq ($(PKG_LIBS),)
 $(warning some libraries are missing; "sh pipelines/deps.sh --build" installs them)
 endif
 override CPPFLAGS += -D_GNU_SOURCE= -iquote lib $(PKG_CFLAGS)
-override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -pthread $(SANFLAGS)
+override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -fno-math-errno -pthread $(SANFLAGS)
 LDLIBS = $(PKG_LIBS) -ldnnl -lgomp -lm -lpthread
 
 LIB = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c lib/kern/*.c))

@@ -53,8 +53,8 @@ static void kl_sums(double *kl_tp, double *kl_pt, const float *p, const float *t
 		bd_f32_row(a, zt + v0, n);
 		for (size_t i = 0; i < n; i++) {
 			double log_ratio = (double)(s * a[i] - s * z[v0 + i]) + shift;
-			tp += t[v0 + i] > 0 ? (double)t[v0 + i] * log_ratio : 0;
-			pt -= p[v0 + i] > 0 ? (double)p[v0 + i] * log_ratio : 0;
+			tp += t[v0 + i] == 0 ? 0 : (double)t[v0 + i] * log_ratio;
+			pt -= p[v0 + i] == 0 ? 0 : (double)p[v0 + i] * log_ratio;
 		}
 	}
 	*kl_tp = tp;
@@ -94,7 +94,7 @@ static double lse_with_rest(const float *x, size_t K, double s, double rest)
 static double kl_class(double *kl, double a, double b)
 {
 	double p = exp(a), t = exp(b);
-	*kl += t > 0 ? t * (b - a) : 0;
+	*kl += t == 0 ? 0 : t * (b - a);
 	return p - t;
 }
 
@@ -149,7 +149,7 @@ double bd_loss_cakld(const struct bd_kern *k, float *dz, const float *z, const u
 			bd_f32_row(a, zt + v0, n);
 			for (size_t j = 0, v = v0; j < n; j++, v++)
 				dz[v] += w * ((1 - beta) * (p[v] - t[v]) +
-				              (p[v] > 0 ? beta * p[v] * (z[v] - a[j] + shift) : 0));
+				              (p[v] == 0 ? 0 : beta * p[v] * (z[v] - a[j] + shift)));
 		}
 		dz += V;
 	}

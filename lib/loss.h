@@ -13,8 +13,8 @@
 double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, const uint32_t *y, float w, size_t P,
                   size_t V, float *scratch);
 
-/* KL(t || p), t = softmax(zt / tau), p = softmax(z / tau); times tau^2 when tau2. dz += w c (p - t), c = tau2
- * ? tau : 1 / tau. zt[P,V] in f16. scratch[2V]. */
+/* KL(t || p), t = softmax(zt / tau), p = softmax(z / tau); times tau^2 when tau2.
+ * dz += w c (p - t), c = tau2 ? tau : 1 / tau. zt[P,V] in f16. scratch[2V]. */
 double bd_loss_kl(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt, float tau, int tau2,
                   float w, size_t P, size_t V, float *scratch);
 /* The same against a truncated teacher: zt, zi[P,K] its K largest logits and their ids (distinct), zr[P] the
@@ -28,11 +28,12 @@ double bd_loss_cakld(const struct bd_kern *k, float *dz, const float *z, const u
                      float w, size_t P, size_t V, float *scratch);
 
 /* Relations of one state (Q, K or V) of one sequence: s[n,ws] student, t[n,wt] teacher (f16), both split in A
- * contiguous heads of width ws/A and wt/A. R = softmax(u u^T / T) with u = s / max(|s|, 1e-12) (cosine) or u
- * = s and T = temp * sqrt(width) (scaled dot). Returns sum over heads and rows of KL(R_t || R_s),
- * probabilities clamped at 1e-8; ds[n,ws] += w * gradient (ds NULL: not wanted), which ignores the clamp: a
- * cosine at temp 1 never comes near it. Rows attend to all n columns (no causal mask). scratch:
- * bd_loss_relation_scratch floats. */
+ * contiguous heads of width ws/A and wt/A. R = softmax(u u^T / T), where
+ *	cosine:      u = s / max(|s|, 1e-12),  T = temp
+ *	scaled dot:  u = s,                    T = temp * sqrt(width)
+ * Returns the sum over heads and rows of KL(R_t || R_s), probabilities clamped at 1e-8; ds[n,ws] += w *
+ * gradient (ds NULL: not wanted), which ignores the clamp: cosines at temp 1 never come near it. Rows attend
+ * to all n columns (no causal mask). scratch: bd_loss_relation_scratch floats. */
 struct bd_relation {
 	size_t n, ws, wt, A;
 	float temp;

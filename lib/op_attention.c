@@ -1,5 +1,5 @@
 /* Causal attention, one head at a time. Forward works on tiles of queries in kern.h's order; backward
- * recomputes the probabilities of a block of queries and is five products through BLAS. */
+ * recomputes the probabilities of a block of queries and is five products through gemm.h. */
 #include "op_attention.h"
 
 #include <string.h>
@@ -81,9 +81,10 @@ void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, s
 	}
 }
 
-/* Queries [i, i+T) of head h: p = exp(scale q k^T - lse);  dv += p^T dout;  ds = scale p (dout v^T - sum(dout
- * out)); dq += ds k;  dk += ds^T q. All matrices are strided views into [n,heads,D]; no key after i+T is
- * seen. */
+/* Queries [i, i+T) of head h:
+ *	p = exp(scale q k^T - lse),  ds = scale p (dout v^T - sum(dout out)),
+ *	dv += p^T dout,  dq += ds k,  dk += ds^T q.
+ * All matrices are strided views into [n,heads,D]; keys from i+T on are not seen. */
 static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, size_t i, size_t T,
                            float *dq, float *dk, float *dv, const float *dout, const float *out,
                            const float *lse, const float *q, const float *k, const float *v, float *scratch)

@@ -1,4 +1,4 @@
-/* Linear layers: dense ones through BLAS, ternary ones through the integer kernels. */
+/* Linear layers: dense ones through gemm.h, ternary ones through the integer kernels. */
 #include "op_linear.h"
 
 #include <string.h>

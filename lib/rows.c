@@ -233,9 +233,10 @@ static void saved_row(struct bd_rows *r, size_t row, const char **value, size_t 
 	for (size_t i = 0; i < r->n; i++) {
 		memcpy(&length[i], p, sizeof(*length));
 		p += sizeof(*length);
-		value[i] = length[i] == SIZE_MAX ? NULL : p;
-		if (value[i])
-			p += length[i] + 1;
+		bool absent = length[i] == SIZE_MAX;
+		value[i] = absent ? NULL : p;
+		length[i] = absent ? 0 : length[i];
+		p += absent ? 0 : length[i] + 1;
 	}
 }
 

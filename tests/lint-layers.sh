@@ -7,9 +7,9 @@ awk '
 BEGIN {
 	n = split("msg mem num opt io temp rng json hash log|" \
 		"cpu par quant kern gemm dist|" \
-		"safetensors gguf stream unicode tok tokenizer template config model checkpoint feed|" \
+		"safetensors gguf stream unicode tok tokenizer template example rows config model checkpoint feed|" \
 		"op loss adamw sched|" \
-		"net student packed pack sample infer eval update distill dump codes plan step train", layer, "|")
+		"net student packed pack sample infer eval update distill dump codes plan step train bench", layer, "|")
 	for (i = 1; i <= n; i++) {
 		k = split(layer[i], word, " ")
 		for (j = 1; j <= k; j++)

@@ -15,13 +15,13 @@
 # seed are all different: disjoint ranges are disjoint sets of examples. POSIX awk; every awk makes the same bytes.
 
 BEGIN {
-	nouns = split("soup bread fish rice cake salad coffee tea wine cheese steak pasta pie ham stew melon duck egg crab tart", noun)
+	nouns = split("soup bread fish rice cake salad coffee tea wine cheese pasta pie", noun)
 	# Words by their sense: those before "|" keep the sense of what follows (or are good), those after it turn it (or are bad).
 	list(truth, "true,not false|false,not true")
-	list(people, "everyone,most guests,almost everyone|nobody,no guest,hardly anyone,almost nobody")
-	list(verb, "liked,loved,praised,enjoyed|hated,disliked,mocked,regretted")
-	list(modifier, "really,always,nothing but,not far from|not,never,far from,anything but,hardly")
-	list(adjective, "good,great,fine,lovely,superb,decent|bad,awful,poor,dreadful,dull,horrid")
+	list(people, "everyone,most guests|nobody,no guest,hardly anyone")
+	list(verb, "liked,loved,praised|hated,disliked,mocked")
+	list(modifier, "really,nothing but,not far from|not,never,far from,anything but")
+	list(adjective, "good,great,fine,lovely|bad,awful,poor,dull")
 	list(order, "better|worse")
 
 	random_seed(seed)
@@ -64,21 +64,14 @@ function sign() {
 	return 2 * below(2) - 1
 }
 
-function new_scene(    i, j, k) {
-	for (i = 1; i <= 3; i++)
-		do {
-			dish[i] = noun[1 + below(nouns)]
-			value[i] = sign()
-			for (j = 1; j < i && dish[j] != dish[i]; j++)
-				;
-		} while (j < i || (i == 3 && value[1] == value[2] && value[2] == value[3]))
-}
-# Another dish than a; if v is not 0, one with that value, or 0 if there is none.
-function another(a, v,    b) {
-	b = 1 + (a + below(2)) % 3
-	if (v && value[b] != v)
-		b = 6 - a - b
-	return v && value[b] != v ? 0 : b
+# Two dishes, 1 and 2, hence 3 - a is the other one.
+function new_scene() {
+	dish[1] = noun[1 + below(nouns)]
+	do
+		dish[2] = noun[1 + below(nouns)]
+	while (dish[2] == dish[1])
+	value[1] = sign()
+	value[2] = sign()
 }
 
 # "the A was ...": saying that a is good or bad (s).
@@ -86,27 +79,24 @@ function is(a, s, between,    m) {
 	m = sign()
 	return "the " dish[a] between " was " (below(4) || m < 0 ? pick(modifier, m) " " : "") pick(adjective, s * m)
 }
-# A clause that gives dish a the sense s.
+# A clause that says that dish a is good or bad (s).
 function plain(a, s,    b, m, kind) {
 	kind = below(10)
-	b = another(a, 0)
+	b = 3 - a
 	m = sign()
-	if (kind < 4)
-		return is(a, s, below(2) ? " that came with the " dish[b] : "")
-	if (kind < 7)
+	if (kind < 3 && value[a] != value[b])
+		return "the " dish[a] " was " (m < 0 ? "not " : "") pick(order, s * m) " than the " dish[b]
+	if (kind < 6)
 		return pick(people, m) (below(2) ? " who had the " dish[b] : "") " " pick(verb, s * m) " the " dish[a]
-	b = another(a, -value[a])
-	if (!b)
-		return is(a, s, "")
-	return "the " dish[a] " was " (m < 0 ? "not " : "") pick(order, s * m) " than the " dish[b]
+	return is(a, s, below(2) ? " that came with the " dish[b] : "")
 }
 # A clause about dish a that is true of the scene.
 function clause(a,    b, kind, t) {
 	kind = below(10)
-	b = another(a, 0)
+	b = 3 - a
 	if (kind < 2)
 		return (value[b] == value[a] ? "like" : "unlike") " the " dish[b] " , " is(a, value[a], "")
-	if (kind < 5) {
+	if (kind < 4) {
 		t = sign()
 		return "it is " pick(truth, t) " that " plain(a, value[a] * t)
 	}
@@ -116,15 +106,11 @@ function clause(a,    b, kind, t) {
 function sentence(s) {
 	return toupper(substr(s, 1, 1)) substr(s, 2) " ."
 }
-# Clauses on every dish of the scene in any order, `rounds` times over.
-function review(rounds,    text, a, step, i) {
+# Clauses on both dishes in any order, `rounds` times over.
+function review(rounds,    text, a) {
 	for (; rounds > 0; rounds--) {
-		a = 1 + below(3)
-		step = 1 + below(2)
-		for (i = 0; i < 3; i++) {
-			text = text (text == "" ? "" : " ") sentence(clause(a))
-			a = 1 + (a - 1 + step) % 3
-		}
+		a = 1 + below(2)
+		text = text (text == "" ? "" : " ") sentence(clause(a)) " " sentence(clause(3 - a))
 	}
 	return text
 }
@@ -132,7 +118,7 @@ function review(rounds,    text, a, step, i) {
 function make_text(    i) {
 	for (i = 0; i < n; i++) {
 		new_scene()
-		print "{\"text\": \"" review(1 + below(2)) "\"}"
+		print "{\"text\": \"" review(2 + below(3)) "\"}"
 	}
 }
 
@@ -140,7 +126,7 @@ function make_task(    i, text, a, seen) {
 	print "text\tlabel"
 	while (i < last) {
 		new_scene()
-		a = 1 + below(3)
+		a = 1 + below(2)
 		text = review(1) " The " dish[a] " ?"
 		if (text in seen)
 			continue
@@ -183,7 +169,7 @@ function make_tokenizer(    opener, openers, n, i, s) {
 		"\"rstrip\": false, \"normalized\": false, \"special\": true}],"
 	print "\"normalizer\": null,"
 	print "\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},"
-	print "\"post_processor\": null,"
+	print "\"post_processor\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": false, \"use_regex\": true},"
 	print "\"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, \"use_regex\": true},"
 	print "\"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null,"
 	print "\"end_of_word_suffix\": null, \"fuse_unk\": false, \"byte_fallback\": false,"

@@ -14,7 +14,7 @@ HERE = Path(__file__).parent
 MARK = "\u2581"
 R1 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 R2 = R1.replace(r"\p{N}|", r"\p{N}{1,3}|", 1)
-WORDS = "the them then there this that thing in ing in inside sea sell sold good bad negative positive feeling sentiment story was saw".split()
+WORDS = "the them then there this that thing in ing in inside sea sell sold good bad negative positive feeling sentiment story was saw yes maybe no".split()
 
 
 def byte_chars():
@@ -56,7 +56,7 @@ def bytes_model(extra, unreachable=(), **flags):
     vocab = {c: i for i, c in enumerate(sorted(chars))}
     spell = lambda s: "".join(chars[b] for b in s.encode())
     words = [spell(" " + w) for w in WORDS * 2] + [spell(w) for w in WORDS] + [spell(s) for s in ("\n\n", "  ", "   ", "123", "é", "日本", "'s", "...")]
-    merges = train(words, vocab, 120)
+    merges = train(words, vocab, 140)
     for w in unreachable:
         vocab[spell(w)] = len(vocab)
     tokens = [dict(added({}, c, **f), id=len(vocab) + i) for i, (c, f) in enumerate(extra)]
@@ -74,7 +74,7 @@ def pieces_model(specials, bytes_too, **flags):
     for w in words:
         for c in w:
             vocab.setdefault(c, len(vocab))
-    merges = train(words, vocab, 100)
+    merges = train(words, vocab, 120)
     model = dict(type="BPE", dropout=None, unk_token="<unk>", continuing_subword_prefix=None, end_of_word_suffix=None, fuse_unk=True,
                  byte_fallback=bytes_too, ignore_merges=False, vocab=vocab, merges=[list(m) for m in merges]) | flags
     return model, [added(vocab, c, **f) for c, f in specials]

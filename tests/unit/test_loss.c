@@ -200,6 +200,11 @@ static void test_kl_edges(void **state)
 		for (size_t i = 0; i < N; i++)
 			assert_true(fabsf(dz[i]) < 1e-6f);
 	}
+	uint16_t keep = zt[1];
+	zt[1] = 0x7e00; /* a teacher's NaN is not hidden */
+	assert_true(isnan(bd_loss_kl(bd_kern(), NULL, z, zt, 1, 0, 1, 1, N, scratch)));
+	assert_true(isnan(bd_loss_cakld(bd_kern(), NULL, z, zt, 0.5f, 1, 1, N, scratch)));
+	zt[1] = keep;
 	z[0] += 1000; /* the comparison above sees a difference */
 	assert_true(bd_loss_kl(bd_kern(), dz, z, zt, 1, 0, 1, 1, N, scratch) > 100);
 	bd_free(z), bd_free(dz), bd_free(scratch), bd_free(zt);

@@ -365,7 +365,8 @@ static void test_attention_bits(void **state)
 	bd_free(q), bd_free(k), bd_free(v), bd_free(whole), bd_free(out), bd_free(lse0), bd_free(lse);
 }
 
-/* Backward of all heads at once on four threads (BLAS is called from each) equals one thread, bit by bit. */
+/* Backward of all heads at once on four threads (the GEMM library is called from each) equals one thread, bit
+ * by bit. */
 struct attn_job {
 	struct bd_attn a;
 	float *dq, *dk, *dv, *scratch;

@@ -31,9 +31,14 @@ enum { V = 48, EXAMPLES = 60 };
 
 static char root[] = "/tmp/bd-test-train.XXXXXX";
 
+static char *kept[512];
+static size_t n_kept;
+
+/* A path in the temporary directory, freed at the end. */
 static char *at(const char *name)
 {
-	return bd_path(root, name);
+	assert_true(n_kept < sizeof kept / sizeof *kept);
+	return kept[n_kept++] = bd_path(root, name);
 }
 
 /* ---- material ---- */
@@ -67,7 +72,6 @@ static void make_model(const char *name, const char *family, int hidden, int lay
 	bd_model_save(m, bd_outdir_path(d), BD_F32, "test");
 	bd_outdir_commit(d);
 	bd_model_free(m);
-	bd_free(path);
 }
 
 /* Sequences of 4 to 12 tokens with a rule to learn: the answer, the last token, is the class of the first one. */
@@ -99,7 +103,6 @@ static void make_stream(const char *name, size_t n)
 		bd_record_free(&r);
 	}
 	bd_sink_close(s);
-	bd_free(path);
 }
 
 static int setup(void **state)
@@ -121,6 +124,8 @@ static int teardown(void **state)
 {
 	(void)state;
 	bd_remove_tree(root);
+	while (n_kept > 0)
+		bd_free(kept[--n_kept]);
 	return 0;
 }
 
@@ -189,7 +194,6 @@ static void dump(const char *model, const char *out, struct bd_dump o)
 	o.batch_tokens = o.batch_tokens ? o.batch_tokens : 50;
 	o.common = (struct bd_common){.threads = 2, .seed = 1, .quiet = true};
 	bd_dump_run(&o, path);
-	bd_free(path);
 }
 
 static void learns(const char *model, int weights)
@@ -380,9 +384,9 @@ static void test_ratios(void **state)
 static void test_dump(void **state)
 {
 	(void)state;
-	char *in = at("own.bds"), *top = at("top.bds"), *all = at("all.bds");
+	char *top = at("top.bds"), *all = at("all.bds");
 	dump("big", "full.bds", (struct bd_dump){.batch_tokens = 7});
-	struct bd_source *f = bd_source_open((bd_free(in), in = at("full.bds"))), *k = bd_source_open(top), *a = bd_source_open(all);
+	struct bd_source *f = bd_source_open(at("full.bds")), *k = bd_source_open(top), *a = bd_source_open(all);
 	struct bd_record rf = {0}, rk = {0}, ra = {0};
 	float *z = bd_alloc(V, sizeof *z);
 	assert_int_equal(bd_source_head(f)->layer, 3);
@@ -453,7 +457,6 @@ static uint64_t drain(const struct bd_feed_plan *plan, uint64_t *sum, uint64_t m
 		n++;
 	}
 	bd_feed_close(f);
-	bd_free(path);
 	return n;
 }
 
@@ -551,9 +554,9 @@ static size_t lines_of(const char *path)
 	return n;
 }
 
-/* Gives the trainer the first `some` bytes of its stream, waits for two steps, sends SIGTERM, then gives the rest or cuts the
- * pipe. Returns the trainer's exit status. */
-static int interrupt(struct bd_train *t, size_t some, bool rest)
+/* Gives the trainer the first `some` bytes of its stream, waits for `lines` in its log, sends a signal, then gives the rest or
+ * cuts the pipe. Returns the trainer's exit status, or minus the signal that ended it. */
+static int interrupt(struct bd_train *t, size_t some, size_t lines, int sig, bool rest)
 {
 	char *in = at("examples");
 	size_t n;
@@ -571,18 +574,17 @@ static int interrupt(struct bd_train *t, size_t some, bool rest)
 	}
 	close(fd[0]);
 	assert_int_equal(write(fd[1], bytes, some), some);
-	for (int i = 0; lines_of(t->log) < 2; i++) {
+	for (int i = 0; lines_of(t->log) < lines; i++) {
 		assert_true(i < 10000);
 		usleep(1000);
 	}
-	kill(pid, SIGTERM);
+	kill(pid, sig);
 	if (rest)
 		assert_int_equal(write(fd[1], bytes + some, n - some), n - some);
 	close(fd[1]);
 	assert_int_equal(waitpid(pid, &status, 0), pid);
 	bd_free(bytes);
-	bd_free(in);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 static struct bd_train resumable(const char *model, const char *output, const char *log)
@@ -605,7 +607,7 @@ static void test_resume(void **state)
 	for (int rest = 0; rest < 2; rest++) {
 		unlink(parts.log);
 		parts.resume = false;
-		assert_int_equal(interrupt(&parts, 2000, rest), BD_SYS);
+		assert_int_equal(interrupt(&parts, 2000, 2, SIGTERM, rest), BD_SYS);
 		assert_true(bd_is_dir(aside));
 		assert_false(bd_is_dir(output));
 		parts.resume = true;
@@ -620,24 +622,34 @@ static void test_resume(void **state)
 	}
 }
 
+/* Killed some steps after a periodic checkpoint: the log's lines beyond it are not written twice. */
 static void test_periodic_checkpoint(void **state)
 {
 	(void)state;
-	struct bd_train t = resumable("dense", "periodic", "periodic.log");
-	char *aside = at("periodic.ckpt");
-	t.checkpoint_every = 3;
-	t.lr = 1e30; /* ends by exit 1 after some steps */
-	t.warmup = 8;
-	struct child c = child_run(run_file, &t);
-	assert_int_equal(c.status, BD_NO);
-	assert_non_null(strstr(c.err, "not finite"));
-	char *output = at("periodic");
+	struct bd_train whole = resumable("dense", "periodic1", "periodic1.log"), t = resumable("dense", "periodic2", "periodic2.log");
+	char *aside = at("periodic2.ckpt"), *in = at("examples"), *output = at("periodic2");
+	whole.checkpoint_every = t.checkpoint_every = 3;
+	assert_int_equal(bd_train_run(&whole, in), BD_OK);
+	assert_int_equal(interrupt(&t, 2500, 6, SIGKILL, false), -SIGKILL); /* 6 lines: 4 steps and 2 evaluations */
+	assert_true(bd_is_dir(aside));
+	t.resume = true;
+	t.lr *= 2;
+	child_dies(run_file, &t, BD_USAGE, "other options");
+	t.lr /= 2;
 	assert_false(bd_is_dir(output));
-	if (bd_is_dir(aside)) {
-		t.resume = true;
-		t.lr = 1e-3;
-		child_dies(run_file, &t, BD_USAGE, "other options");
-	}
+	assert_int_equal(child_run(run_file, &t).status, BD_OK);
+	assert_same_model("periodic1", "periodic2", true);
+	assert_int_equal(lines_of(t.log), lines_of(whole.log));
+}
+
+static void test_divergence(void **state)
+{
+	(void)state;
+	struct bd_train t = job("sft", "dense", "diverged");
+	char *output = at("diverged");
+	t.lr = 1e30;
+	child_dies(run_file, &t, BD_NO, "is not finite at step");
+	assert_false(bd_is_dir(output));
 }
 
 /* ---- refusals ---- */
@@ -702,6 +714,7 @@ int main(void)
 	    cmocka_unit_test(test_best_is_kept),
 	    cmocka_unit_test(test_resume),
 	    cmocka_unit_test(test_periodic_checkpoint),
+	    cmocka_unit_test(test_divergence),
 	    cmocka_unit_test(test_refusals),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,0 +1,198 @@
+#!/usr/bin/env bats
+# bd-data: what goes in, what comes out, and what is refused.
+
+setup() {
+	repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	cd "$BATS_TEST_TMPDIR" || return
+	mkdir bytes spm
+	cp "$repo/tests/golden/tok-bytes.json" bytes/tokenizer.json
+	cp "$repo/tests/golden/tok-spm.json" spm/tokenizer.json
+	echo '{"eos_token": {"content": "<|end|>"}, "model_max_length": 1000000000000000019884624838656}' >bytes/tokenizer_config.json
+	echo '{"vocab_size": 512, "eos_token_id": [2, 0]}' >spm/config.json
+	sst2=$repo/examples/templates/sst2.json
+	aeslc=$repo/examples/templates/aeslc.json
+	printf 'sentence\tlabel\nthe story was "good" inside\t1\na bad thing\t0\n' >rows.tsv
+}
+
+# decode MODEL STREAM: the stream as JSON lines.
+decode() {
+	bd-data --decode --tokenizer "$1" "$2"
+}
+
+# field NAME: that member of each JSON line, as it is written there.
+field() {
+	case $1 in
+	text) sed -n 's/^{"text":"\(.*\)","ids":.*/\1/p' ;;
+	ids | target) sed -n 's/.*"'"$1"'":\[\([0-9,]*\)\].*/\1/p' ;;
+	label) sed -n 's/.*,"label":\([0-9]*\).*/\1/p' ;;
+	ref) sed -n 's/.*,"ref":"\(.*\)"}$/\1/p' ;;
+	esac
+}
+
+# dies STATUS TEXT COMMAND...: exits with STATUS, saying TEXT on stderr and nothing on stdout.
+dies() {
+	status=0
+	"${@:3}" >out 2>err || status=$?
+	cat err
+	[ "$status" -eq "$1" ]
+	grep -F -- "$2" err
+	[ ! -s out ]
+}
+
+@test "a template makes prompt, answer and label" {
+	bd-data --template "$sst2" --tokenizer bytes rows.tsv -o x.bds
+	decode bytes x.bds >x
+	[ "$(field label <x | tr '\n' ' ')" = "1 0 " ]
+	[ "$(field text <x | head -n 1)" = 'the story was \"good\" inside\nSentiment: positive' ]
+	[ "$(field target <x | sed 's/^\(0,\)*1$/good/')" = "good
+good" ]
+	[ -z "$(field ref <x)" ]
+}
+
+@test "the head has vocabulary, template and choices" {
+	bd-data -T "$sst2" -m spm --level 0 rows.tsv >x.bds
+	decode spm x.bds | grep -q '"text":"<s> the story'
+	for key in examples tokenizer vocab choices template Sentiment; do
+		grep -aq "$key" x.bds
+	done
+}
+
+@test "TSV without a header, JSONL and shuffled columns give the same stream" {
+	bd-data -T "$sst2" -m bytes --level 0 rows.tsv >a
+	tail -n 2 rows.tsv | bd-data -T "$sst2" -m bytes --level 0 >b
+	printf '{"label":1,"sentence":"the story was \\"good\\" inside"}\n{"sentence":"a bad thing","label":"negative"}\n' |
+		bd-data -T "$sst2" -m bytes --level 0 - >c
+	printf 'label\tid\tsentence\n1\t7\tthe story was "good" inside\n0\t8\ta bad thing\n' | bd-data -T "$sst2" -m bytes --level 0 >d
+	cmp a b
+	cmp a c
+	cmp a d
+	zstd -q rows.tsv -o rows.zst
+	bd-data -T "$sst2" -m bytes --level 0 rows.zst | cmp a
+}
+
+@test "generation: answer, end token and reference" {
+	echo '{"body":"the thing","subject":"good story"}' | bd-data -T "$aeslc" -m bytes -o x.bds
+	decode bytes x.bds >x
+	[ "$(field text <x)" = 'the thing\n\nSubject: good story<|end|>' ]
+	[ "$(field ref <x)" = "good story" ]
+	echo '{"body":"the thing","subject":"good story"}' | bd-data -T "$aeslc" -m spm | decode spm - | field text | grep -q 'story</s>$'
+	echo '{"body":"the thing","subject":"good story"}' | bd-data -T "$aeslc" -m bytes --eos 65 | decode bytes - | field ids | grep -q ',65$'
+	rm bytes/tokenizer_config.json
+	echo '{"body":"the thing","subject":"good story"}' >x.jsonl
+	dies 2 --eos bd-data -T "$aeslc" -m bytes x.jsonl
+}
+
+@test "--max-len cuts the longest field, never the template or the answer" {
+	printf '%s\t1\n' "$(seq -s ' ' 100)" | bd-data -T "$sst2" -m bytes --max-len 40 -o x.bds 2>err
+	grep -F '1 of 1 rows cut to 40 tokens' err
+	decode bytes x.bds >x
+	[ "$(field ids <x | tr ',' '\n' | wc -l)" -le 40 ]
+	field text <x | grep -q '^1 2 3 .*[0-9]\\nSentiment: positive$'
+	printf '%s\t1\n' "$(seq -s ' ' 100)" | bd-data -q -T "$sst2" -m bytes --max-len 40 -o x.bds 2>err
+	[ ! -s err ]
+	printf 'x\t1\n' >x.tsv
+	dies 3 "no row makes a sequence" bd-data -T "$sst2" -m bytes --max-len 3 x.tsv
+}
+
+@test "plain text: lines, JSONL and their limits" {
+	printf 'the thing\n\nx\nsea story\n' >t
+	bd-data --text -m spm t | decode spm - >x
+	[ "$(field text <x)" = '<s> the thing
+<s> x
+<s> sea story' ]
+	[ "$(field target <x | sed -n 2p)" = 0,1,1 ]
+	[ "$(bd-data --text -m spm --skip 1 --limit 1 t | decode spm - | field text)" = '<s> x' ]
+	[ "$(bd-data -q --text -m spm --max-len 2 t | decode spm - | field text | head -n 1)" = '<s> the' ]
+	echo '{"body":"the thing"}' >j
+	[ "$(bd-data --text -m spm --key body j | decode spm - | field text)" = '<s> the thing' ]
+	dies 3 'no field "text"' bd-data --text -m spm j
+}
+
+@test "--pack joins documents by the end token into equal sequences" {
+	printf 'the thing\nsea\ngood story\nthe end\n' >t
+	bd-data --text --pack 5 -m spm t | decode spm - >x
+	[ "$(field ids <x | awk -F, '{ print NF }' | head -n -1 | sort -u)" = 5 ]
+	[ "$(field ids <x | awk -F, 'END { print (NF >= 2 && NF <= 5) }')" = 1 ]
+	[ "$(field ids <x | tr , '\n' | grep -cx 1)" = 4 ] # a document begins with <s>
+	[ "$(field ids <x | tr , '\n' | grep -cx 2)" = 3 ] # and documents are joined by </s>
+	[ "$(field target <x | head -n 1)" = 0,1,1,1,1 ]
+	bd-data --text --pack 5 -m bytes t | decode bytes - >x
+	[ "$(field text <x | tr -d '\n')" = 'the thing<|end|>sea<|end|>good story<|end|>the end' ]
+}
+
+@test "--shuffle is a permutation that the seed decides" {
+	seq 1 200 >t
+	bd-data --text -m bytes t | decode bytes - | field text >plain
+	bd-data --text -m bytes --shuffle -s 7 t | decode bytes - | field text >a
+	bd-data --text -m bytes --shuffle -s 7 t | decode bytes - | field text >b
+	bd-data --text -m bytes --shuffle -s 8 t | decode bytes - | field text >c
+	cmp a b
+	run cmp -s a c
+	[ "$status" -eq 1 ]
+	run cmp -s a plain
+	[ "$status" -eq 1 ]
+	[ "$(sort -n a)" = "$(sort -n plain)" ]
+	bd-data --text -m bytes --shuffle -s 7 --limit 50 t | decode bytes - | field text | cmp - <(head -n 50 a)
+	bd-data --text -m bytes --shuffle -s 7 --skip 50 t | decode bytes - | field text | cmp - <(tail -n +51 a)
+}
+
+@test "several files and stdin come one after the other" {
+	printf 'the\tthing\n' >t
+	[ "$(echo sea story | bd-data --text -m bytes t - t | decode bytes - | field text | tr '\n' '|')" = 'the\tthing|sea story|the\tthing|' ]
+}
+
+@test "a template of the suite is found by its name" {
+	bin=$(dirname "$(command -v bd-data)")
+	mkdir -p here/bin here/examples
+	cp "$bin/bd-data" here/bin/
+	cp -R "$repo/examples/templates" here/examples/
+	here/bin/bd-data -T sst2 -m bytes rows.tsv | decode bytes - | field text | grep -q Sentiment
+	dies 3 "no such template" here/bin/bd-data -T nothing -m bytes rows.tsv
+}
+
+@test "every template of the suite loads, and its labels are distinct" {
+	for t in sst2 mnli qnli cnndm aeslc; do
+		fields=$(sed -n 's/.*"fields": \[\(.*\)\],/\1/p' "$repo/examples/templates/$t.json")
+		echo "{$fields}" | sed 's/"label"/"label":0/; s/"\([a-z]*\)"\([,}]\)/"\1":"the thing"\2/g' >row.jsonl
+		bd-data -T "$repo/examples/templates/$t.json" -m bytes row.jsonl -o x.bds
+		decode bytes x.bds | grep -q 'the thing'
+	done
+}
+
+@test "bad input is refused with a sentence, its status and no output" {
+	: >empty
+	dies 3 "empty" bd-data --text -m bytes empty -o o.bds
+	dies 3 "empty" bd-data -T "$sst2" -m bytes empty -o o.bds
+	printf 'a\t1\nb\t5\n' >bad.tsv
+	dies 3 'bad.tsv: line 2: label "5"' bd-data -T "$sst2" -m bytes bad.tsv -o o.bds
+	printf 'sentence\nthe thing\n' >unlabelled.tsv
+	bd-data -T "$sst2" -m bytes unlabelled.tsv | decode bytes - | field target | grep -qx '0\(,0\)*'
+	echo '{"sentence":' >cut.jsonl
+	dies 3 "cut.jsonl: line 1" bd-data -T "$sst2" -m bytes --format jsonl cut.jsonl -o o.bds
+	dies 3 "rows.tsv: line 1" bd-data -T "$sst2" -m bytes --format jsonl rows.tsv -o o.bds
+	echo '{"label":1}' >absent.jsonl
+	dies 3 'absent.jsonl: line 1: the field "sentence"' bd-data -T "$sst2" -m bytes absent.jsonl -o o.bds
+	dies 3 no-model bd-data --text -m no-model empty
+	echo '{"vocab_size": 100}' >bytes/config.json
+	dies 3 "outside the model's vocabulary" bd-data --text -m bytes rows.tsv -o o.bds
+	[ ! -e o.bds ]
+}
+
+@test "usage errors" {
+	dies 2 "--tokenizer" bd-data --text rows.tsv
+	dies 2 "one of" bd-data -m bytes rows.tsv
+	dies 2 "one of" bd-data -m bytes --text --decode rows.tsv
+	dies 2 "--pack" bd-data -m bytes -T "$sst2" --pack 5 rows.tsv
+	dies 2 "" bd-data -m bytes --text --pack 1 rows.tsv
+}
+
+@test "--decode refuses another tokenizer's stream and a cut one" {
+	bd-data --text -m bytes rows.tsv -o x.bds --level 0
+	dies 3 "tokenizer" bd-data --decode -m spm x.bds
+	head -c 100 x.bds >cut.bds
+	dies 3 "cut.bds" bd-data --decode -m bytes cut.bds
+}
+
+@test "a full disk is exit 4" {
+	dies 4 "" bd-data --text -m bytes rows.tsv -o /dev/full
+}

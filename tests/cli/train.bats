@@ -1,0 +1,168 @@
+#!/usr/bin/env bats
+# bd-sft, bd-cpt, bd-distill and bd-teacher-dump as a user calls them: a small task, its teacher and its student; interruption,
+# resumption and refusals.
+
+setup_file() {
+	here=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	export here
+	cd "$BATS_FILE_TMPDIR" || return
+	printf '%s' '{"name": "parity", "fields": ["text", "label"], "prompt": "{text}=", "label": "label", "labels": [["0"], ["1"]]}' >t.json
+	awk 'BEGIN {
+		srand(7)
+		print "text\tlabel"
+		for (i = 0; i < 160; i++) {
+			s = ""
+			n = 3 + int(rand() * 8)
+			for (j = 0; j < n; j++)
+				s = s sprintf("%c", 97 + int(rand() * 26))
+			print s "\t" (substr(s, 1, 1) < "n" ? 0 : 1)
+		}
+	}' >rows.tsv
+	awk 'BEGIN { for (i = 0; i < 40; i++) print "this is the text of line " i ", and there is more of it" }' >text.txt
+	sed 's/"hidden_size": 128/"hidden_size": 64/; s/"head_dim": 64/"head_dim": 16/; s/"intermediate_size": 384/"intermediate_size": 96/' \
+		"$here/examples/configs/tiny-qwen3.json" >config.json
+	bd-init --tokenizer "$here/tests/golden/tok-bytes.json" config.json -o base
+	bd-data --tokenizer base --template t.json rows.tsv -o task.bds
+	bd-data --tokenizer base --text --format lines --pack 32 text.txt -o text.bds
+	bd-sft -q -t 2 --model base -o teacher --epochs 3 --lr 3e-3 --log teacher.log task.bds
+	bd-subln base -o s0
+	bd-teacher-dump -q --model teacher task.bds -o teacher.bds
+}
+
+setup() {
+	cd "$BATS_FILE_TMPDIR" || return
+	rm -rf out out.ckpt
+}
+
+# distill OUTPUT [options] < stream: the run that the tests interrupt and repeat
+distill() {
+	bd-distill -q -t 2 --model s0 --lr 1e-3 --batch 4 --steps 40 "$@"
+}
+
+@test "the teacher learns; its directory says what it is" {
+	grep -q '"step":15,' teacher.log
+	run bd-eval teacher task.bds
+	[ "$status" -eq 0 ]
+	run cat teacher/config.json
+	[[ $output == *'"stage": "sft"'* && $output == *'"golden"'* && $output == *'"parity"'* && $output == *'"history"'* ]]
+	cmp teacher/tokenizer.json base/tokenizer.json
+}
+
+@test "stages 2 and 3 make a ternary student from pipes" {
+	bd-data -q --tokenizer base --text --format lines --pack 32 text.txt | bd-cpt -q --model s0 -o out --steps 3 --log cpt.log
+	grep -q '"weights": "ternary"' out/config.json
+	[ "$(grep -c '"loss"' cpt.log)" -eq 3 ]
+	rm -rf out
+	bd-teacher-dump -q --model teacher task.bds | bd-distill -q --model s0 -o out --schedule constant --log kd.log
+	[ "$(grep -c '"ld".*"gamma"' kd.log)" -eq 5 ]
+	[ ! -e out.ckpt ]
+}
+
+@test "a stream whose length the teacher knows needs no --steps" {
+	bd-teacher-dump -q --model teacher --epochs 2 --shuffle <task.bds | bd-distill -q --model s0 -o out --log two.log
+	[ "$(grep -c '"loss"' two.log)" -eq 10 ]
+}
+
+@test "same seed, same threads: the same bytes" {
+	distill -o out <teacher.bds
+	mv out first
+	distill -o out <teacher.bds
+	cmp first/model.safetensors out/model.safetensors
+	rm -rf first
+}
+
+@test "SIGTERM in the middle of a pipeline, then --resume: the same bytes" {
+	bd-teacher-dump -q --model teacher --epochs 1 task.bds | distill -o out --steps 0 --log a.log
+	mv out whole
+	mkfifo slow || skip "no FIFOs"
+	(head -c 300000 teacher.bds; sleep 60) >slow 2>/dev/null 3>&- &
+	feeder=$!
+	distill -o out --steps 0 --log b.log --schedule constant <slow 2>err 3>&- & # wrong schedule: another run
+	pid=$!
+	while [ ! -s b.log ]; do sleep 0.05; done
+	kill -TERM $pid
+	kill $feeder
+	status=0
+	wait $pid || status=$?
+	[ "$status" -eq 4 ]
+	grep -q -- '--schedule constant --resume$' err
+	[ -d out.ckpt ] && [ ! -e out ]
+	run distill -o out --steps 0 --resume teacher.bds
+	[ "$status" -eq 2 ]
+	[[ $output == *"other options"* ]]
+	distill -o out --steps 0 --log b.log --schedule constant --resume teacher.bds
+	mv out resumed
+	distill -o out --steps 0 --log c.log --schedule constant teacher.bds
+	cmp resumed/model.safetensors out/model.safetensors
+	! cmp -s whole/model.safetensors out/model.safetensors
+	[ "$(wc -l <b.log)" -eq "$(wc -l <c.log)" ]
+	[ ! -e out.ckpt ]
+	rm -rf whole resumed slow
+}
+
+@test "a dying teacher or a damaged stream leaves nothing" {
+	head -c 20000 teacher.bds >cut.bds
+	run --separate-stderr distill -o out cut.bds
+	[ "$status" -eq 3 ] && [ ! -e out ]
+	bd-teacher-dump -q --model teacher task.bds | head -c 30000 >pipe.bds || true
+	run distill -o out <pipe.bds
+	[ "$status" -eq 3 ] && [ ! -e out ]
+	[[ $output == *"ends inside a record"* || $output == *"before its end record"* ]]
+}
+
+@test "usage errors exit 2 and say what to do" {
+	run bd-sft --model base task.bds
+	[ "$status" -eq 2 ]
+	mkdir out
+	run bd-sft --model base -o out task.bds
+	[ "$status" -eq 2 ] && [[ $output == *"--force"* ]]
+	rmdir out
+	run bash -c 'cat task.bds | bd-sft --model base -o out'
+	[ "$status" -eq 2 ] && [[ $output == *"--steps or --tokens"* ]]
+	run bash -c 'cat task.bds | bd-sft --model base -o out --epochs 2'
+	[ "$status" -eq 2 ] && [[ $output == *"bd-teacher-dump --epochs"* ]]
+	run bd-distill --model s0 -o out --heads 5 teacher.bds
+	[ "$status" -eq 2 ] && [[ $output == *"divisor of"* ]]
+	run bd-distill --model s0 -o out --gamma 3 --gamma-ratio 0.1 teacher.bds
+	[ "$status" -eq 2 ]
+	run bd-distill --model s0 -o out --states qx teacher.bds
+	[ "$status" -eq 2 ]
+	run bd-teacher-dump --model teacher --layer 9 task.bds
+	[ "$status" -eq 2 ]
+	[ ! -e out ]
+}
+
+@test "a tokenizer of another model is refused" {
+	bd-init --tokenizer "$here/tests/golden/tok-digits.json" config.json -o other
+	run bd-sft --model other -o out task.bds
+	[ "$status" -eq 3 ] && [[ $output == *"tokenizer"* ]] && [ ! -e out ]
+	rm -rf other
+}
+
+@test "an output that cannot be written is found out at once" {
+	run bd-sft --model base -o /proc/nowhere/out task.bds
+	[ "$status" -eq 4 ]
+	run bash -c 'bd-teacher-dump -q --model teacher task.bds >/dev/full'
+	[ "$status" -eq 4 ]
+}
+
+@test "--dry-run tells the plan and writes nothing" {
+	run bd-distill --model s0 --dry-run teacher.bds
+	[ "$status" -eq 0 ]
+	[[ $output == *"parameters"* && $output == *"MFLOP"* && $output == *"5 steps (160 examples)"* ]]
+}
+
+@test "a run that diverges exits 1 and writes nothing" {
+	run bd-sft -q --model base -o out --lr 10 --warmup 0 --clip 0 --decay 10 --steps 400 task.bds
+	[ "$status" -eq 1 ]
+	[[ $output == *"not finite"* && $output == *"--lr"* ]]
+	[ ! -e out ]
+}
+
+@test "--eval keeps the best and logs its step" {
+	bd-sft -q --model base -o out --steps 12 --lr 3e-3 --eval task.bds --eval-every 4 --log eval.log task.bds
+	[ "$(grep -c '"eval"' eval.log)" -eq 3 ]
+	grep -q '"best_step"' eval.log
+	run bash -c 'cat task.bds | bd-sft -q --model base -o out2 --steps 2 --eval /dev/stdin text.bds'
+	[ "$status" -eq 2 ]
+}
