@@ -55,6 +55,7 @@ $(BUILD)/%.o: %.c Makefile
 ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/lib/kern/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(BUILD)/lib/kern/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+$(BUILD)/lib/kern/%_amx.o: ISA = -mamx-tile -mamx-bf16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma
 endif
 
 check:

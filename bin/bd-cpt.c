@@ -1,4 +1,5 @@
-/* bd-cpt: continual pre-training on text, of the ternary student, or with --weights full plain language-model training. */
+/* bd-cpt: continual pre-training on text, of the ternary student, or with --weights full plain language-model
+ * training. */
 #include "io.h"
 #include "msg.h"
 #include "train.h"

@@ -15,14 +15,14 @@ static int64_t pack, limit, skip, max_len, eos = -1, level = -1;
 static int format;
 
 static const struct bd_opt opts[] = {
-	{"template", 'T', BD_STR, &template_name, "FILE", "task template: a file, or the name of one of the suite's", 0, 0},
+	{"template", 'T', BD_STR, &template_name, "FILE", "task template: a file or the name of one of the suite's", 0, 0},
 	{"text", 0, BD_FLAG, &text, NULL, "plain text: every document is a sequence", 0, 0},
 	{"decode", 'd', BD_FLAG, &decode, NULL, "a stream back into JSON lines", 0, 0},
-	{"tokenizer", 'm', BD_STR, &tokenizer, "DIR|FILE", "model directory, tokenizer.json, or a GGUF file of bd-pack", 0, 0},
+	{"tokenizer", 'm', BD_STR, &tokenizer, "DIR|FILE", "model directory, tokenizer.json or packed file", 0, 0},
 	{"output", 'o', BD_STR, &output, "FILE", "output (default: stdout)", 0, 0},
-	{"format", 'f', BD_ENUM, &format, "auto|tsv|jsonl|lines", "how the input is written", 0, 0},
-	{"key", 'k', BD_STR, &key, "NAME", "field of a document's text in JSONL", 0, 0},
-	{"pack", 0, BD_INT, &pack, "N", "join the documents of --text into sequences of N tokens", 2, 1 << 24},
+	{"format", 0, BD_ENUM, &format, "auto|tsv|jsonl|lines", "how the input is written", 0, 0},
+	{"key", 0, BD_STR, &key, "NAME", "field of a document's text in JSONL", 0, 0},
+	{"pack", 0, BD_INT, &pack, "N", "join --text's documents into sequences of N tokens", 2, 1 << 24},
 	{"max-len", 0, BD_INT, &max_len, "N", "cut sequences to N tokens; 0: never", 0, 1 << 24},
 	{"shuffle", 0, BD_FLAG, &shuffle, NULL, "shuffle the rows (all in memory) with the seed of -s", 0, 0},
 	{"skip", 0, BD_INT, &skip, "N", "leave out the first N sequences", 0, 1e18},
@@ -94,8 +94,9 @@ static void read_rows(struct bd_examples *e, struct bd_rows *rows, size_t fields
 static void report(const struct bd_examples *e)
 {
 	if (e->cut)
-		bd_warn("%" PRIu64 " of %" PRIu64 " rows cut to %" PRId64 " tokens, %" PRIu64 " tokens left out", e->cut, e->rows, max_len,
-		        e->cut_tokens);
+		bd_warn("%" PRIu64 " of %" PRIu64 " rows cut to %" PRId64 " tokens, %" PRIu64
+		        " tokens left out",
+		        e->cut, e->rows, max_len, e->cut_tokens);
 	if (e->left_out)
 		bd_warn("%" PRIu64 " of %" PRIu64 " rows left out: %s", e->left_out, e->rows,
 		        e->template_ ? "no room for their answers in --max-len" : "fewer than two tokens");
@@ -105,7 +106,8 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 {
 	struct bd_tok *tok = bd_tok_open(tokenizer);
 	struct writer w = {.path = output};
-	struct bd_examples e = {.tok = tok, .max_len = (size_t)max_len, .pack = (size_t)pack, .emit = write_example, .ctx = &w};
+	struct bd_examples e = {
+	    .tok = tok, .max_len = (size_t)max_len, .pack = (size_t)pack, .emit = write_example, .ctx = &w};
 	struct bd_template *t = NULL;
 	char *path = template_name ? bd_template_path(template_name) : NULL;
 	size_t fields = 1;
@@ -129,7 +131,9 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 		report(&e);
 	if (!w.sink)
 		bd_die(BD_DATA, "%s: %s", files ? file[0] : "<stdin>",
-		       w.seen ? "nothing is left after --skip" : e.rows ? "no row makes a sequence of two tokens" : "empty: no rows");
+		       w.seen   ? "nothing is left after --skip"
+		       : e.rows ? "no row makes a sequence of two tokens"
+		                : "empty: no rows");
 	bd_sink_close(w.sink);
 	bd_head_free(&w.head);
 	bd_rows_close(rows);

@@ -1,4 +1,5 @@
-/* bd-distill: train the student on a teacher stream with CE + lambda LD + gamma AD (BitDistill), or CAKLD (BitDistiller). */
+/* bd-distill: train the student on a teacher stream with CE + lambda LD + gamma AD (BitDistill), or CAKLD
+ * (BitDistiller). */
 #include "io.h"
 #include "msg.h"
 #include "train.h"
@@ -35,19 +36,27 @@ int main(int argc, char **argv)
 	    BD_TRAIN_OPTIONS(t),
 	    {"ce", 0, BD_REAL, &t.ce, "X", "weight of the cross entropy", 0.0, 1e9},
 	    {"lambda", 0, BD_REAL, &t.lambda, "X", "weight of the logits' distillation LD", 0.0, 1e9},
-	    {"lambda-ratio", 0, BD_REAL, &t.lambda_ratio, "R", "instead: LD's gradient is R times CE's at the logits", 0.0, 1e6},
-	    {"gamma", 0, BD_REAL, &t.gamma, "X", "weight of the attention relations' distillation AD", 0.0, 1e12},
-	    {"gamma-ratio", 0, BD_REAL, &t.gamma_ratio, "R", "instead: AD's gradient is R times the others' at q, k, v", 0.0, 1e6},
+	    {"lambda-ratio", 0, BD_REAL, &t.lambda_ratio, "R",
+	     "instead: LD's gradient is R times CE's at the logits", 0.0, 1e6},
+	    {"gamma", 0, BD_REAL, &t.gamma, "X", "weight of the attention relations' distillation AD", 0.0,
+	     1e12},
+	    {"gamma-ratio", 0, BD_REAL, &t.gamma_ratio, "R",
+	     "instead: AD's gradient is R times the others' at q, k, v", 0.0, 1e6},
 	    {"objective", 0, BD_ENUM, &t.objective, "kl|cakld", "divergence of LD", 0, 0},
 	    {"tau", 0, BD_REAL, &t.tau, "T", "temperature of LD (kl)", 0.01, 1000.0},
 	    {"no-tau2", 0, BD_FLAG, &t.no_tau2, NULL, "LD without the factor tau^2", 0, 0},
-	    {"cakld-beta", 0, BD_REAL, &t.cakld_beta, "X", "share of the reverse KL (negative: the teacher's mean confidence)", -1.0, 1.0},
+	    {"cakld-beta", 0, BD_REAL, &t.cakld_beta, "X",
+	     "share of the reverse KL (negative: the teacher's mean confidence)", -1.0, 1.0},
 	    {"states", 0, BD_STR, &states, "LETTERS", "states whose relations AD compares", 0, 0},
-	    {"layer", 'l', BD_INT, &t.layer, "N", "student layer of AD, 0 first (-1: at the teacher's depth)", -1, 1e6},
-	    {"heads", 0, BD_INT, &t.heads, "N", "relation heads A_r (0: up to 32, as the widths allow)", 0, 1e6},
-	    {"relation", 0, BD_ENUM, &t.relation, "cosine|dot", "relations of normalised states, or scaled dot products", 0, 0},
+	    {"layer", 'l', BD_INT, &t.layer, "N", "student layer of AD, 0 first (-1: at the teacher's depth)",
+	     -1, 1e6},
+	    {"heads", 0, BD_INT, &t.heads, "N", "relation heads A_r (0: up to 32, as the widths allow)", 0,
+	     1e6},
+	    {"relation", 0, BD_ENUM, &t.relation, "cosine|dot",
+	     "relations of normalised states, or scaled dot products", 0, 0},
 	    {"relation-temp", 0, BD_REAL, &t.relation_temp, "T", "temperature of the relations", 1e-3, 1e6},
-	    {"relation-norm", 0, BD_ENUM, &t.relation_norm, "paper|code", "divide AD by A_r rows, or by A_r^2 rows", 0, 0},
+	    {"relation-norm", 0, BD_ENUM, &t.relation_norm, "paper|code",
+	     "divide AD by A_r rows, or by A_r^2 rows", 0, 0},
 	    {0},
 	};
 	const struct bd_tool tool = {

@@ -1,4 +1,5 @@
-/* bd-sft: supervised fine-tuning, of the full-precision teacher or, with --weights ternary, of the direct BitNet-SFT baseline. */
+/* bd-sft: supervised fine-tuning, of the full-precision teacher or, with --weights ternary, of the direct
+ * BitNet-SFT baseline. */
 #include "io.h"
 #include "msg.h"
 #include "train.h"

@@ -10,20 +10,23 @@
 
 enum type { INT, REAL, BOOL };
 
+/* clang-format off */
 #define FIELD(type, name) {type, #name, offsetof(struct bd_progress, name)}
+/* clang-format on */
 static const struct {
 	enum type type;
 	const char *name;
 	size_t at;
 } fields[] = {
-    FIELD(INT, step),        FIELD(INT, tokens),         FIELD(INT, records),   FIELD(INT, balanced),  FIELD(REAL, ce2),
-    FIELD(REAL, ld2),        FIELD(REAL, ad2),           FIELD(REAL, other2),   FIELD(INT, confident), FIELD(REAL, confidence),
-    FIELD(BOOL, scored),     FIELD(INT, best_step),      FIELD(INT, scored_step), FIELD(REAL, best_accuracy),
-    FIELD(REAL, best_nll),   FIELD(INT, log_bytes),      FIELD(INT, threads),
+    FIELD(INT, step),        FIELD(INT, tokens),         FIELD(INT, records),   FIELD(INT, balanced),
+    FIELD(REAL, ce2),        FIELD(REAL, ld2),           FIELD(REAL, ad2),      FIELD(REAL, other2),
+    FIELD(INT, confident),   FIELD(REAL, confidence),    FIELD(BOOL, scored),   FIELD(INT, best_step),
+    FIELD(INT, scored_step), FIELD(REAL, best_accuracy), FIELD(REAL, best_nll), FIELD(INT, log_bytes),
+    FIELD(INT, threads),
 };
 enum { FIELDS = sizeof fields / sizeof *fields };
 
-/* jansson prints reals with 17 digits, which is exact. */
+/* Reals are printed with as many digits as bring them back exactly (json.h). */
 static json_t *to_json(const struct bd_progress *p)
 {
 	json_t *j = json_object();
@@ -64,7 +67,8 @@ void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_pro
                         const struct bd_blob *blob, size_t n)
 {
 	struct bd_outdir *d = bd_outdir_open(dir, true);
-	char *tensors = bd_path(bd_outdir_path(d), "state.safetensors"), *state = bd_path(bd_outdir_path(d), "state.json");
+	char *tensors = bd_path(bd_outdir_path(d), "state.safetensors"),
+	     *state = bd_path(bd_outdir_path(d), "state.json");
 	json_t *j = to_json(p);
 	json_object_set_new(j, "digest", json_string(digest));
 	if (extra)
@@ -87,15 +91,17 @@ static void load_blobs(const char *path, const struct bd_blob *blob, size_t n)
 		if (!t)
 			continue;
 		if (t->dtype != blob[i].dtype || t->count != blob[i].n)
-			bd_die(BD_DATA, "%s: %s has %zu elements of %s where %zu of %s belong; remove the checkpoint", path, t->name,
-			       t->count, bd_dtype_name(t->dtype), blob[i].n, bd_dtype_name(blob[i].dtype));
+			bd_die(BD_DATA,
+			       "%s: %s has %zu elements of %s where %zu of %s belong; remove the checkpoint",
+			       path, t->name, t->count, bd_dtype_name(t->dtype), blob[i].n,
+			       bd_dtype_name(blob[i].dtype));
 		memcpy(blob[i].p, t->data, t->bytes);
 	}
 	bd_st_close(st);
 }
 
-bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress *p, json_t **extra, const struct bd_blob *blob,
-                        size_t n)
+bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress *p, json_t **extra,
+                        const struct bd_blob *blob, size_t n)
 {
 	char *tensors = bd_path(dir, "state.safetensors"), *state = bd_path(dir, "state.json");
 	bool there = bd_exists(state);
@@ -103,8 +109,11 @@ bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress 
 		json_t *j = bd_json_load(state);
 		const char *theirs = bd_json_str(j, "digest", "", state);
 		if (strcmp(theirs, digest) != 0)
-			bd_die(BD_USAGE, "%s: made with other options, another model or other data; repeat the command that it "
-			       "belongs to, or remove it", dir);
+			bd_die(BD_USAGE,
+			       "%s: made with other options, another model or other data; repeat the command "
+			       "that it "
+			       "belongs to, or remove it",
+			       dir);
 		from_json(p, j, state);
 		json_decref(*extra);
 		*extra = json_incref(json_object_get(j, "extra"));

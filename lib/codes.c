@@ -54,7 +54,7 @@ struct look {
 	struct part {
 		size_t at;
 		uint64_t flips, count[3];
-	} *part; /* one for each linear */
+	} * part; /* one for each linear */
 };
 
 static void look_slice(void *ctx, size_t begin, size_t end, int slice)

@@ -1,4 +1,5 @@
-/* What training does to the ternary codes: how many are -1, 0, +1, and how many changed since the last look. */
+/* What training does to the ternary codes: how many are -1, 0, +1, and how many changed since the last look.
+ */
 #ifndef BD_CODES_H
 #define BD_CODES_H
 
@@ -11,7 +12,8 @@ struct bd_codes {
 };
 struct bd_codes bd_codes_new(const struct bd_net *net); /* takes a first look; n = 0 for a dense net */
 void bd_codes_free(struct bd_codes *c);
-/* Adds "codes": [share of -1, of 0, of +1] and "flips": share that changed, to obj, and remembers the present codes. */
+/* Adds "codes": [share of -1, of 0, of +1] and "flips": share that changed, to obj, and remembers the present
+ * codes. */
 void bd_codes_look(struct bd_codes *c, const struct bd_net *net, json_t *obj);
 
 #endif

@@ -8,7 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xe6 }; /* xmm, ymm; and mask registers, zmm */
+enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xe6, XCR0_AMX = 0x60000 }; /* xmm, ymm; mask registers, zmm; tiles */
+enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };                    /* leaf 7, edx */
 
 static uint64_t xcr0(void)
 {
@@ -22,6 +23,7 @@ unsigned bd_cpu_bits(void)
 {
 	const unsigned leaf1 = bit_OSXSAVE | bit_AVX | bit_FMA | bit_F16C;
 	const unsigned avx512 = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+	const unsigned amx = AMX_TILE | AMX_BF16;
 	unsigned a, b, c, d, bits = 0;
 
 	if (!__get_cpuid(1, &a, &b, &c, &d) || (c & leaf1) != leaf1)
@@ -32,6 +34,8 @@ unsigned bd_cpu_bits(void)
 	bits |= BD_CPU_AVX2;
 	if ((saved & XCR0_AVX512) == XCR0_AVX512 && (b & avx512) == avx512 && (c & bit_AVX512VNNI))
 		bits |= BD_CPU_AVX512;
+	if ((bits & BD_CPU_AVX512) && (saved & XCR0_AMX) == XCR0_AMX && (d & amx) == amx)
+		bits |= BD_CPU_AMX;
 	return bits;
 }
 

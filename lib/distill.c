@@ -1,5 +1,5 @@
-/* One micro-batch: records become a batch of sequences, the wanted positions get logits chunk by chunk, and every loss leaves its
- * gradient where backward starts or passes by. */
+/* One micro-batch: records become a batch of sequences, the wanted positions get logits chunk by chunk, and
+ * every loss leaves its gradient where backward starts or passes by. */
 #include <math.h>
 #include <string.h>
 
@@ -22,17 +22,17 @@ struct bd_distill {
 	struct bd_objective o;
 	struct bd_net *net;
 	size_t V, C, chunk, threads;
-	size_t width[3];          /* of the student's q, k, v */
+	size_t width[3]; /* of the student's q, k, v */
 	struct bd_batch batch;
 	struct position *pos;
 	size_t n_pos;
-	float *dh;                /* [T,C] */
-	float *ds[3];             /* [T,width] */
+	float *dh;    /* [T,C] */
+	float *ds[3]; /* [T,width] */
 	size_t cap_start, cap_ids, cap_pos, cap_dh, cap_ds[3], cap_scratch, cap_term;
-	float *z, *dz;            /* [chunk,V] */
-	size_t *row;              /* [chunk] */
-	float **scratch;          /* [threads] of cap_scratch floats */
-	struct bd_sums *term;     /* one for each position of a chunk, or each relation */
+	float *z, *dz;        /* [chunk,V] */
+	size_t *row;          /* [chunk] */
+	float **scratch;      /* [threads] of cap_scratch floats */
+	struct bd_sums *term; /* one for each position of a chunk, or each relation */
 };
 
 size_t bd_distill_chunk(size_t vocab)
@@ -165,7 +165,8 @@ struct logits_job {
 };
 
 /* LD of one position: the loss; its gradient is added to g[V]. */
-static double ld_row(const struct logits_job *job, const struct position *p, float *g, const float *z, float *scratch)
+static double ld_row(const struct logits_job *job, const struct position *p, float *g, const float *z,
+                     float *scratch)
 {
 	const struct bd_distill *d = job->d;
 	const struct bd_kern *k = d->net->kern;
@@ -174,8 +175,8 @@ static double ld_row(const struct logits_job *job, const struct position *p, flo
 	if (d->o.kind == BD_OBJ_CAKLD)
 		return bd_loss_cakld(k, g, z, zt, (float)job->mix->beta, job->unit_ld, 1, d->V, scratch);
 	if (K)
-		return bd_loss_kl_topk(k, g, z, zt, p->r->zi + at, p->r->zr + p->j, K, (float)d->o.tau, d->o.tau2, job->unit_ld, 1,
-		                       d->V, scratch);
+		return bd_loss_kl_topk(k, g, z, zt, p->r->zi + at, p->r->zr + p->j, K, (float)d->o.tau,
+		                       d->o.tau2, job->unit_ld, 1, d->V, scratch);
 	return bd_loss_kl(k, g, z, zt, (float)d->o.tau, d->o.tau2, job->unit_ld, 1, d->V, scratch);
 }
 
@@ -221,8 +222,8 @@ static void add_terms(struct bd_sums *s, const struct bd_sums *t, size_t n)
 }
 
 /* d->dh and the head's gradient from the losses at the logits of h[T,C]. */
-static void logits_losses(struct bd_distill *d, const float *h, const struct bd_counts *step, const struct bd_mix *mix, float *dhead,
-                          struct bd_sums *s)
+static void logits_losses(struct bd_distill *d, const float *h, const struct bd_counts *step,
+                          const struct bd_mix *mix, float *dhead, struct bd_sums *s)
 {
 	struct logits_job job = {
 	    .d = d,
@@ -281,7 +282,8 @@ static void states_slice(void *ctx, size_t begin, size_t end, int slice)
 		struct bd_relation rel = relation_of(d, n, which);
 		float *ds = d->ds[which] + t * w;
 		memset(ds, 0, n * w * sizeof *ds);
-		sum->ad = bd_loss_relation(d->net->kern, &rel, ds, bd_acts_state(job->acts, d->o.layer, which) + t * w,
+		sum->ad = bd_loss_relation(d->net->kern, &rel, ds,
+		                           bd_acts_state(job->acts, d->o.layer, which) + t * w,
 		                           job->r[s].state[which], job->unit, d->scratch[slice]);
 		sum->ad2 = bd_sum_squares(ds, n * w);
 		for (size_t j = 0; j < n * w; j++)
@@ -295,8 +297,8 @@ double bd_distill_ad_unit(const struct bd_objective *o, const struct bd_counts *
 	return 1 / (A * (o->code_norm ? A : 1) * (double)step->rows);
 }
 
-static void state_losses(struct bd_distill *d, const struct bd_acts *acts, const struct bd_record *r, const struct bd_counts *step,
-                         const struct bd_mix *mix, struct bd_sums *s)
+static void state_losses(struct bd_distill *d, const struct bd_acts *acts, const struct bd_record *r,
+                         const struct bd_counts *step, const struct bd_mix *mix, struct bd_sums *s)
 {
 	size_t n = 3 * d->batch.n_seq, longest = 0;
 	struct state_job job = {d, acts, r, (float)bd_distill_ad_unit(&d->o, step), mix->gamma};
@@ -305,7 +307,8 @@ static void state_losses(struct bd_distill *d, const struct bd_acts *acts, const
 	for (int which = 0; which < 3; which++) {
 		struct bd_relation rel = relation_of(d, longest, which);
 		reach_scratch(d, bd_loss_relation_scratch(&rel));
-		d->ds[which] = reach(d->ds[which], &d->cap_ds[which], bd_mul(d->batch.T, d->width[which]), sizeof(float));
+		d->ds[which] = reach(d->ds[which], &d->cap_ds[which], bd_mul(d->batch.T, d->width[which]),
+		                     sizeof(float));
 	}
 	d->term = reach(d->term, &d->cap_term, n, sizeof *d->term);
 	bd_par_for(d->net->par, n, states_slice, &job);
@@ -314,8 +317,9 @@ static void state_losses(struct bd_distill *d, const struct bd_acts *acts, const
 
 /* ---- the micro-batch ---- */
 
-void bd_distill_run(struct bd_distill *d, struct bd_acts *a, const struct bd_record *r, size_t n, const struct bd_counts *step,
-                    const struct bd_mix *mix, const struct bd_model *m, float *grad, struct bd_sums *s)
+void bd_distill_run(struct bd_distill *d, struct bd_acts *a, const struct bd_record *r, size_t n,
+                    const struct bd_counts *step, const struct bd_mix *mix, const struct bd_model *m,
+                    float *grad, struct bd_sums *s)
 {
 	const struct bd_param *head = bd_model_param(m, m->cfg.tied ? BD_EMBED : BD_HEAD, -1);
 	struct bd_state_grad sg = {.layer = -1};

@@ -1,5 +1,5 @@
-/* Running the teacher: batches of records through the net, their logits and states rounded to f16 into a teacher stream. Memory is
- * bounded by one batch, unless the examples are held to be shuffled or repeated. */
+/* Running the teacher: batches of records through the net, their logits and states rounded to f16 into a
+ * teacher stream. Memory is bounded by one batch, unless the examples are held to be shuffled or repeated. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -27,17 +27,17 @@ struct dump {
 	struct bd_head head;
 	size_t V, chunk;
 	struct bd_batch batch;
-	struct bd_record *rec;    /* [n_rec] */
+	struct bd_record *rec; /* [n_rec] */
 	size_t n_rec, cap_rec;
 	struct place {
-		size_t row;           /* of h */
+		size_t row; /* of h */
 		struct bd_record *r;
-		size_t j;             /* of r's positions */
-	} *place;                 /* [n_place] positions that want logits */
+		size_t j; /* of r's positions */
+	} * place;        /* [n_place] positions that want logits */
 	size_t n_place;
-	size_t *row;              /* [chunk] */
-	float *z;                 /* [chunk,V] */
-	uint32_t *heap;           /* [threads,K] */
+	size_t *row;    /* [chunk] */
+	float *z;       /* [chunk,V] */
+	uint32_t *heap; /* [threads,K] */
 };
 
 /* ---- opening ---- */
@@ -57,7 +57,8 @@ static void check_tokenizer(const struct dump *d)
 	const struct bd_source *s = bd_feed_source(d->feed);
 	char *path = bd_path(d->o->model, "tokenizer.json");
 	struct bd_tok *tok = bd_exists(path) ? bd_tok_open(path) : NULL;
-	bd_source_fits(s, tok ? bd_tok_digest(tok) : bd_feed_head(d->feed)->tokenizer, (uint32_t)d->m->cfg.vocab, d->o->model);
+	bd_source_fits(s, tok ? bd_tok_digest(tok) : bd_feed_head(d->feed)->tokenizer,
+	               (uint32_t)d->m->cfg.vocab, d->o->model);
 	bd_tok_free(tok);
 	bd_free(path);
 }
@@ -97,13 +98,16 @@ static void open_all(struct dump *d, const char *path)
 	d->par = bd_par_new((int)o->common.threads);
 	d->m = bd_model_load(o->model);
 	if (o->top_k >= d->m->cfg.vocab)
-		bd_die(BD_USAGE, "--top-k %lld: not below the vocabulary's %d", (long long)o->top_k, d->m->cfg.vocab);
-	d->feed = bd_feed_open(path, &(struct bd_feed_plan){
-	    .epochs = o->epochs,
-	    .hold = o->epochs > 1,
-	    .shuffle = o->shuffle,
-	    .seed = (uint64_t)o->common.seed,
-	});
+		bd_die(BD_USAGE, "--top-k %lld: not below the vocabulary's %d", (long long)o->top_k,
+		       d->m->cfg.vocab);
+	d->feed = bd_feed_open(
+	    path, &(struct bd_feed_plan){
+	              .epochs = o->epochs,
+	              .count = true, /* the header then tells the student how long the stream is */
+	              .hold = o->epochs > 1,
+	              .shuffle = o->shuffle,
+	              .seed = (uint64_t)o->common.seed,
+	          });
 	check_tokenizer(d);
 	d->net = bd_net_from_model(d->m, d->par, false);
 	d->acts = bd_acts_new(d->net, false);
@@ -156,7 +160,8 @@ static void lay_batch(struct dump *d)
 		r->positions = 0;
 		for (size_t i = 1; i < r->n; i++)
 			if (h->all_positions || r->target[i])
-				d->place[d->n_place++] = (struct place){b->start[s] + i - 1, r, r->positions++};
+				d->place[d->n_place++] =
+				    (struct place){b->start[s] + i - 1, r, r->positions++};
 		size_t cols = h->top_k ? h->top_k : d->V, P = h->logits ? r->positions : 0;
 		r->z = bd_alloc(bd_mul(P, cols), sizeof *r->z);
 		r->zi = h->top_k ? bd_alloc(P * cols, sizeof *r->zi) : NULL;
@@ -267,7 +272,8 @@ static void states_slice(void *ctx, size_t begin, size_t end, int slice)
 	for (size_t s = begin; s < end; s++)
 		for (int w = 0; w < 3; w++) {
 			size_t width = d->head.width[w];
-			bd_f16_row(d->rec[s].state[w], bd_acts_state(d->acts, d->head.layer, w) + d->batch.start[s] * width,
+			bd_f16_row(d->rec[s].state[w],
+			           bd_acts_state(d->acts, d->head.layer, w) + d->batch.start[s] * width,
 			           d->rec[s].n * width);
 		}
 }
@@ -302,7 +308,8 @@ void bd_dump_run(const struct bd_dump *o, const char *path)
 		done += d.n_rec;
 		tokens += d.batch.T;
 		run_batch(&d);
-		snprintf(text, sizeof text, "teacher  %.0f tok/s", (double)tokens / (bd_seconds() - begin + 1e-9));
+		snprintf(text, sizeof text, "teacher  %.0f tok/s",
+		         (double)tokens / (bd_seconds() - begin + 1e-9));
 		bd_log_progress(log, (double)done, (double)bd_feed_total(d.feed), text);
 	}
 	bd_sink_close(d.sink);

@@ -28,7 +28,8 @@ static int64_t eos_of(const json_t *config)
 	return json_is_integer(j) ? json_integer_value(j) : -1;
 }
 
-/* "eos_token" of tokenizer_config.json: a string or an added token's object. That file may hold 1e30 as a whole number. */
+/* "eos_token" of tokenizer_config.json: a string or an added token's object. That file may hold 1e30 as a
+ * whole number. */
 static int64_t eos_token_of(const char *dir, const struct bd_tok *tok)
 {
 	char *path = bd_path(dir, "tokenizer_config.json");
@@ -49,7 +50,8 @@ static void beside_files(const char *dir, const struct bd_tok *tok, struct bd_be
 	b->eos = b->eos >= 0 ? b->eos : eos_of(config);
 	b->eos = b->eos >= 0 ? b->eos : eos_token_of(dir, tok);
 	const json_t *text = bd_json_get(config, "text_config");
-	b->vocab = (uint32_t)bd_json_int(text ? text : config, "vocab_size", b->vocab, 1, INT32_MAX, "config.json");
+	b->vocab =
+	    (uint32_t)bd_json_int(text ? text : config, "vocab_size", b->vocab, 1, INT32_MAX, "config.json");
 	json_decref(generation);
 	json_decref(config);
 }
@@ -69,7 +71,9 @@ struct bd_beside bd_beside(const char *path, const struct bd_tok *tok)
 {
 	struct bd_beside b = {.vocab = bd_tok_vocab(tok), .eos = -1};
 	const char *slash = strrchr(path, '/');
-	char *dir = bd_is_dir(path) ? bd_strdup(path) : slash ? bd_strndup(path, (size_t)(slash - path) + 1) : bd_strdup(".");
+	char *dir = bd_is_dir(path) ? bd_strdup(path)
+	            : slash         ? bd_strndup(path, (size_t)(slash - path) + 1)
+	                            : bd_strdup(".");
 	char magic[4] = {0};
 	if (!bd_is_dir(path)) {
 		struct bd_in *in = bd_in_open(path);
@@ -90,14 +94,17 @@ static void check_ids(const struct bd_examples *e, const struct bd_ids *ids, con
 {
 	for (size_t i = 0; i < ids->n; i++)
 		if (ids->id[i] >= e->beside.vocab)
-			bd_die(BD_DATA, "%s: token id %" PRIu32 " is outside the model's vocabulary of %" PRIu32, where, ids->id[i],
-			       e->beside.vocab);
+			bd_die(BD_DATA,
+			       "%s: token id %" PRIu32 " is outside the model's vocabulary of %" PRIu32,
+			       where, ids->id[i], e->beside.vocab);
 }
 
 /* Hands out ids[n], of which those from `first` are to be predicted. */
-static void emit(struct bd_examples *e, const uint32_t *id, size_t n, size_t first, int label, const char *ref)
+static void emit(struct bd_examples *e, const uint32_t *id, size_t n, size_t first, int label,
+                 const char *ref)
 {
-	struct bd_record r = {.n = n, .label = label, .ids = bd_alloc(n, sizeof(*r.ids)), .target = bd_zalloc(n, 1)};
+	struct bd_record r = {
+	    .n = n, .label = label, .ids = bd_alloc(n, sizeof(*r.ids)), .target = bd_zalloc(n, 1)};
 	memcpy(r.ids, id, n * sizeof(*id));
 	if (first < n)
 		memset(r.target + first, 1, n - first);
@@ -106,8 +113,8 @@ static void emit(struct bd_examples *e, const uint32_t *id, size_t n, size_t fir
 	bd_record_free(&r);
 }
 
-static void prompt_ids(const struct bd_examples *e, const char *const *row, const char *where, struct bd_buf *text,
-                       struct bd_ids *ids)
+static void prompt_ids(const struct bd_examples *e, const char *const *row, const char *where,
+                       struct bd_buf *text, struct bd_ids *ids)
 {
 	bd_buf_clear(text);
 	ids->n = 0;
@@ -115,7 +122,8 @@ static void prompt_ids(const struct bd_examples *e, const char *const *row, cons
 	bd_tok_encode(e->tok, text->p, text->n, BD_TOK_BOS, ids);
 }
 
-/* Cuts the text at p, which ids are the tokens of, to about `keep` tokens and to whole characters; always shortens it. */
+/* Cuts the text at p, which ids are the tokens of, to about `keep` tokens and to whole characters; always
+ * shortens it. */
 static void shorten(const struct bd_tok *tok, char *p, const struct bd_ids *ids, size_t keep)
 {
 	struct bd_buf head = {0};
@@ -154,8 +162,8 @@ static bool shorten_longest(const struct bd_examples *e, char **row, size_t over
 }
 
 /* Makes the prompt fit into `room` tokens by cutting fields; false if even empty fields do not help. */
-static bool fit(const struct bd_examples *e, const char *const *row, const char *where, size_t room, struct bd_buf *text,
-                struct bd_ids *ids)
+static bool fit(const struct bd_examples *e, const char *const *row, const char *where, size_t room,
+                struct bd_buf *text, struct bd_ids *ids)
 {
 	size_t n = bd_template_fields(e->template_);
 	char **shorter = bd_zalloc(n, sizeof(*shorter));
@@ -170,7 +178,8 @@ static bool fit(const struct bd_examples *e, const char *const *row, const char 
 	return more;
 }
 
-static void answer_ids(const struct bd_examples *e, const char *const *row, int label, struct bd_buf *text, struct bd_ids *ids)
+static void answer_ids(const struct bd_examples *e, const char *const *row, int label, struct bd_buf *text,
+                       struct bd_ids *ids)
 {
 	if (label >= 0)
 		for (size_t i = 0; i < e->choice[label].n; i++)
@@ -182,7 +191,8 @@ static void answer_ids(const struct bd_examples *e, const char *const *row, int 
 		return;
 	bd_tok_encode(e->tok, text->p, text->n, BD_TOK_CONT, ids);
 	if (e->beside.eos < 0)
-		bd_die(BD_USAGE, "no file beside the tokenizer names the token that ends a text; give it by --eos");
+		bd_die(BD_USAGE,
+		       "no file beside the tokenizer names the token that ends a text; give it by --eos");
 	bd_ids_push(ids, (uint32_t)e->beside.eos);
 }
 
@@ -240,7 +250,8 @@ void bd_example_text(struct bd_examples *e, const char *text, size_t n, const ch
 		emit(e, ids.id, ids.n, 1, -1, NULL);
 	else if (ids.n) {
 		if (e->beside.eos < 0)
-			bd_die(BD_USAGE, "no file beside the tokenizer names the token that ends a text; give it by --eos");
+			bd_die(BD_USAGE, "no file beside the tokenizer names the token that ends a text; "
+			                 "give it by --eos");
 		if (e->packed++)
 			bd_ids_push(&e->joined, (uint32_t)e->beside.eos);
 		for (size_t i = 0; i < ids.n; i++)
@@ -271,7 +282,8 @@ json_t *bd_example_json(const struct bd_tok *tok, const struct bd_record *r)
 		json_array_append_new(ids, json_integer(r->ids[i]));
 		json_array_append_new(target, json_integer(r->target[i]));
 	}
-	json_t *o = json_pack("{s:s%, s:o, s:o}", "text", text.p ? text.p : "", text.n, "ids", ids, "target", target);
+	json_t *o =
+	    json_pack("{s:s%, s:o, s:o}", "text", text.p ? text.p : "", text.n, "ids", ids, "target", target);
 	if (r->label >= 0)
 		json_object_set_new(o, "label", json_integer(r->label));
 	if (r->ref)

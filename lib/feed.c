@@ -11,11 +11,11 @@
 struct bd_feed {
 	struct bd_feed_plan plan;
 	struct bd_source *src;
-	uint64_t count;         /* records of one pass; 0: not known yet */
-	uint64_t total;         /* records to give; 0: no limit but the passes */
-	uint64_t passes;        /* whole or begun passes; 0: no limit */
+	uint64_t count;           /* records of one pass; 0: not known yet */
+	uint64_t total;           /* records to give; 0: no limit but the passes */
+	uint64_t passes;          /* whole or begun passes; 0: no limit */
 	uint64_t given, pass, at; /* records given; the current pass and the records read of it */
-	struct bd_record next;  /* read ahead; n = 0: none */
+	struct bd_record next;    /* read ahead; n = 0: none */
 	bool ended;
 	struct bd_record *held; /* [count] when held */
 	uint64_t *order;        /* [count] permutation of the pass */
@@ -67,11 +67,13 @@ static void limit(struct bd_feed *f)
 	double epochs = p->epochs > 0 ? p->epochs : p->endless ? 0 : 1;
 	bool again = f->held != NULL || bd_source_seekable(f->src);
 	if (!again && epochs > 1)
-		bd_die(BD_USAGE, "%s: a pipe cannot be read %g times; store the stream in a file, or let "
-		    "bd-teacher-dump --epochs repeat it", bd_source_name(f->src), epochs);
+		bd_die(BD_USAGE,
+		       "%s: a pipe cannot be read %g times; store the stream in a file, or let "
+		       "bd-teacher-dump --epochs repeat it",
+		       bd_source_name(f->src), epochs);
 	if (!again && epochs != floor(epochs) && f->count == 0)
 		bd_die(BD_USAGE, "%s: %g passes of a stream of unknown length; store it in a file",
-		    bd_source_name(f->src), epochs);
+		       bd_source_name(f->src), epochs);
 	f->passes = !again ? 1 : (uint64_t)ceil(epochs);
 	f->total = (uint64_t)llround(epochs * (double)f->count);
 	if (f->count > 0 && epochs > 0 && f->total == 0)
@@ -87,8 +89,9 @@ struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan)
 	f->src = bd_source_open(path);
 	const struct bd_head *h = bd_source_head(f->src);
 	if ((plan->hold || plan->shuffle) && h->teacher)
-		bd_die(BD_USAGE, "%s: a teacher stream is not shuffled here; give --shuffle to bd-teacher-dump",
-		    bd_source_name(f->src));
+		bd_die(BD_USAGE,
+		       "%s: a teacher stream is not shuffled here; give --shuffle to bd-teacher-dump",
+		       bd_source_name(f->src));
 	if (plan->hold || plan->shuffle)
 		hold_all(f);
 	else if (h->examples > 0)

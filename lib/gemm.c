@@ -1,40 +1,88 @@
-/* Dense GEMM: one single-threaded oneDNN call for each slice of the longer side of C. */
+/* Dense GEMM: one single-threaded kernel call for each slice of the longer side of C. */
 #include <dnnl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include "gemm.h"
+#include "cpu.h"
+#include "gemm_job.h"
 #include "msg.h"
 
 /* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling thread. */
 extern void omp_set_num_threads(int n);
 
 enum {
-	GRAIN = 16,          /* rows or columns of C a slice is a multiple of: the library's register tiles */
-	SMALL = 64 * 64 * 24 /* multiply-adds below which waking a thread costs more than it saves */
+	GRAIN = 32,           /* rows or columns of C a slice is a multiple of: the kernels' register tiles */
+	SMALL = 64 * 64 * 24, /* multiply-adds below which waking a thread costs more than it saves */
+	AMX_SIDE = 32,        /* the tile unit works on blocks of 32 x 32 x 32, */
+	AMX_SMALL = 64 * 64 * 64 /* and packs its operands first: the library is faster below this */
 };
 
-struct job {
-	char ta, tb;
-	size_t M, N, K;
-	float alpha, beta;
-	const float *A, *B;
-	float *C;
-	size_t lda, ldb, ldc;
-};
+static enum { AUTO, LIB, AMX } choice; /* written once, by choose */
 
-/* C[m0:m1, n0:n1] */
-static void block(const struct job *j, size_t m0, size_t m1, size_t n0, size_t n1)
+/* Asks Linux for the tile registers, which it saves for those processes only that have asked. */
+static bool amx_works(void)
 {
-	const float *A = j->A + (j->ta == 'N' ? m0 * j->lda : m0);
-	const float *B = j->B + (j->tb == 'N' ? n0 : n0 * j->ldb);
+#if defined(__x86_64__) && defined(__linux__)
+	enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
 
-	if (m0 == m1 || n0 == n1)
-		return;
-	omp_set_num_threads(1);
-	if (dnnl_sgemm(j->ta, j->tb, (dnnl_dim_t)(m1 - m0), (dnnl_dim_t)(n1 - n0), (dnnl_dim_t)j->K, j->alpha, A,
-	               (dnnl_dim_t)j->lda, B, (dnnl_dim_t)j->ldb, j->beta, j->C + m0 * j->ldc + n0,
-	               (dnnl_dim_t)j->ldc) != dnnl_success)
-		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", m1 - m0, j->K, n1 - n0);
+	return (bd_cpu_bits() & BD_CPU_AMX) && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+	return false;
+#endif
 }
+
+static void choose(void)
+{
+	const char *name = getenv("BD_GEMM");
+	const bool any = !name || !*name;
+
+	if (!any && strcmp(name, "lib") == 0)
+		choice = LIB;
+	else if (!any && strcmp(name, "amx") != 0)
+		bd_die(BD_USAGE, "BD_GEMM=%s: no such kernel of dense products; there are amx and lib", name);
+	else if (amx_works())
+		choice = any ? AUTO : AMX;
+	else if (any)
+		choice = LIB;
+	else
+		bd_die(BD_USAGE, "BD_GEMM=amx: the processor or its system has no AMX tiles; unset it to use lib");
+}
+
+static bool use_amx(const struct gemm_job *j)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, choose);
+	if (choice == AUTO)
+		return j->M >= AMX_SIDE && j->N >= AMX_SIDE && j->K >= AMX_SIDE && j->M * j->N * j->K >= AMX_SMALL;
+	return choice == AMX && j->K > 0;
+}
+
+void bd_gemm_lib(const struct gemm_job *j)
+{
+	omp_set_num_threads(1);
+	if (dnnl_sgemm(j->ta == BD_T ? 'T' : 'N', j->tb == BD_T ? 'T' : 'N', (dnnl_dim_t)j->M, (dnnl_dim_t)j->N,
+	               (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B, (dnnl_dim_t)j->ldb, j->beta,
+	               j->C, (dnnl_dim_t)j->ldc) != dnnl_success)
+		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", j->M, j->K, j->N);
+}
+
+#if !defined(__x86_64__)
+void bd_gemm_amx(const struct gemm_job *j)
+{
+	bd_gemm_lib(j);
+}
+#endif
+
+struct sliced {
+	struct gemm_job job;
+	bool rows; /* which side of C is divided */
+	bool amx;
+};
 
 static size_t grains(size_t n)
 {
@@ -46,32 +94,30 @@ static size_t edge(size_t grain, size_t n)
 	return grain * GRAIN < n ? grain * GRAIN : n;
 }
 
-static void slice_rows(void *ctx, size_t begin, size_t end, int slice)
+static void slice(void *ctx, size_t begin, size_t end, int number)
 {
-	const struct job *j = ctx;
+	const struct sliced *s = ctx;
+	const struct gemm_job *j = &s->job;
+	const size_t side = s->rows ? j->M : j->N, at = edge(begin, side), n = edge(end, side) - at;
+	const struct gemm_job part =
+	    s->rows ? gemm_part(j, at, n, 0, j->N, 0, j->K) : gemm_part(j, 0, j->M, at, n, 0, j->K);
 
-	(void)slice;
-	block(j, edge(begin, j->M), edge(end, j->M), 0, j->N);
-}
-
-static void slice_cols(void *ctx, size_t begin, size_t end, int slice)
-{
-	const struct job *j = ctx;
-
-	(void)slice;
-	block(j, 0, j->M, edge(begin, j->N), edge(end, j->N));
+	(void)number;
+	if (part.M == 0 || part.N == 0)
+		return;
+	if (s->amx)
+		bd_gemm_amx(&part);
+	else
+		bd_gemm_lib(&part);
 }
 
 void bd_gemm(struct bd_par *par, enum bd_trans ta, enum bd_trans tb, size_t M, size_t N, size_t K, float alpha,
              const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc)
 {
-	struct job j = {ta == BD_T ? 'T' : 'N', tb == BD_T ? 'T' : 'N',
-	                M, N, K, alpha, beta, A, B, C, lda, ldb, ldc};
+	struct sliced s = {{ta, tb, M, N, K, alpha, beta, A, B, C, lda, ldb, ldc}, M >= N, false};
 
+	s.amx = use_amx(&s.job);
 	if (M * N < SMALL && M * N * K < SMALL)
 		par = NULL;
-	if (M >= N)
-		bd_par_for(par, grains(M), slice_rows, &j);
-	else
-		bd_par_for(par, grains(N), slice_cols, &j);
+	bd_par_for(par, grains(s.rows ? M : N), slice, &s);
 }

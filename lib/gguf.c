@@ -1,50 +1,17 @@
 /* GGUF, the reading half. Everything is checked while the header is walked once: lengths against the file, names, types, and that the
- * tensors lie one behind the other as ggml's own reader demands. Writing is in gguf_out.c. */
+ * tensors lie one behind the other as ggml's own reader demands. Types are in gguf_type.c,
+ * writing is in gguf_out.c. */
 #include "gguf.h"
 
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
-#include "quant.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define MAX_NAME 63
-#define I2_S_BLOCK 128 /* columns */
-#define I2_S_TAIL 32   /* bytes behind the codes: the scale and zeros */
-
-/* ---- types ---- */
-
-static const struct {
-	const char *name;
-	size_t block, bytes; /* weights and bytes of a block */
-} ggml[] = {
-    [BD_GGML_F32] = {"F32", 1, 4},         [BD_GGML_F16] = {"F16", 1, 2},         [BD_GGML_Q8_0] = {"Q8_0", 32, 34},
-    [BD_GGML_TQ1_0] = {"TQ1_0", 256, 54},  [BD_GGML_TQ2_0] = {"TQ2_0", 256, 66},
-    [BD_GGML_I2_S] = {"I2_S", I2_S_BLOCK, I2_S_BLOCK / 4},
-};
-
-static bool known(uint32_t type)
-{
-	return type < sizeof(ggml) / sizeof(ggml[0]) && ggml[type].name != NULL;
-}
-
-const char *bd_ggml_name(uint32_t type)
-{
-	return known(type) ? ggml[type].name : "unknown";
-}
-
-size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols)
-{
-	size_t bytes;
-
-	if (!known(type) || cols % ggml[type].block != 0 ||
-	    __builtin_mul_overflow(cols / ggml[type].block * ggml[type].bytes, rows, &bytes) || bytes > INT64_MAX)
-		return 0;
-	return bytes + (type == BD_GGML_I2_S ? I2_S_TAIL : 0);
-}
 
 static const size_t value_bytes[BD_GGUF_TYPES] = {
     [BD_GGUF_U8] = 1,  [BD_GGUF_I8] = 1,  [BD_GGUF_U16] = 2, [BD_GGUF_I16] = 2,  [BD_GGUF_U32] = 4,
@@ -171,9 +138,9 @@ static void take_tensor(struct bd_gguf *g, size_t i)
 	t->rows = (size_t)all / t->cols;
 	t->type = take_u32(g);
 	t->bytes = bd_ggml_bytes(t->type, t->rows, t->cols);
-	if (known(t->type) && t->bytes == 0)
+	if (bd_ggml_block(t->type) > 0 && t->bytes == 0)
 		BAD(g, "%s: rows of %zu do not divide into the blocks of %zu that %s has", t->name, t->cols,
-		    ggml[t->type].block, ggml[t->type].name);
+		    bd_ggml_block(t->type), bd_ggml_name(t->type));
 	g->offset[i] = take_u64(g);
 }
 
@@ -201,7 +168,7 @@ static void place_tensors(struct bd_gguf *g)
 		if (g->offset[i] != begin)
 			bd_die(BD_DATA, "%s: tensor %s: offset %" PRIu64 ", but the one before it makes it %" PRIu64, g->path,
 			       t->name, g->offset[i], begin);
-		if (!known(t->type) && next >= begin)
+		if (bd_ggml_block(t->type) == 0 && next >= begin)
 			t->bytes = (size_t)(next - begin);
 		if (begin > size || t->bytes > size - begin)
 			bd_die(BD_DATA, "%s: tensor %s: needs %zu bytes at %" PRIu64 ", the file has %" PRIu64
@@ -334,45 +301,6 @@ const struct bd_gguf_tensor *bd_gguf_find(const struct bd_gguf *g, const char *n
 	const struct bd_gguf_tensor **hit = bsearch(&k, g->by_name, g->n_tensor, sizeof(*g->by_name), by_tensor_name);
 
 	return hit != NULL ? *hit : NULL;
-}
-
-static void tq2_0_row(const uint8_t *p, size_t cols, float *out)
-{
-	uint8_t codes[64];
-
-	for (size_t c = 0; c < cols; c += 256) {
-		float d = bd_tq2_0_to_i2_s(codes, p + c / 256 * 66, 256);
-		bd_ternary_unpack(out + c, codes, 1, 256, d);
-	}
-}
-
-void bd_gguf_f32(const struct bd_gguf_tensor *t, size_t r, float *out)
-{
-	const uint8_t *p = t->data;
-	size_t stride = known(t->type) ? t->cols / ggml[t->type].block * ggml[t->type].bytes : 0;
-	float scale;
-
-	p += r * stride;
-	switch (t->type) {
-	case BD_GGML_F32:
-		memcpy(out, p, t->cols * sizeof(*out));
-		break;
-	case BD_GGML_F16:
-		bd_f32_row(out, (const uint16_t *)(const void *)p, t->cols);
-		break;
-	case BD_GGML_Q8_0:
-		bd_q8_0_unpack(out, p, t->cols);
-		break;
-	case BD_GGML_TQ2_0:
-		tq2_0_row(p, t->cols, out);
-		break;
-	case BD_GGML_I2_S:
-		memcpy(&scale, (const uint8_t *)t->data + t->rows * stride, sizeof(scale));
-		bd_ternary_unpack(out, p, 1, t->cols, scale);
-		break;
-	default:
-		bd_die(BD_DATA, "tensor %s: values of type %s (%u) are not read", t->name, bd_ggml_name(t->type), t->type);
-	}
 }
 
 /* ---- values ---- */

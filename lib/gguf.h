@@ -15,6 +15,7 @@ enum bd_ggml_type {
 	BD_GGML_I2_S = 36, /* rows of n/4 bytes, then one f32 scale and 28 zero bytes per tensor */
 };
 const char *bd_ggml_name(uint32_t type);                       /* "I2_S"; "unknown" for types not listed here */
+size_t bd_ggml_block(uint32_t type); /* columns of a block; 0 for unknown types */
 /* Bytes of a tensor of rows x cols, or 0 if the type is unknown or cols is no multiple of its block. */
 size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols);
 

@@ -60,9 +60,12 @@ static size_t relation_heads(const struct bd_train *t, const struct bd_config *c
 		}
 	}
 	if (t->heads > 0 && common % (size_t)t->heads != 0)
-		bd_die(BD_USAGE, "--heads %" PRId64 ": does not divide the widths of the states (%zu %zu %zu here, %u %u %u in the "
-		       "teacher); any divisor of %zu does", t->heads, student_width(c, 0), student_width(c, 1), student_width(c, 2),
-		       h->width[0], h->width[1], h->width[2], common);
+		bd_die(BD_USAGE,
+		       "--heads %" PRId64
+		       ": does not divide the widths of the states (%zu %zu %zu here, %u %u %u in the "
+		       "teacher); any divisor of %zu does",
+		       t->heads, student_width(c, 0), student_width(c, 1), student_width(c, 2), h->width[0],
+		       h->width[1], h->width[2], common);
 	if (t->heads > 0)
 		return (size_t)t->heads;
 	while (A < 32 && common % (2 * A) == 0 && narrowest / (2 * A) >= 8)
@@ -74,24 +77,30 @@ static size_t relation_heads(const struct bd_train *t, const struct bd_config *c
 static int student_layer(const struct bd_train *t, const struct bd_config *c, const struct bd_head *h)
 {
 	if (t->layer >= c->layers)
-		bd_die(BD_USAGE, "--layer %" PRId64 ": %s has layers 0 to %d", t->layer, c->name, c->layers - 1);
+		bd_die(BD_USAGE, "--layer %" PRId64 ": %s has layers 0 to %d", t->layer, c->name,
+		       c->layers - 1);
 	if (t->layer >= 0)
 		return (int)t->layer;
 	long l = lround((h->layer + 1.0) / h->teacher_layers * c->layers) - 1;
 	return l < 0 ? 0 : (int)l;
 }
 
-static void check_teacher(const struct bd_train *t, const struct bd_head *h, const struct bd_config *c, const char *name)
+static void check_teacher(const struct bd_train *t, const struct bd_head *h, const struct bd_config *c,
+                          const char *name)
 {
 	if (!h->logits && h->layer < 0)
-		bd_die(BD_DATA, "%s: a teacher stream without logits and without states teaches nothing", name);
+		bd_die(BD_DATA, "%s: a teacher stream without logits and without states teaches nothing",
+		       name);
 	if (h->logits && h->vocab != (uint32_t)c->vocab)
-		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u is not the %d of %s", name, h->vocab, c->vocab, c->name);
+		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u is not the %d of %s", name, h->vocab,
+		       c->vocab, c->name);
 	if (t->objective == BD_OBJ_CAKLD && (!h->logits || h->top_k > 0))
-		bd_die(BD_USAGE, "--objective cakld needs full logits; %s has %s", name, h->logits ? "the largest only" : "none");
+		bd_die(BD_USAGE, "--objective cakld needs full logits; %s has %s", name,
+		       h->logits ? "the largest only" : "none");
 }
 
-static struct bd_objective objective(const struct bd_train *t, const struct bd_config *c, const struct bd_feed *f)
+static struct bd_objective objective(const struct bd_train *t, const struct bd_config *c,
+                                     const struct bd_feed *f)
 {
 	const struct bd_head *h = bd_feed_head(f);
 	struct bd_objective o = {.ce = t->ce, .head = h, .layer = -1, .heads = 1};
@@ -99,7 +108,8 @@ static struct bd_objective objective(const struct bd_train *t, const struct bd_c
 		return o;
 	check_teacher(t, h, c, bd_source_name(bd_feed_source(f)));
 	o.ld = h->logits && (t->lambda > 0 || t->lambda_ratio > 0);
-	o.ad = h->layer >= 0 && (t->gamma > 0 || t->gamma_ratio > 0) && (t->states[0] || t->states[1] || t->states[2]);
+	o.ad = h->layer >= 0 && (t->gamma > 0 || t->gamma_ratio > 0) &&
+	       (t->states[0] || t->states[1] || t->states[2]);
 	o.kind = (enum bd_objective_kind)t->objective;
 	o.tau = t->tau;
 	o.tau2 = !t->no_tau2;
@@ -108,7 +118,8 @@ static struct bd_objective objective(const struct bd_train *t, const struct bd_c
 	o.code_norm = t->relation_norm == 1;
 	memcpy(o.states, t->states, sizeof o.states);
 	if (t->ce == 0 && ((o.ld && t->lambda_ratio > 0) || (o.ad && t->gamma_ratio > 0 && !o.ld)))
-		bd_die(BD_USAGE, "--ce 0: a gradient ratio needs another loss to relate to; give --lambda and --gamma");
+		bd_die(BD_USAGE,
+		       "--ce 0: a gradient ratio needs another loss to relate to; give --lambda and --gamma");
 	if (o.ad) {
 		o.heads = relation_heads(t, c, h);
 		o.layer = student_layer(t, c, h);
@@ -142,11 +153,14 @@ static void length(struct bd_plan *p, const struct bd_train *t, const struct bd_
 		p->total = records;
 	}
 	if (p->total == 0 && t->sched != BD_SCHED_CONSTANT)
-		bd_die(BD_USAGE, "%s: its length is unknown, but the schedule needs it: give --steps or --tokens, a file, or "
-		       "--schedule constant", bd_source_name(bd_feed_source(f)));
+		bd_die(BD_USAGE,
+		       "%s: its length is unknown, but the schedule needs it: "
+		       "give --steps or --tokens, a file, or --schedule constant",
+		       bd_source_name(bd_feed_source(f)));
 }
 
-double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t step, int64_t before, int64_t after)
+double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t step, int64_t before,
+                    int64_t after)
 {
 	enum bd_sched s = (enum bd_sched)t->sched;
 	double part = t->warmup < 1 ? t->warmup * (double)p->total : p->unit == BD_UNIT_STEPS ? t->warmup : 0;
@@ -159,21 +173,25 @@ double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t s
 /* ---- identity ---- */
 
 /* Everything that the result depends on, as text. */
-static void fingerprint(struct bd_plan *p, const struct bd_train *t, const struct bd_model *m, const struct bd_feed *f)
+static void fingerprint(struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
+                        const struct bd_feed *f)
 {
 	const struct bd_head *h = bd_feed_head(f);
 	struct bd_buf b = {0};
-	bd_buf_fmt(&b, "%s %s %s %u ternary=%d dtype=%d ", m->digest, h->tokenizer, h->teacher_digest, h->top_k, m->cfg.ternary, t->dtype);
-	bd_buf_fmt(&b, "%s %.17g %" PRId64 " %" PRId64 " shuffle=%d seed=%" PRId64 " ", t->stage, t->epochs, t->steps, t->tokens, t->shuffle,
-	           t->common.seed);
-	bd_buf_fmt(&b, "batch %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ", t->batch, t->batch_tokens, t->accum, t->micro_tokens);
-	bd_buf_fmt(&b, "lr %.17g %.17g %d adam %.17g %.17g %.17g %.17g %.17g ", t->lr, t->warmup, t->sched, t->decay, t->beta1, t->beta2, t->eps,
-	           t->clip);
+	bd_buf_fmt(&b, "%s %s %s %u ternary=%d dtype=%d ", m->digest, h->tokenizer, h->teacher_digest,
+	           h->top_k, m->cfg.ternary, t->dtype);
+	bd_buf_fmt(&b, "%s %.17g %" PRId64 " %" PRId64 " shuffle=%d seed=%" PRId64 " ", t->stage, t->epochs,
+	           t->steps, t->tokens, t->shuffle, t->common.seed);
+	bd_buf_fmt(&b, "batch %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ", t->batch, t->batch_tokens,
+	           t->accum, t->micro_tokens);
+	bd_buf_fmt(&b, "lr %.17g %.17g %d adam %.17g %.17g %.17g %.17g %.17g ", t->lr, t->warmup, t->sched,
+	           t->decay, t->beta1, t->beta2, t->eps, t->clip);
 	bd_buf_fmt(&b, "eval %s %" PRId64 " ", t->eval ? t->eval : "", t->eval_every);
-	bd_buf_fmt(&b, "loss %.17g %.17g %.17g %.17g %.17g ", t->ce, t->lambda, t->gamma, t->lambda_ratio, t->gamma_ratio);
+	bd_buf_fmt(&b, "loss %.17g %.17g %.17g %.17g %.17g ", t->ce, t->lambda, t->gamma, t->lambda_ratio,
+	           t->gamma_ratio);
 	bd_buf_fmt(&b, "kd %.17g %d %d %.17g ", t->tau, t->no_tau2, t->objective, t->cakld_beta);
-	bd_buf_fmt(&b, "ad %zu %.17g %d %d %d%d%d %d %d", p->o.heads, t->relation_temp, t->relation, t->relation_norm, t->states[0], t->states[1],
-	           t->states[2], p->o.layer, h->layer);
+	bd_buf_fmt(&b, "ad %zu %.17g %d %d %d%d%d %d %d", p->o.heads, t->relation_temp, t->relation,
+	           t->relation_norm, t->states[0], t->states[1], t->states[2], p->o.layer, h->layer);
 	bd_hash128_hex(b.p, b.n, p->digest);
 	bd_buf_free(&b);
 }
@@ -193,7 +211,8 @@ struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, 
 static size_t token_floats(const struct bd_config *c)
 {
 	size_t C = (size_t)c->hidden, Q = student_width(c, 0), K = student_width(c, 1), F = (size_t)c->ffn;
-	size_t layer = 2 * C + 2 * Q + 2 * K + 3 * F + (c->qk_norm ? Q + K : 0) + (c->ternary ? (2 * C + Q + F) / 4 : 0);
+	size_t layer =
+	    2 * C + 2 * Q + 2 * K + 3 * F + (c->qk_norm ? Q + K : 0) + (c->ternary ? (2 * C + Q + F) / 4 : 0);
 	size_t widest = F > C ? F : C;
 	return (size_t)c->layers * layer + 4 * C + 3 * (widest > Q ? widest : Q) + Q + 2 * K + 2 * F;
 }
@@ -203,7 +222,8 @@ static double mib(double bytes)
 	return bytes / 1048576;
 }
 
-void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const struct bd_model *m, const struct bd_feed *f)
+void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
+                   const struct bd_feed *f)
 {
 	static const char *const unit[] = {"steps", "tokens", "examples"};
 	const struct bd_config *c = &m->cfg;
@@ -214,15 +234,20 @@ void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const stru
 	double n = (double)m->n, what = c->ternary ? 4.25 * (double)linear : 0;
 	size_t chunk = bd_distill_chunk(V);
 	double acts = 4 * (double)t->micro_tokens * (double)token_floats(c);
-	printf("model        %s, %d layers, %s linears\n", t->model, c->layers, c->ternary ? "ternary" : "dense");
+	printf("model        %s, %d layers, %s linears\n", t->model, c->layers,
+	       c->ternary ? "ternary" : "dense");
 	printf("parameters   %.0f, %zu of them in linears, %zu in %s\n", n, linear, (c->tied ? 1 : 2) * V * C,
 	       c->tied ? "the tied embedding" : "embedding and head");
-	printf("memory       %.0f MiB: parameters %.0f, gradients %.0f, moments %.0f, quantised %.0f, best %.0f, logits %.0f, "
-	       "activations up to %.0f\n", mib(16 * n + what + (t->eval ? 4 * n : 0) + 8 * (double)(chunk * V) + acts), mib(4 * n), mib(4 * n),
-	       mib(8 * n), mib(what), mib(t->eval ? 4 * n : 0), mib(8 * (double)(chunk * V)), mib(acts));
-	printf("work         %.1f MFLOP a token, and %.1f a position with logits (forward and backward)\n", 6e-6 * (double)linear,
-	       6e-6 * (double)(V * C));
-	printf("step         %" PRId64 " x %" PRId64 " %s\n", t->accum, t->batch_tokens > 0 ? t->batch_tokens : t->batch,
+	printf("memory       %.0f MiB: parameters %.0f, gradients %.0f, moments %.0f, quantised %.0f, best "
+	       "%.0f, logits %.0f, "
+	       "activations up to %.0f\n",
+	       mib(16 * n + what + (t->eval ? 4 * n : 0) + 8 * (double)(chunk * V) + acts), mib(4 * n),
+	       mib(4 * n), mib(8 * n), mib(what), mib(t->eval ? 4 * n : 0), mib(8 * (double)(chunk * V)),
+	       mib(acts));
+	printf("work         %.1f MFLOP a token, and %.1f a position with logits (forward and backward)\n",
+	       6e-6 * (double)linear, 6e-6 * (double)(V * C));
+	printf("step         %" PRId64 " x %" PRId64 " %s\n", t->accum,
+	       t->batch_tokens > 0 ? t->batch_tokens : t->batch,
 	       t->batch_tokens > 0 ? "tokens" : "sequences");
 	if (p->total > 0)
 		printf("length       %" PRId64 " %s", p->total, unit[p->unit]);
@@ -234,6 +259,7 @@ void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const stru
 	if (p->o.ld)
 		printf(" + LD of the %s positions", p->o.head->all_positions ? "teacher's" : "answer");
 	if (p->o.ad)
-		printf(" + AD of layer %d to the teacher's %d, %zu heads", p->o.layer, p->o.head->layer, p->o.heads);
+		printf(" + AD of layer %d to the teacher's %d, %zu heads", p->o.layer, p->o.head->layer,
+		       p->o.heads);
 	printf("\n");
 }

@@ -22,13 +22,15 @@ struct bd_rows {
 	json_t *object;         /* of the present row */
 	struct bd_buf where, *text; /* text[n]: values that are not strings */
 	/* shuffled */
-	struct bd_buf saved; /* rows: where, then size_t length (SIZE_MAX: absent) and text of each value; every text with its NUL */
+	struct bd_buf saved; /* rows: where, then size_t length (SIZE_MAX: absent) and text of each value;
+	                        every text with its NUL */
 	size_t *offset;      /* [count] of each row in saved */
 	uint64_t *order;     /* [count] */
 	size_t count, next;
 };
 
-struct bd_rows *bd_rows_open(char *const *file, size_t files, enum bd_rows_format format, const char *const *field, size_t n)
+struct bd_rows *bd_rows_open(char *const *file, size_t files, enum bd_rows_format format,
+                             const char *const *field, size_t n)
 {
 	static char *const stdin_only[] = {"-"};
 	struct bd_rows *r = bd_zalloc(1, sizeof(*r));
@@ -72,7 +74,8 @@ static size_t field_index(const struct bd_rows *r, const char *name, size_t n)
 	return r->n;
 }
 
-/* Columns by the names in the first line, or, when it names none of the fields, in the fields' order. True: it is a header. */
+/* Columns by the names in the first line, or, when it names none of the fields, in the fields' order. True:
+ * it is a header. */
 static bool read_header(struct bd_rows *r, const char *line)
 {
 	bool header = false;
@@ -150,7 +153,8 @@ static bool first_line(struct bd_rows *r, char *line, size_t n)
 	return r->format == BD_ROWS_TSV && read_header(r, line);
 }
 
-/* The next line that is not empty, without its \r and a file's byte order mark; opens the next file at an end. */
+/* The next line that is not empty, without its \r and a file's byte order mark; opens the next file at an
+ * end. */
 static char *next_line(struct bd_rows *r, size_t *n)
 {
 	for (;;) {

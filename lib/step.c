@@ -1,5 +1,5 @@
-/* A step is read whole before it runs, because every loss is a mean over the positions of the whole step: gradient accumulation
- * then is the same mathematics as a big batch. */
+/* A step is read whole before it runs, because every loss is a mean over the positions of the whole step:
+ * gradient accumulation then is the same mathematics as a big batch. */
 #include <inttypes.h>
 #include <math.h>
 
@@ -115,7 +115,8 @@ bool bd_step_read(struct bd_step *s)
 
 static void micro_batch(struct bd_step *s, size_t i, struct bd_sums *sums)
 {
-	bd_distill_run(s->d, s->acts, s->rec + s->cut[i], s->cut[i + 1] - s->cut[i], &s->counts, &s->mix, s->m, s->u.grad, sums);
+	bd_distill_run(s->d, s->acts, s->rec + s->cut[i], s->cut[i + 1] - s->cut[i], &s->counts, &s->mix,
+	               s->m, s->u.grad, sums);
 }
 
 double bd_step_ratio(double of2, double to2)
@@ -127,18 +128,21 @@ double bd_step_ratio(double of2, double to2)
 static void weigh(struct bd_step *s, const struct bd_progress *p)
 {
 	const struct bd_train *t = s->t;
-	s->mix.lambda = t->lambda_ratio > 0 ? t->lambda_ratio * t->ce * bd_step_ratio(p->ce2, p->ld2) : t->lambda;
+	s->mix.lambda =
+	    t->lambda_ratio > 0 ? t->lambda_ratio * t->ce * bd_step_ratio(p->ce2, p->ld2) : t->lambda;
 	s->mix.gamma = t->gamma_ratio > 0 ? t->gamma_ratio * bd_step_ratio(p->other2, p->ad2) : t->gamma;
 }
 
 /* Before the first step nothing has been measured: its first micro-batch is run for the norms alone. */
 static void calibrate(struct bd_step *s)
 {
-	bool need_lambda = s->plan->o.ld && s->t->lambda_ratio > 0, need_gamma = s->plan->o.ad && s->t->gamma_ratio > 0;
+	bool need_lambda = s->plan->o.ld && s->t->lambda_ratio > 0,
+	     need_gamma = s->plan->o.ad && s->t->gamma_ratio > 0;
 	for (int i = 0; i < need_lambda + need_gamma; i++) {
 		struct bd_sums sums = {0};
 		micro_batch(s, 0, &sums);
-		weigh(s, &(struct bd_progress){.ce2 = sums.ce2, .ld2 = sums.ld2, .ad2 = sums.ad2, .other2 = sums.other2});
+		weigh(s, &(struct bd_progress){
+		             .ce2 = sums.ce2, .ld2 = sums.ld2, .ad2 = sums.ad2, .other2 = sums.other2});
 	}
 	bd_update_zero(&s->u, s->par);
 }
@@ -195,7 +199,8 @@ static void losses(struct bd_step *s)
 {
 	const struct bd_sums *x = &s->sums;
 	s->ad = s->plan->o.ad ? bd_distill_ad_unit(&s->plan->o, &s->counts) * x->ad : 0;
-	s->loss = s->t->ce * mean(x->ce, s->counts.targets) + s->mix.lambda * mean(x->ld, s->counts.ld) + s->mix.gamma * s->ad;
+	s->loss = s->t->ce * mean(x->ce, s->counts.targets) + s->mix.lambda * mean(x->ld, s->counts.ld) +
+	          s->mix.gamma * s->ad;
 	s->norm = bd_update_norm(&s->u, s->par);
 }
 
@@ -207,7 +212,8 @@ void bd_step_run(struct bd_step *s, struct bd_progress *p)
 		micro_batch(s, i, &s->sums);
 	losses(s);
 	if (!isfinite(s->loss) || !isfinite(s->norm))
-		bd_die(BD_NO, "the %s is not finite at step %" PRId64 "; lower --lr", isfinite(s->loss) ? "gradient" : "loss", p->step + 1);
+		bd_die(BD_NO, "the %s is not finite at step %" PRId64 "; lower --lr",
+		       isfinite(s->loss) ? "gradient" : "loss", p->step + 1);
 	int64_t before = bd_step_units(s, p);
 	p->step++;
 	p->tokens += (int64_t)s->tokens;
@@ -233,7 +239,8 @@ void bd_step_log(const struct bd_step *s, json_t *j)
 	if (s->plan->o.ld) {
 		set(j, "ld", mean(x->ld, s->counts.ld));
 		set(j, "lambda", s->mix.lambda);
-		set(j, "ratio_ld", s->t->ce > 0 ? s->mix.lambda / s->t->ce * bd_step_ratio(x->ld2, x->ce2) : 0);
+		set(j, "ratio_ld",
+		    s->t->ce > 0 ? s->mix.lambda / s->t->ce * bd_step_ratio(x->ld2, x->ce2) : 0);
 	}
 	if (s->plan->o.ad) {
 		set(j, "ad", s->ad);

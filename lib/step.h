@@ -18,11 +18,11 @@ struct bd_step {
 	struct bd_acts *acts;
 	struct bd_distill *d;
 	struct bd_update u;
-	json_t *golden;          /* array of arrays: the ids of the first prompts */
+	json_t *golden; /* array of arrays: the ids of the first prompts */
 	/* the step at hand */
-	struct bd_record *rec;   /* [n_rec] */
+	struct bd_record *rec; /* [n_rec] */
 	size_t n_rec, cap_rec;
-	size_t *cut;             /* [n_cut + 1] micro-batch i is rec[cut[i] .. cut[i + 1]) */
+	size_t *cut; /* [n_cut + 1] micro-batch i is rec[cut[i] .. cut[i + 1]) */
 	size_t n_cut, cap_cut, tokens;
 	struct bd_counts counts;
 	struct bd_sums sums;
@@ -34,7 +34,8 @@ void bd_step_close(struct bd_step *s);
 
 /* Takes the records of the next step off the feed. False at the end of the input. */
 bool bd_step_read(struct bd_step *s);
-/* Runs it: the parameters, the net and *p are those after the step. Dies BD_NO when loss or gradient is not finite. */
+/* Runs it: the parameters, the net and *p are those after the step. Dies BD_NO when loss or gradient is not
+ * finite. */
 void bd_step_run(struct bd_step *s, struct bd_progress *p);
 
 /* Progress in the schedule's units. */

@@ -77,7 +77,8 @@ static void read_labels(struct bd_template *t, const json_t *labels, const char 
 	const char *name = bd_json_str(t->json, "label", "label", file);
 	t->label_field = field_index(t, name, strlen(name));
 	if (t->label_field == t->fields)
-		bd_die(BD_DATA, "%s: the label's field \"%s\" is not one of the template's fields", file, name);
+		bd_die(BD_DATA, "%s: the label's field \"%s\" is not one of the template's fields", file,
+		       name);
 	t->classes = json_array_size(labels);
 	if (t->classes < 2 || t->classes > 1000)
 		bd_die(BD_DATA, "%s: \"labels\" must list 2 to 1000 labels", file);
@@ -86,7 +87,8 @@ static void read_labels(struct bd_template *t, const json_t *labels, const char 
 	for (size_t i = 0; i < t->classes; i++) {
 		const json_t *label = json_array_get(labels, i);
 		if (!t->sets || (json_is_array(label) ? json_array_size(label) : 1) != t->sets)
-			bd_die(BD_DATA, "%s: \"labels\": every class needs the same number of alternatives", file);
+			bd_die(BD_DATA, "%s: \"labels\": every class needs the same number of alternatives",
+			       file);
 		t->label[i] = bd_zalloc(t->sets, sizeof(**t->label));
 		for (size_t k = 0; k < t->sets; k++) {
 			t->label[i][k] = alternative(label, k);
@@ -132,7 +134,9 @@ struct bd_template *bd_template_from(const json_t *obj, const char *file)
 	t->field = strings(bd_json_get(t->json, "fields"), &t->fields, "fields", file);
 	const json_t *labels = bd_json_get(t->json, "labels");
 	if (!t->prompt || !t->fields || !t->answer == !labels)
-		bd_die(BD_DATA, "%s: a template needs \"fields\", \"prompt\", and either \"labels\" or \"answer\"", file);
+		bd_die(BD_DATA,
+		       "%s: a template needs \"fields\", \"prompt\", and either \"labels\" or \"answer\"",
+		       file);
 	check_text(t, t->prompt, file);
 	if (t->answer) {
 		check_text(t, t->answer, file);
@@ -166,7 +170,8 @@ char *bd_template_path(const char *name)
 			return path;
 		bd_free(path);
 	}
-	bd_die(BD_DATA, "%s: no such template: neither a file nor the name of one in share/bd/templates", name);
+	bd_die(BD_DATA, "%s: no such template: neither a file nor the name of one in share/bd/templates",
+	       name);
 }
 
 void bd_template_free(struct bd_template *t)
@@ -221,7 +226,8 @@ const char *bd_template_class(const struct bd_template *t, size_t i)
 }
 
 /* Appends text with its placeholders filled; false, with *field set, if one is absent from the row. */
-static bool fill(const struct bd_template *t, const char *text, const char *const *row, size_t *field, struct bd_buf *out)
+static bool fill(const struct bd_template *t, const char *text, const char *const *row, size_t *field,
+                 struct bd_buf *out)
 {
 	while (*text) {
 		size_t n = placeholder(t, text, field);
@@ -236,11 +242,13 @@ static bool fill(const struct bd_template *t, const char *text, const char *cons
 	return true;
 }
 
-void bd_template_prompt(const struct bd_template *t, const char *const *row, const char *where, struct bd_buf *out)
+void bd_template_prompt(const struct bd_template *t, const char *const *row, const char *where,
+                        struct bd_buf *out)
 {
 	size_t field;
 	if (!fill(t, t->prompt, row, &field, out))
-		bd_die(BD_DATA, "%s: the field \"%s\" that template %s needs is missing", where, t->field[field], t->name);
+		bd_die(BD_DATA, "%s: the field \"%s\" that template %s needs is missing", where,
+		       t->field[field], t->name);
 }
 
 int bd_template_label(const struct bd_template *t, const char *const *row, const char *where)
@@ -254,8 +262,8 @@ int bd_template_label(const struct bd_template *t, const char *const *row, const
 		if (!strcmp(s, number) || !strcmp(s, t->class_name[i]))
 			return (int)i;
 	}
-	bd_die(BD_DATA, "%s: label \"%.60s\" is not one of template %s: 0 to %zu, or \"%s\" to \"%s\"", where, s, t->name, t->classes - 1,
-	       t->class_name[0], t->class_name[t->classes - 1]);
+	bd_die(BD_DATA, "%s: label \"%.60s\" is not one of template %s: 0 to %zu, or \"%s\" to \"%s\"", where,
+	       s, t->name, t->classes - 1, t->class_name[0], t->class_name[t->classes - 1]);
 }
 
 void bd_template_answer(const struct bd_template *t, const char *const *row, struct bd_buf *out)
@@ -267,7 +275,8 @@ void bd_template_answer(const struct bd_template *t, const char *const *row, str
 	}
 }
 
-static void encode_set(const struct bd_template *t, size_t set, const struct bd_tok *tok, struct bd_ids *choice)
+static void encode_set(const struct bd_template *t, size_t set, const struct bd_tok *tok,
+                       struct bd_ids *choice)
 {
 	for (size_t i = 0; i < t->classes; i++) {
 		choice[i].n = 0;
@@ -298,6 +307,9 @@ struct bd_ids *bd_template_choices(const struct bd_template *t, const struct bd_
 	}
 	encode_set(t, 0, tok, choice);
 	if (!distinct(choice, t->classes, false))
-		bd_die(BD_DATA, "template %s: two labels begin with the same token of this tokenizer; give it other \"labels\"", t->name);
+		bd_die(BD_DATA,
+		       "template %s: two labels begin with the same token of this tokenizer; give it other "
+		       "\"labels\"",
+		       t->name);
 	return choice;
 }

@@ -71,7 +71,8 @@ void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_norm
 		qsort(a->token, a->n, sizeof(*a->token), by_id);
 	for (size_t i = 1; i < a->n; i++)
 		if (a->token[i].id == a->token[i - 1].id)
-			bd_die(BD_DATA, "%s: added_tokens: \"%s\" and \"%s\" have the same id", name, a->token[i - 1].text, a->token[i].text);
+			bd_die(BD_DATA, "%s: added_tokens: \"%s\" and \"%s\" have the same id", name,
+			       a->token[i - 1].text, a->token[i].text);
 	index_patterns(&a->raw, a, false);
 	index_patterns(&a->normal, a, true);
 }

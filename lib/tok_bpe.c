@@ -1,5 +1,5 @@
-/* Byte-pair encoding: of all neighbouring pairs the one with the lowest rank is merged first, the leftmost of equals (Sennrich et al.,
- * arXiv 1508.07909; the order of ties is Hugging Face's). */
+/* Byte-pair encoding: of all neighbouring pairs the one with the lowest rank is merged first, the leftmost of
+ * equals (Sennrich et al., arXiv 1508.07909; the order of ties is Hugging Face's). */
 #include "tok_bpe.h"
 
 #include <stdio.h>
@@ -72,7 +72,7 @@ static size_t word(const char *s, size_t n)
 	size_t i = 0, mark = strlen(BD_METASPACE);
 	while (n - i >= mark && !memcmp(s + i, BD_METASPACE, mark))
 		i += mark;
-	const char *next = memmem(s + i, n - i, BD_METASPACE, mark);
+	const char *next = bd_find(s + i, n - i, BD_METASPACE);
 	return next ? (size_t)(next - s) : n;
 }
 
@@ -89,7 +89,8 @@ static void add_merge(struct bd_bpe *b, size_t r, const json_t *j, struct bd_buf
 	                 bd_vocab_find(&b->vocab, whole->p, whole->n)};
 	for (size_t k = 0; k < 3; k++) {
 		if (id[k] < 0)
-			bd_die(BD_DATA, "%s: merge %zu: \"%s\" or a half of it is not in the vocabulary", name, r, whole->p);
+			bd_die(BD_DATA, "%s: merge %zu: \"%s\" or a half of it is not in the vocabulary",
+			       name, r, whole->p);
 		b->merge[r][k] = (uint32_t)id[k];
 	}
 	b->cuts = b->cuts && word(whole->p, whole->n) == whole->n;
@@ -117,14 +118,16 @@ static void read_merges(struct bd_bpe *b, const json_t *merges, const char *name
 static void refuse(const json_t *model, const char *key, const char *name)
 {
 	const json_t *j = bd_json_get(model, key);
-	if (j && !(json_is_string(j) && !*json_string_value(j)) && !(json_is_number(j) && json_number_value(j) == 0))
+	if (j && !(json_is_string(j) && !*json_string_value(j)) &&
+	    !(json_is_number(j) && json_number_value(j) == 0))
 		bd_die(BD_DATA, "%s: model: \"%s\" is not known", name, key);
 }
 
 struct bd_bpe *bd_bpe_new(const json_t *model, bool byte_level, const char *name)
 {
 	struct bd_bpe *b = bd_zalloc(1, sizeof(*b));
-	const char *type = bd_json_str(model, "type", "BPE", name), *unk = bd_json_str(model, "unk_token", NULL, name);
+	const char *type = bd_json_str(model, "type", "BPE", name),
+	           *unk = bd_json_str(model, "unk_token", NULL, name);
 	bool fallback = bd_json_bool(model, "byte_fallback", false, name);
 	if (strcmp(type, "BPE"))
 		bd_die(BD_DATA, "%s: model: %s is not known; only BPE is", name, type);
@@ -183,7 +186,7 @@ bool bd_bpe_is_byte(const struct bd_bpe *b, uint32_t id)
 	return false;
 }
 
-/* Merging. A symbol's rank is that of the pair it makes with the next one; a merged-away symbol has id NONE. */
+/* A symbol's rank is that of the pair it makes with the next one; a symbol that is merged away has id NONE. */
 struct bd_bpe_symbol {
 	uint32_t id, rank, prev, next; /* neighbours by index, NONE at the ends */
 };
@@ -308,8 +311,8 @@ static void queue(const struct bd_bpe *b, struct bd_bpe_symbol *sym, uint32_t i,
 		push(heap, n, (uint64_t)sym[i].rank << 32 | i);
 }
 
-/* Any number of symbols. At most n - 1 pairs at the start and two after each of at most n - 1 merges are queued: under 3 n. A queued
- * pair is stale if its first symbol is gone or now has another rank. */
+/* Any number of symbols. At most n - 1 pairs at the start and two after each of at most n - 1 merges are
+ * queued: under 3 n. A queued pair is stale if its first symbol is gone or now has another rank. */
 static size_t merge_many(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size_t count, uint64_t *heap)
 {
 	size_t queued = 0, left = 0;

@@ -11,7 +11,8 @@
 static void add_replace(struct bd_dec *d, const char *from, const char *to, const char *name)
 {
 	if (!from || !*from || d->replaces == BD_DEC_REPLACES)
-		bd_die(BD_DATA, "%s: decoder: Replace is known with a String as its pattern, up to %d times", name, BD_DEC_REPLACES);
+		bd_die(BD_DATA, "%s: decoder: Replace is known with a String as its pattern, up to %d times",
+		       name, BD_DEC_REPLACES);
 	d->from[d->replaces] = bd_strdup(from);
 	d->to[d->replaces++] = bd_strdup(to);
 }
@@ -29,7 +30,8 @@ static void parse_metaspace(struct bd_dec *d, const json_t *j, const char *name)
 
 static void parse_strip(struct bd_dec *d, const json_t *j, bool fused, const char *name)
 {
-	if (strcmp(bd_json_str(j, "content", "", name), " ") || bd_json_int(j, "stop", 0, 0, 1 << 20, name) || !fused)
+	if (strcmp(bd_json_str(j, "content", "", name), " ") || bd_json_int(j, "stop", 0, 0, 1 << 20, name) ||
+	    !fused)
 		bd_die(BD_DATA, "%s: decoder: Strip is known for leading spaces after Fuse only", name);
 	d->strip = (size_t)bd_json_int(j, "start", 0, 0, 1 << 20, name);
 }
@@ -52,7 +54,8 @@ static void parse_sequence(struct bd_dec *d, const json_t *list, const char *nam
 		else if (!strcmp(type, "Strip"))
 			parse_strip(d, e, fused, name);
 		else
-			bd_die(BD_DATA, "%s: decoder: %s is not known at step %zu of a Sequence", name, *type ? type : "null", i);
+			bd_die(BD_DATA, "%s: decoder: %s is not known at step %zu of a Sequence", name,
+			       *type ? type : "null", i);
 	}
 }
 
@@ -87,7 +90,8 @@ static void release(struct bd_buf *held, struct bd_buf *out)
 	size_t i = 0, len;
 	enum bd_utf8_kind kind;
 	while (i < held->n && (kind = bd_utf8_kind(held->p + i, held->n - i, &len)) != BD_UTF8_CUT) {
-		bd_buf_add(out, kind == BD_UTF8_OK ? held->p + i : BD_REPLACEMENT, kind == BD_UTF8_OK ? len : 3);
+		bd_buf_add(out, kind == BD_UTF8_OK ? held->p + i : BD_REPLACEMENT,
+		           kind == BD_UTF8_OK ? len : 3);
 		i += len;
 	}
 	if (!i)
@@ -155,7 +159,8 @@ static void strip(const struct bd_dec *d, struct bd_dec_state *s, size_t at, str
 	out->p[out->n] = '\0';
 }
 
-void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *text, size_t n, bool whole, struct bd_buf *out)
+void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *text, size_t n, bool whole,
+                  struct bd_buf *out)
 {
 	size_t at = out->n;
 	int byte = d->fallback ? fallback_byte(text, n) : -1;

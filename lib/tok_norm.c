@@ -31,13 +31,15 @@ static void parse(struct bd_norm *r, const json_t *j, const char *name)
 	} else if (!strcmp(type, "Replace")) {
 		const char *from = bd_json_str(bd_json_get(j, "pattern"), "String", "", name);
 		if (!*from)
-			bd_die(BD_DATA, "%s: normalizer: Replace is known with a String as its pattern only", name);
+			bd_die(BD_DATA, "%s: normalizer: Replace is known with a String as its pattern only",
+			       name);
 		s = add(r, name);
 		s->kind = BD_NORM_REPLACE;
 		s->from = bd_strdup(from);
 		s->to = bd_strdup(bd_json_str(j, "content", "", name));
 	} else
-		bd_die(BD_DATA, "%s: normalizer: %s is not known", name, *type ? type : "a step without a type");
+		bd_die(BD_DATA, "%s: normalizer: %s is not known", name,
+		       *type ? type : "a step without a type");
 }
 
 void bd_norm_parse(struct bd_norm *r, const json_t *j, const char *name)
@@ -56,11 +58,24 @@ void bd_norm_free(struct bd_norm *r)
 	r->n = 0;
 }
 
+/* By the first byte: reads no further than the place found, which memmem does not promise. */
+const char *bd_find(const char *s, size_t n, const char *what)
+{
+	size_t len = strlen(what);
+	const char *end = s + n;
+	while ((s = memchr(s, *what, (size_t)(end - s)))) {
+		if ((size_t)(end - s) >= len && !memcmp(s, what, len))
+			return s;
+		s++;
+	}
+	return NULL;
+}
+
 void bd_replace(const char *s, size_t n, const char *from, const char *to, struct bd_buf *out)
 {
 	size_t from_n = strlen(from), to_n = strlen(to);
 	const char *end = s + n;
-	for (const char *hit; (hit = memmem(s, (size_t)(end - s), from, from_n)); s = hit + from_n) {
+	for (const char *hit; (hit = bd_find(s, (size_t)(end - s), from)); s = hit + from_n) {
 		bd_buf_add(out, s, (size_t)(hit - s));
 		bd_buf_add(out, to, to_n);
 	}

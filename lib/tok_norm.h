@@ -21,6 +21,8 @@ void bd_norm_free(struct bd_norm *r);
 /* The normal form of s[*n] (valid UTF-8), *n updated: s itself or in one of the two scratch buffers. */
 const char *bd_norm_run(const struct bd_norm *r, const char *s, size_t *n, bool prepend, struct bd_buf buf[2]);
 
+/* The first `what` (not empty) in s[n], or NULL. */
+const char *bd_find(const char *s, size_t n, const char *what);
 /* Appends s[n] with every `from` (not empty) replaced by `to`. */
 void bd_replace(const char *s, size_t n, const char *from, const char *to, struct bd_buf *out);
 

@@ -1,4 +1,5 @@
-/* The split patterns of the known families, written by hand: each function below quotes the regular expression that it is. */
+/* The split patterns of the known families, written by hand: each function below quotes the regular
+ * expression that it is. */
 #include "tok_pre.h"
 
 #include <string.h>
@@ -132,7 +133,7 @@ static size_t split_metaspace(const char *s, size_t n)
 {
 	size_t len;
 	bd_utf8(s, &len);
-	const char *mark = memmem(s + len, n - len, BD_METASPACE, strlen(BD_METASPACE));
+	const char *mark = bd_find(s + len, n - len, BD_METASPACE);
 	return mark ? (size_t)(mark - s) : n;
 }
 
@@ -172,8 +173,11 @@ static void parse_split(struct bd_pre *p, const json_t *j, const char *name)
 		add(p, patterns[i].split, name);
 		return;
 	}
-	bd_die(BD_DATA, "%s: pre_tokenizer: Split with pattern %s, behavior %s%s is not known; the patterns of Qwen2, Llama-3 and GPT-2 are",
-	       name, regex ? regex : string ? string : "(none)", behavior, invert ? ", inverted" : "");
+	regex = regex ? regex : string ? string : "(none)";
+	bd_die(BD_DATA,
+	       "%s: pre_tokenizer: Split with pattern %s, behavior %s%s is not known; those of Qwen2, "
+	       "Llama-3 and GPT-2 are",
+	       name, regex, behavior, invert ? ", inverted" : "");
 }
 
 static void parse_byte_level(struct bd_pre *p, const json_t *j, const char *name)
@@ -184,7 +188,9 @@ static void parse_byte_level(struct bd_pre *p, const json_t *j, const char *name
 	}
 	p->prefix_space = bd_json_bool(j, "add_prefix_space", true, name);
 	if (p->prefix_space && p->n > 1)
-		bd_die(BD_DATA, "%s: pre_tokenizer: ByteLevel with add_prefix_space after another step is not known", name);
+		bd_die(BD_DATA,
+		       "%s: pre_tokenizer: ByteLevel with add_prefix_space after another step is not known",
+		       name);
 	p->byte_level = true;
 }
 
@@ -194,7 +200,8 @@ static void parse_metaspace(struct bd_pre *p, const json_t *j, const char *name)
 	if (!scheme)
 		scheme = bd_json_bool(j, "add_prefix_space", true, name) ? "always" : "never";
 	if (strcmp(bd_json_str(j, "replacement", BD_METASPACE, name), BD_METASPACE) || p->n)
-		bd_die(BD_DATA, "%s: pre_tokenizer: Metaspace is known with U+2581 and as the first step only", name);
+		bd_die(BD_DATA,
+		       "%s: pre_tokenizer: Metaspace is known with U+2581 and as the first step only", name);
 	if (!strcmp(scheme, "always"))
 		p->metaspace = BD_META_ALWAYS;
 	else if (!strcmp(scheme, "first"))
@@ -202,7 +209,8 @@ static void parse_metaspace(struct bd_pre *p, const json_t *j, const char *name)
 	else if (!strcmp(scheme, "never"))
 		p->metaspace = BD_META_NEVER;
 	else
-		bd_die(BD_DATA, "%s: pre_tokenizer: Metaspace with prepend_scheme %s is not known", name, scheme);
+		bd_die(BD_DATA, "%s: pre_tokenizer: Metaspace with prepend_scheme %s is not known", name,
+		       scheme);
 	if (bd_json_bool(j, "split", true, name))
 		add(p, split_metaspace, name);
 }
@@ -220,11 +228,13 @@ static void parse(struct bd_pre *p, const json_t *j, const char *name)
 	else if (!strcmp(type, "ByteLevel"))
 		parse_byte_level(p, j, name);
 	else if (!strcmp(type, "Digits"))
-		add(p, bd_json_bool(j, "individual_digits", false, name) ? split_digits : split_numbers, name);
+		add(p, bd_json_bool(j, "individual_digits", false, name) ? split_digits : split_numbers,
+		    name);
 	else if (!strcmp(type, "Metaspace"))
 		parse_metaspace(p, j, name);
 	else
-		bd_die(BD_DATA, "%s: pre_tokenizer: %s is not known", name, *type ? type : "a step without a type");
+		bd_die(BD_DATA, "%s: pre_tokenizer: %s is not known", name,
+		       *type ? type : "a step without a type");
 }
 
 void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name)
@@ -237,7 +247,7 @@ void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name)
 
 static void pieces(const struct bd_pre *p, size_t step, const char *s, size_t n, bd_emit *emit, void *ctx)
 {
-	if (step == p->n) {
+	if (step >= p->n || step == BD_PRE_STEPS) {
 		emit(ctx, s, n);
 		return;
 	}
@@ -247,12 +257,15 @@ static void pieces(const struct bd_pre *p, size_t step, const char *s, size_t n,
 	}
 }
 
-void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf, bd_emit *emit, void *ctx)
+void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,
+                bd_emit *emit, void *ctx)
 {
 	if (!n)
 		return;
 	if (p->metaspace) {
-		bool prepend = p->metaspace == BD_META_ALWAYS ? place != BD_CONTINUED : p->metaspace == BD_META_FIRST && place == BD_FIRST;
+		bool prepend = p->metaspace == BD_META_ALWAYS
+		                   ? place != BD_CONTINUED
+		                   : p->metaspace == BD_META_FIRST && place == BD_FIRST;
 		size_t mark = strlen(BD_METASPACE);
 		bd_buf_clear(buf);
 		if (prepend && *s != ' ' && (n < mark || memcmp(s, BD_METASPACE, mark)))

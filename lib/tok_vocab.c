@@ -1,4 +1,5 @@
-/* Vocabulary: one hash table over what the entries stand for, so that byte-level text is looked up as the bytes it is. */
+/* Vocabulary: one hash table over what the entries stand for, so that byte-level text is looked up as the
+ * bytes it is. */
 #include "tok_vocab.h"
 
 #include <inttypes.h>
@@ -10,7 +11,8 @@
 
 #define NONE UINT64_MAX
 
-/* GPT-2's stand-ins: printable bytes are themselves, the other 68 are U+0100 + n in their order (0-32, 127-160, 173). */
+/* GPT-2's stand-ins: printable bytes are themselves, the other 68 are U+0100 + n in their order (0-32,
+ * 127-160, 173). */
 static int stand_in(uint32_t c)
 {
 	if ((c >= 33 && c <= 126) || (c >= 161 && c <= 172) || (c >= 174 && c <= 255))
@@ -88,8 +90,8 @@ static size_t measure(struct bd_vocab *v, json_t *vocab, const char *name)
 		const json_t *value = json_object_iter_value(i);
 		json_int_t id = json_integer_value(value);
 		if (!json_is_integer(value) || id < 0 || id > BD_MAX_ID)
-			bd_die(BD_DATA, "%s: vocab: the id of \"%s\" is not a whole number from 0 to %d", name,
-			       json_object_iter_key(i), BD_MAX_ID);
+			bd_die(BD_DATA, "%s: vocab: the id of \"%s\" is not a whole number from 0 to %d",
+			       name, json_object_iter_key(i), BD_MAX_ID);
 		if ((size_t)id >= v->size)
 			v->size = (size_t)id + 1;
 		bytes += json_object_iter_key_len(i);
@@ -102,7 +104,8 @@ static void add(struct bd_vocab *v, uint32_t id, const char *text, size_t n, cha
 {
 	struct bd_entry *e = &v->entry[id];
 	if (e->text)
-		bd_die(BD_DATA, "%s: vocab: \"%s\" and \"%s\" have the same id %" PRIu32, name, e->text, text, id);
+		bd_die(BD_DATA, "%s: vocab: \"%s\" and \"%s\" have the same id %" PRIu32, name, e->text, text,
+		       id);
 	e->text = e->key = memcpy(*block, text, n + 1);
 	e->text_n = e->key_n = (uint32_t)n;
 	*block += n + 1;

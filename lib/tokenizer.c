@@ -1,5 +1,6 @@
-/* Tokenizers: tokenizer.json's parts put together. A text loses its added tokens, is normalised, loses the added tokens that are looked
- * for in normal form, is cut by the pre-tokenizer, and each piece is merged by the model. */
+/* Tokenizers: tokenizer.json's parts put together. A text loses its added tokens, is normalised, loses the
+ * added tokens that are looked for in normal form, is cut by the pre-tokenizer, and each piece is merged by
+ * the model. */
 #include "tokenizer.h"
 
 #include <inttypes.h>
@@ -37,13 +38,17 @@ static void parse_template(struct bd_tok *t, const json_t *j, const char *name)
 	size_t n = json_array_size(single);
 	const json_t *front = n == 2 ? bd_json_get(json_array_get(single, 0), "SpecialToken") : NULL;
 	if (n < 1 || n > 2 || (n == 2 && !front) || !bd_json_get(json_array_get(single, n - 1), "Sequence"))
-		bd_die(BD_DATA, "%s: post_processor: TemplateProcessing is known with one token in front of the text, or none", name);
+		bd_die(BD_DATA,
+		       "%s: post_processor: TemplateProcessing is known with one token in front of the text, "
+		       "or none",
+		       name);
 	if (!front)
 		return;
 	const char *id = bd_json_str(front, "id", "", name);
 	const json_t *ids = bd_json_get(bd_json_get(bd_json_get(j, "special_tokens"), id), "ids");
 	const json_t *bos = json_array_get(ids, 0);
-	if (json_array_size(ids) != 1 || !json_is_integer(bos) || json_integer_value(bos) < 0 || json_integer_value(bos) > BD_MAX_ID)
+	if (json_array_size(ids) != 1 || !json_is_integer(bos) || json_integer_value(bos) < 0 ||
+	    json_integer_value(bos) > BD_MAX_ID)
 		bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has no single id", name, id);
 	t->bos = json_integer_value(bos);
 }
@@ -59,7 +64,8 @@ static void parse_post(struct bd_tok *t, const json_t *j, const char *name)
 	} else if (!strcmp(type, "TemplateProcessing"))
 		parse_template(t, j, name);
 	else if (strcmp(type, "ByteLevel"))
-		bd_die(BD_DATA, "%s: post_processor: %s is not known", name, *type ? type : "a step without a type");
+		bd_die(BD_DATA, "%s: post_processor: %s is not known", name,
+		       *type ? type : "a step without a type");
 }
 
 /* Added tokens share ids with the vocabulary only where the spelling is the same. */
@@ -70,14 +76,18 @@ static void check_added(const struct bd_tok *t, const char *name)
 		int64_t id = bd_vocab_find(t->vocab, a->text, a->n);
 		bool taken = a->id < t->vocab->size && t->vocab->entry[a->id].text;
 		if (id >= 0 ? id != a->id : taken)
-			bd_die(BD_DATA, "%s: added_tokens: \"%s\" has id %" PRIu32 ", which disagrees with the vocabulary", name, a->text, a->id);
+			bd_die(BD_DATA,
+			       "%s: added_tokens: \"%s\" has id %" PRIu32
+			       ", which disagrees with the vocabulary",
+			       name, a->text, a->id);
 	}
 }
 
 /* The digest of what decides the ids and the text, whatever the layout of the file. */
 static void digest(struct bd_tok *t, const json_t *root)
 {
-	static const char *const steps[] = {"added_tokens", "normalizer", "pre_tokenizer", "post_processor", "decoder"};
+	static const char *const steps[] = {"added_tokens", "normalizer", "pre_tokenizer", "post_processor",
+	                                    "decoder"};
 	static const char *const flags[] = {"unk_token", "fuse_unk", "byte_fallback", "ignore_merges"};
 	const json_t *model = bd_json_get(root, "model");
 	struct bd_buf b = {0};
@@ -224,7 +234,10 @@ void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned 
 		if (!hit)
 			m.start = m.end = n;
 		if (m.start > at)
-			encode_text(&j, text + at, m.start - at, at ? BD_LATER : flags & BD_TOK_CONT ? BD_CONTINUED : BD_FIRST);
+			encode_text(&j, text + at, m.start - at,
+			            at                    ? BD_LATER
+			            : flags & BD_TOK_CONT ? BD_CONTINUED
+			                                  : BD_FIRST);
 		if (hit)
 			bd_ids_push(out, m.token->id);
 	}
@@ -298,7 +311,8 @@ const char *bd_tok_json(const struct bd_tok *t, size_t *n)
 
 uint32_t bd_tok_vocab(const struct bd_tok *t)
 {
-	uint32_t added = t->added.n ? t->added.token[t->added.n - 1].id + 1 : 0, vocab = (uint32_t)t->vocab->size;
+	uint32_t added = t->added.n ? t->added.token[t->added.n - 1].id + 1 : 0,
+	         vocab = (uint32_t)t->vocab->size;
 	return added > vocab ? added : vocab;
 }
 

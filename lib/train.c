@@ -1,4 +1,5 @@
-/* The training loop: step after step (step.h); evaluate, log and put aside in between; write the model at the end. */
+/* The training loop: step after step (step.h); evaluate, log and put aside in between; write the model at the
+ * end. */
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -30,11 +31,14 @@ struct run {
 	struct bd_progress p;
 	struct bd_codes codes;
 	struct bd_log *log;
-	float *best;             /* [n] parameters of the best evaluation; NULL without --eval */
-	char *aside;             /* OUTPUT.ckpt */
-	char tokenizer[BD_HEX];  /* "": the model has none */
-	bool reading;            /* between two steps: the state is whole */
+	float *best;            /* [n] parameters of the best evaluation; NULL without --eval */
+	char *aside;            /* OUTPUT.ckpt */
+	char tokenizer[BD_HEX]; /* "": the model has none */
+	bool reading;           /* between two steps: the state is whole */
 };
+
+/* A warning that --quiet suppresses. */
+#define note(t, ...) ((t)->common.quiet ? (void)0 : bd_warn(__VA_ARGS__))
 
 /* ---- signals ---- */
 
@@ -83,12 +87,12 @@ static void put_aside(struct run *r)
 static void say_resume(const struct run *r)
 {
 	const char *command = bd_opt_command();
-	bd_warn("interrupted after step %" PRId64 "; go on, with the same input, by: %s%s", r->p.step, command ? command : "",
-	        r->t->resume ? "" : " --resume");
+	bd_warn("interrupted after step %" PRId64 "; go on, with the same input, by: %s%s", r->p.step,
+	        command ? command : "", r->t->resume ? "" : " --resume");
 }
 
-/* A signal to the whole pipeline also ends the teacher, and with it the stream in the middle of a step: the state of the last
- * whole step is still put aside then. Runs when a message ends the process. */
+/* A signal to the whole pipeline also ends the teacher, and with it the stream in the middle of a step: the
+ * state of the last whole step is still put aside then. Runs when a message ends the process. */
 static void last_words(void *arg)
 {
 	struct run *r = arg;
@@ -105,7 +109,9 @@ static void skip(struct run *r)
 	struct bd_record x = {0};
 	for (int64_t i = 0; i < r->p.records; i++) {
 		if (!bd_feed_take(r->feed, &x))
-			bd_die(BD_DATA, "%s: ends after %" PRId64 " examples, but %s has used %" PRId64 "; give the same input again",
+			bd_die(BD_DATA,
+			       "%s: ends after %" PRId64 " examples, but %s has used %" PRId64
+			       "; give the same input again",
 			       bd_source_name(bd_feed_source(r->feed)), i, r->aside, r->p.records);
 		bd_record_free(&x);
 	}
@@ -115,13 +121,14 @@ static void resume(struct run *r)
 {
 	struct bd_blob blob[5];
 	struct stat st;
-	if (!bd_checkpoint_load(r->aside, r->plan.digest, &r->p, &r->s.golden, blob, blobs(r, blob, r->best != NULL))) {
-		bd_warn("%s: there is no checkpoint; starting from the beginning", r->aside);
+	if (!bd_checkpoint_load(r->aside, r->plan.digest, &r->p, &r->s.golden, blob,
+	                        blobs(r, blob, r->best != NULL))) {
+		note(r->t, "%s: there is no checkpoint; starting from the beginning", r->aside);
 		return;
 	}
 	if (r->p.threads != r->t->common.threads)
-		bd_warn("%s: made with -t %" PRId64 "; sums are rounded differently with -t %" PRId64, r->aside, r->p.threads,
-		        r->t->common.threads);
+		note(r->t, "%s: made with -t %" PRId64 "; sums are rounded differently with -t %" PRId64,
+		     r->aside, r->p.threads, r->t->common.threads);
 	if (r->t->log && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > r->p.log_bytes &&
 	    truncate(r->t->log, r->p.log_bytes) != 0)
 		bd_die(BD_SYS, "%s: cannot cut off the lines after the checkpoint:", r->t->log);
@@ -152,7 +159,8 @@ static void read_tokenizer(struct run *r)
 
 static void fit(const struct run *r, const struct bd_source *s)
 {
-	bd_source_fits(s, r->tokenizer[0] ? r->tokenizer : bd_source_head(s)->tokenizer, (uint32_t)r->m->cfg.vocab, r->t->model);
+	bd_source_fits(s, r->tokenizer[0] ? r->tokenizer : bd_source_head(s)->tokenizer,
+	               (uint32_t)r->m->cfg.vocab, r->t->model);
 }
 
 /* The evaluation stream is opened once per evaluation, and now, so that a mistake shows at once. */
@@ -235,10 +243,12 @@ static void evaluate(struct run *r)
 	struct bd_source *src = open_eval(r);
 	size_t classes = bd_source_head(src)->n_choice;
 	struct bd_score s = bd_eval(r->net, src, (size_t)r->t->micro_tokens, NULL);
-	double accuracy = classes && s.examples ? (double)s.correct / (double)s.examples : 0, nll = s.tokens ? s.nll / (double)s.tokens : 0;
+	double accuracy = classes && s.examples ? (double)s.correct / (double)s.examples : 0,
+	       nll = s.tokens ? s.nll / (double)s.tokens : 0;
 	json_t *j = json_object(), *score = bd_score_json(&s, classes);
 	bd_source_close(src);
-	if (!r->p.scored || accuracy > r->p.best_accuracy || (accuracy == r->p.best_accuracy && nll < r->p.best_nll)) {
+	if (!r->p.scored || accuracy > r->p.best_accuracy ||
+	    (accuracy == r->p.best_accuracy && nll < r->p.best_nll)) {
 		r->p.scored = true;
 		r->p.best_step = r->p.step;
 		r->p.best_accuracy = accuracy;
@@ -263,7 +273,8 @@ static bool read_step(struct run *r)
 
 static bool wanted(const struct run *r)
 {
-	return !stop && (r->t->steps == 0 || r->p.step < r->t->steps) && (r->t->tokens == 0 || r->p.tokens < r->t->tokens);
+	return !stop && (r->t->steps == 0 || r->p.step < r->t->steps) &&
+	       (r->t->tokens == 0 || r->p.tokens < r->t->tokens);
 }
 
 static void loop(struct run *r)
@@ -280,7 +291,8 @@ static void loop(struct run *r)
 	if (stop)
 		return;
 	if ((t->steps > 0 && r->p.step < t->steps) || (t->tokens > 0 && r->p.tokens < t->tokens))
-		bd_warn("the input ended after %" PRId64 " steps, %" PRId64 " tokens", r->p.step, r->p.tokens);
+		note(t, "the input ended after %" PRId64 " steps, %" PRId64 " tokens", r->p.step,
+		     r->p.tokens);
 	if (t->eval && r->p.scored_step != r->p.step)
 		evaluate(r);
 }
@@ -342,7 +354,7 @@ static int train(struct run *r)
 	if (t->resume)
 		resume(r);
 	else if (bd_is_dir(r->aside))
-		bd_warn("%s: a checkpoint is there and not used; --resume goes on from it", r->aside);
+		note(t, "%s: a checkpoint is there and not used; --resume goes on from it", r->aside);
 	r->log = bd_log_open(t->log, t->resume && r->p.step > 0, t->common.quiet);
 	bd_msg_cleanup(last_words, r);
 	loop(r);

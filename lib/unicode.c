@@ -1,7 +1,8 @@
 /* UTF-8, character classes and NFC.
  *
- * The classes are those of Unicode 16.0 as the Rust `tokenizers` 0.23 see them, whatever version the C library or utf8proc has. Their NFC
- * has the data of Unicode 9: younger combining characters pass through it unchanged, so the text is cut at them. */
+ * The classes are those of Unicode 16.0 as the Rust `tokenizers` 0.23 see them, whatever version the C
+ * library or utf8proc has. Their NFC has the data of Unicode 9: younger combining characters pass through it
+ * unchanged, so the text is cut at them. */
 #include "unicode.h"
 
 #include <stdlib.h>
@@ -227,7 +228,8 @@ static const struct range inert[] = {
 
 /* Characters that never change in NFC nor combine with what stands before them: the bulk of most texts. */
 static const struct range plain[] = {
-	{0x0, 0x2ff}, {0x400, 0x482}, {0x48a, 0x52f}, {0x2010, 0x2027}, {0x3041, 0x3096}, {0x4e00, 0x9fd5}, {0xac00, 0xd7a3},
+    {0x0, 0x2ff},     {0x400, 0x482},   {0x48a, 0x52f},   {0x2010, 0x2027},
+    {0x3041, 0x3096}, {0x4e00, 0x9fd5}, {0xac00, 0xd7a3},
 };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -359,7 +361,8 @@ static void compose(const char *s, size_t n, struct bd_buf *out)
 	free(p);
 }
 
-/* Only a plain character and the others after it can interact: such groups go through utf8proc, cut at the inert characters. */
+/* Only a plain character and the others after it can interact: such groups go through utf8proc, cut at the
+ * inert characters. */
 void bd_nfc(const char *s, size_t n, struct bd_buf *out)
 {
 	size_t done = 0, group = 0, len; /* s[done, group) is plain, s[group, i) may need work */

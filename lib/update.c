@@ -67,13 +67,14 @@ static void step_slice(void *ctx, size_t begin, size_t end, int slice)
 		a = a > begin ? a : begin;
 		b = b < end ? b : end;
 		if (a < b)
-			bd_adamw_step(&u->adamw, s->m->data + a, u->grad + a, u->m + a, u->v + a, b - a, s->lr,
-			              kind == BD_KIND_TABLE || kind == BD_KIND_LINEAR, s->t, s->scale);
+			bd_adamw_step(&u->adamw, s->m->data + a, u->grad + a, u->m + a, u->v + a, b - a,
+			              s->lr, kind == BD_KIND_TABLE || kind == BD_KIND_LINEAR, s->t, s->scale);
 	}
 	memset(u->grad + begin, 0, (end - begin) * sizeof *u->grad);
 }
 
-void bd_update_step(struct bd_update *u, struct bd_par *par, struct bd_model *m, double norm, double lr, long t)
+void bd_update_step(struct bd_update *u, struct bd_par *par, struct bd_model *m, double norm, double lr,
+                    long t)
 {
 	double scale = u->clip > 0 && norm > u->clip ? u->clip / norm : 1;
 	struct step s = {u, m, lr, (float)scale, t};

@@ -15,13 +15,13 @@
 # seed are all different: disjoint ranges are disjoint sets of examples. POSIX awk; every awk makes the same bytes.
 
 BEGIN {
-	nouns = split("soup bread fish rice cake salad coffee tea wine cheese pasta pie", noun)
+	nouns = split("soup bread fish rice salad coffee wine cheese", noun)
 	# Words by their sense: those before "|" keep the sense of what follows (or are good), those after it turn it (or are bad).
-	list(truth, "true,not false|false,not true")
-	list(people, "everyone,most guests|nobody,no guest,hardly anyone")
-	list(verb, "liked,loved,praised|hated,disliked,mocked")
-	list(modifier, "really,nothing but,not far from|not,never,far from,anything but")
-	list(adjective, "good,great,fine,lovely|bad,awful,poor,dull")
+	list(truth, "true|false")
+	list(people, "everyone,most guests|nobody,no guest")
+	list(verb, "liked,praised|hated,mocked")
+	list(modifier, "really,nothing but|not,never,anything but")
+	list(adjective, "good,great,fine|bad,awful,poor")
 	list(order, "better|worse")
 
 	random_seed(seed)
@@ -74,20 +74,27 @@ function new_scene() {
 	value[2] = sign()
 }
 
+# The sense of a word that is to keep or turn what follows. Half of what people write at length is plain.
+function turn() {
+	return at_length && below(2) ? 1 : sign()
+}
 # "the A was ...": saying that a is good or bad (s).
 function is(a, s, between,    m) {
-	m = sign()
-	return "the " dish[a] between " was " (below(4) || m < 0 ? pick(modifier, m) " " : "") pick(adjective, s * m)
+	m = turn()
+	return "the " dish[a] between " was " (m < 0 || below(2) ? pick(modifier, m) " " : "") pick(adjective, s * m)
 }
 # A clause that says that dish a is good or bad (s).
 function plain(a, s,    b, m, kind) {
 	kind = below(10)
 	b = 3 - a
-	m = sign()
-	if (kind < 3 && value[a] != value[b])
+	if (kind < 2 && value[a] != value[b]) {
+		m = turn()
 		return "the " dish[a] " was " (m < 0 ? "not " : "") pick(order, s * m) " than the " dish[b]
-	if (kind < 6)
+	}
+	if (kind < 5) {
+		m = turn()
 		return pick(people, m) (below(2) ? " who had the " dish[b] : "") " " pick(verb, s * m) " the " dish[a]
+	}
 	return is(a, s, below(2) ? " that came with the " dish[b] : "")
 }
 # A clause about dish a that is true of the scene.
@@ -97,7 +104,7 @@ function clause(a,    b, kind, t) {
 	if (kind < 2)
 		return (value[b] == value[a] ? "like" : "unlike") " the " dish[b] " , " is(a, value[a], "")
 	if (kind < 4) {
-		t = sign()
+		t = turn()
 		return "it is " pick(truth, t) " that " plain(a, value[a] * t)
 	}
 	return plain(a, value[a])
@@ -116,9 +123,10 @@ function review(rounds,    text, a) {
 }
 
 function make_text(    i) {
+	at_length = 1
 	for (i = 0; i < n; i++) {
 		new_scene()
-		print "{\"text\": \"" review(2 + below(3)) "\"}"
+		print "{\"text\": \"" review(3 + below(3)) "\"}"
 	}
 }
 

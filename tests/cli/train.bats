@@ -2,6 +2,8 @@
 # bd-sft, bd-cpt, bd-distill and bd-teacher-dump as a user calls them: a small task, its teacher and its student; interruption,
 # resumption and refusals.
 
+bats_require_minimum_version 1.5.0
+
 setup_file() {
 	here=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
 	export here
@@ -32,11 +34,12 @@ setup_file() {
 setup() {
 	cd "$BATS_FILE_TMPDIR" || return
 	rm -rf out out.ckpt
+	options=(-q -t 2 --model s0 --lr 1e-3 --batch 4 --steps 40)
 }
 
 # distill OUTPUT [options] < stream: the run that the tests interrupt and repeat
 distill() {
-	bd-distill -q -t 2 --model s0 --lr 1e-3 --batch 4 --steps 40 "$@"
+	bd-distill "${options[@]}" "$@"
 }
 
 @test "the teacher learns; its directory says what it is" {
@@ -49,17 +52,17 @@ distill() {
 }
 
 @test "stages 2 and 3 make a ternary student from pipes" {
-	bd-data -q --tokenizer base --text --format lines --pack 32 text.txt | bd-cpt -q --model s0 -o out --steps 3 --log cpt.log
+	bd-data -q --tokenizer base --text --format lines --pack 32 text.txt | bd-cpt -q --model s0 -o out --batch 8 --steps 3 --log cpt.log
 	grep -q '"weights": "ternary"' out/config.json
 	[ "$(grep -c '"loss"' cpt.log)" -eq 3 ]
 	rm -rf out
-	bd-teacher-dump -q --model teacher task.bds | bd-distill -q --model s0 -o out --schedule constant --log kd.log
+	bd-teacher-dump -q --model teacher task.bds | bd-distill -q --model s0 -o out --log kd.log
 	[ "$(grep -c '"ld".*"gamma"' kd.log)" -eq 5 ]
 	[ ! -e out.ckpt ]
 }
 
-@test "a stream whose length the teacher knows needs no --steps" {
-	bd-teacher-dump -q --model teacher --epochs 2 --shuffle <task.bds | bd-distill -q --model s0 -o out --log two.log
+@test "a teacher that holds the examples of a pipe knows their number" {
+	cat task.bds | bd-teacher-dump -q --model teacher --epochs 2 --shuffle | bd-distill -q --model s0 -o out --log two.log
 	[ "$(grep -c '"loss"' two.log)" -eq 10 ]
 }
 
@@ -75,11 +78,14 @@ distill() {
 	bd-teacher-dump -q --model teacher --epochs 1 task.bds | distill -o out --steps 0 --log a.log
 	mv out whole
 	mkfifo slow || skip "no FIFOs"
-	(head -c 300000 teacher.bds; sleep 60) >slow 2>/dev/null 3>&- &
+	(head -c "$(($(wc -c <teacher.bds) / 2))" teacher.bds; exec sleep 60) >slow 2>/dev/null 3>&- &
 	feeder=$!
-	distill -o out --steps 0 --log b.log --schedule constant <slow 2>err 3>&- & # wrong schedule: another run
+	bd-distill "${options[@]}" -o out --steps 0 --log b.log --schedule constant <slow 2>err 3>&- &
 	pid=$!
-	while [ ! -s b.log ]; do sleep 0.05; done
+	for _ in $(seq 400); do
+		[ ! -s b.log ] || break
+		sleep 0.05
+	done
 	kill -TERM $pid
 	kill $feeder
 	status=0
@@ -94,7 +100,7 @@ distill() {
 	mv out resumed
 	distill -o out --steps 0 --log c.log --schedule constant teacher.bds
 	cmp resumed/model.safetensors out/model.safetensors
-	! cmp -s whole/model.safetensors out/model.safetensors
+	run ! cmp -s whole/model.safetensors out/model.safetensors
 	[ "$(wc -l <b.log)" -eq "$(wc -l <c.log)" ]
 	[ ! -e out.ckpt ]
 	rm -rf whole resumed slow
@@ -102,7 +108,7 @@ distill() {
 
 @test "a dying teacher or a damaged stream leaves nothing" {
 	head -c 20000 teacher.bds >cut.bds
-	run --separate-stderr distill -o out cut.bds
+	run distill -o out cut.bds
 	[ "$status" -eq 3 ] && [ ! -e out ]
 	bd-teacher-dump -q --model teacher task.bds | head -c 30000 >pipe.bds || true
 	run distill -o out <pipe.bds

@@ -1,5 +1,5 @@
-/* The trainer on tiny models: the losses' gradients, accumulation, reproducibility, interruption, the teacher's stream, refusals.
- * Everything lives in a temporary directory and is made here. */
+/* The trainer on tiny models: the losses' gradients, accumulation, reproducibility, interruption, the
+ * teacher's stream, refusals. Everything lives in a temporary directory and is made here. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,11 +45,13 @@ static char *at(const char *name)
 
 static struct bd_model *tiny(const char *family, int hidden, int layers, bool ternary)
 {
-	char *text = bd_sprintf("{\"model_type\": \"%s\", \"hidden_size\": %d, \"num_hidden_layers\": %d, \"num_attention_heads\": 4, "
-	                        "\"num_key_value_heads\": 2, \"head_dim\": 16, \"intermediate_size\": 80, \"vocab_size\": %d, "
-	                        "\"tie_word_embeddings\": %s, \"initializer_range\": 0.1%s}", family, hidden, layers, V,
-	                        strcmp(family, "qwen3") == 0 ? "true" : "false",
-	                        ternary ? ", \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}" : "");
+	char *text = bd_sprintf(
+	    "{\"model_type\": \"%s\", \"hidden_size\": %d, \"num_hidden_layers\": %d, "
+	    "\"num_attention_heads\": 4, "
+	    "\"num_key_value_heads\": 2, \"head_dim\": 16, \"intermediate_size\": 80, \"vocab_size\": %d, "
+	    "\"tie_word_embeddings\": %s, \"initializer_range\": 0.1%s}",
+	    family, hidden, layers, V, strcmp(family, "qwen3") == 0 ? "true" : "false",
+	    ternary ? ", \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}" : "");
 	json_t *j = bd_json_parse(text, strlen(text), "test");
 	struct bd_config c = bd_config_parse(j, "test");
 	if (ternary) {
@@ -74,7 +76,8 @@ static void make_model(const char *name, const char *family, int hidden, int lay
 	bd_model_free(m);
 }
 
-/* Sequences of 4 to 12 tokens with a rule to learn: the answer, the last token, is the class of the first one. */
+/* Sequences of 4 to 12 tokens with a rule to learn: the answer, the last token, is the class of the first
+ * one. */
 static void make_example(struct bd_record *r, uint64_t i)
 {
 	r->n = 4 + (size_t)bd_rng_below(5, 0, i, 9);
@@ -179,7 +182,8 @@ static void assert_same_file(const char *a, const char *b, bool same)
 
 static void assert_same_model(const char *a, const char *b, bool same)
 {
-	char *p = bd_sprintf("%s/%s/model.safetensors", root, a), *q = bd_sprintf("%s/%s/model.safetensors", root, b);
+	char *p = bd_sprintf("%s/%s/model.safetensors", root, a),
+	     *q = bd_sprintf("%s/%s/model.safetensors", root, b);
 	assert_same_file(p, q, same);
 	bd_free(p);
 	bd_free(q);
@@ -254,7 +258,8 @@ static void test_accumulation(void **state)
 		assert_true(want > 0);
 		assert_near1(key[k], logged(logs[1], 0, key[k]), want, 1e-6);
 		assert_near1(key[k], logged(logs[2], 0, key[k]), want, 1e-6);
-		assert_false(fabs(logged(logs[3], 0, key[k]) - want) < 1e-6 * want); /* other records: another answer */
+		assert_false(fabs(logged(logs[3], 0, key[k]) - want) <
+		             1e-6 * want); /* other records: another answer */
 	}
 	assert_near1("second step", logged(logs[1], 1, "loss"), logged(logs[0], 1, "loss"), 1e-5);
 }
@@ -295,14 +300,16 @@ static double loss_of(struct whole *w, const struct bd_mix *mix, float *grad)
 	const struct bd_counts *c = &w->s.counts;
 	memset(grad, 0, w->s.m->n * sizeof *grad);
 	bd_distill_run(w->s.d, w->s.acts, w->s.rec, w->s.n_rec, c, mix, w->s.m, grad, &s);
-	return w->t.ce * s.ce / (double)c->targets + mix->lambda * s.ld / (double)c->ld + mix->gamma * bd_distill_ad_unit(&w->plan.o, c) * s.ad;
+	return w->t.ce * s.ce / (double)c->targets + mix->lambda * s.ld / (double)c->ld +
+	       mix->gamma * bd_distill_ad_unit(&w->plan.o, c) * s.ad;
 }
 
 /* The gradient along a direction, against a central difference of the loss. */
 static void check_direction(struct whole *w, const struct bd_mix *mix)
 {
 	size_t n = w->s.m->n;
-	float *x = w->s.m->data, *grad = bd_alloc(n, sizeof *grad), *dir = normal(n, 1), *keep = copy_of(x, n);
+	float *x = w->s.m->data, *grad = bd_alloc(n, sizeof *grad), *dir = normal(n, 1),
+	      *keep = copy_of(x, n);
 	double along = 0, h = 2e-4, at_x[2];
 	loss_of(w, mix, grad);
 	for (size_t i = 0; i < n; i++)
@@ -355,7 +362,8 @@ static void test_own_teacher(void **state)
 	struct bd_sums s = {0};
 	dump("dense", "own.bds", (struct bd_dump){0});
 	open_whole(&w, "dense", "own.bds", t);
-	bd_distill_run(w.s.d, w.s.acts, w.s.rec, w.s.n_rec, &w.s.counts, &(struct bd_mix){1, 1, 0}, w.s.m, w.s.u.grad, &s);
+	bd_distill_run(w.s.d, w.s.acts, w.s.rec, w.s.n_rec, &w.s.counts, &(struct bd_mix){1, 1, 0}, w.s.m,
+	               w.s.u.grad, &s);
 	assert_true(s.ce / (double)w.s.counts.targets > 1);
 	assert_true(fabs(s.ld) < 1e-4 && fabs(s.ad) < 1e-4);
 	assert_int_equal(w.s.counts.ld, w.s.counts.targets);
@@ -386,7 +394,8 @@ static void test_dump(void **state)
 	(void)state;
 	char *top = at("top.bds"), *all = at("all.bds");
 	dump("big", "full.bds", (struct bd_dump){.batch_tokens = 7});
-	struct bd_source *f = bd_source_open(at("full.bds")), *k = bd_source_open(top), *a = bd_source_open(all);
+	struct bd_source *f = bd_source_open(at("full.bds")), *k = bd_source_open(top),
+	                 *a = bd_source_open(all);
 	struct bd_record rf = {0}, rk = {0}, ra = {0};
 	float *z = bd_alloc(V, sizeof *z);
 	assert_int_equal(bd_source_head(f)->layer, 3);
@@ -398,7 +407,9 @@ static void test_dump(void **state)
 			if (!ra.target[p + 1])
 				continue;
 			double rest = 0, worst = INFINITY, sum = 0;
-			bd_f32_row(z, ra.z + p * V, V); /* answer positions are those of "all", batching changes rounding only */
+			bd_f32_row(
+			    z, ra.z + p * V,
+			    V); /* answer positions are those of "all", batching changes rounding only */
 			for (size_t v = 0; v < V; v++)
 				assert_true(fabsf(z[v] - bd_f16_to_f32(rf.z[j * V + v])) < 4e-3f);
 			for (size_t i = 0; i < 7; i++) {
@@ -469,9 +480,11 @@ static void test_feed(void **state)
 	assert_int_equal(sum, all);
 	assert_int_equal(drain(&(struct bd_feed_plan){.epochs = 1.5}, &sum, 1000), EXAMPLES * 3 / 2);
 	assert_int_equal(sum, all + half);
-	assert_int_equal(drain(&(struct bd_feed_plan){.epochs = 3, .shuffle = true, .seed = 9}, &sum, 1000), 3 * EXAMPLES);
+	assert_int_equal(drain(&(struct bd_feed_plan){.epochs = 3, .shuffle = true, .seed = 9}, &sum, 1000),
+	                 3 * EXAMPLES);
 	assert_int_equal(sum, 3 * all);
-	assert_int_equal(drain(&(struct bd_feed_plan){.epochs = 0.5, .shuffle = true, .seed = 9}, &sum, 1000), EXAMPLES / 2);
+	assert_int_equal(drain(&(struct bd_feed_plan){.epochs = 0.5, .shuffle = true, .seed = 9}, &sum, 1000),
+	                 EXAMPLES / 2);
 	assert_int_not_equal(sum, half);
 	assert_int_equal(drain(&(struct bd_feed_plan){.endless = true}, &sum, 200), 200);
 }
@@ -554,8 +567,8 @@ static size_t lines_of(const char *path)
 	return n;
 }
 
-/* Gives the trainer the first `some` bytes of its stream, waits for `lines` in its log, sends a signal, then gives the rest or
- * cuts the pipe. Returns the trainer's exit status, or minus the signal that ended it. */
+/* Gives the trainer the first `some` bytes of its stream, waits for `lines` in its log, sends a signal, then
+ * gives the rest or cuts the pipe. Returns the trainer's exit status, or minus the signal that ended it. */
 static int interrupt(struct bd_train *t, size_t some, size_t lines, int sig, bool rest)
 {
 	char *in = at("examples");
@@ -601,7 +614,8 @@ static struct bd_train resumable(const char *model, const char *output, const ch
 static void test_resume(void **state)
 {
 	(void)state;
-	struct bd_train whole = resumable("ternary", "whole", "whole.log"), parts = resumable("ternary", "parts", "parts.log");
+	struct bd_train whole = resumable("ternary", "whole", "whole.log"),
+	                parts = resumable("ternary", "parts", "parts.log");
 	char *in = at("examples"), *aside = at("parts.ckpt"), *output = at("parts");
 	assert_int_equal(bd_train_run(&whole, in), BD_OK);
 	for (int rest = 0; rest < 2; rest++) {
@@ -626,11 +640,13 @@ static void test_resume(void **state)
 static void test_periodic_checkpoint(void **state)
 {
 	(void)state;
-	struct bd_train whole = resumable("dense", "periodic1", "periodic1.log"), t = resumable("dense", "periodic2", "periodic2.log");
+	struct bd_train whole = resumable("dense", "periodic1", "periodic1.log"),
+	                t = resumable("dense", "periodic2", "periodic2.log");
 	char *aside = at("periodic2.ckpt"), *in = at("examples"), *output = at("periodic2");
 	whole.checkpoint_every = t.checkpoint_every = 3;
 	assert_int_equal(bd_train_run(&whole, in), BD_OK);
-	assert_int_equal(interrupt(&t, 2500, 6, SIGKILL, false), -SIGKILL); /* 6 lines: 4 steps and 2 evaluations */
+	assert_int_equal(interrupt(&t, 2500, 6, SIGKILL, false),
+	                 -SIGKILL); /* 6 lines: 4 steps and 2 evaluations */
 	assert_true(bd_is_dir(aside));
 	t.resume = true;
 	t.lr *= 2;
@@ -702,20 +718,13 @@ static void test_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_feed),
-	    cmocka_unit_test(test_loss_decreases),
-	    cmocka_unit_test(test_same_bytes),
-	    cmocka_unit_test(test_accumulation),
-	    cmocka_unit_test(test_gradient),
-	    cmocka_unit_test(test_own_teacher),
-	    cmocka_unit_test(test_ratios),
-	    cmocka_unit_test(test_dump),
-	    cmocka_unit_test(test_dump_epochs),
-	    cmocka_unit_test(test_best_is_kept),
-	    cmocka_unit_test(test_resume),
-	    cmocka_unit_test(test_periodic_checkpoint),
-	    cmocka_unit_test(test_divergence),
-	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_feed),        cmocka_unit_test(test_loss_decreases),
+	    cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_accumulation),
+	    cmocka_unit_test(test_gradient),    cmocka_unit_test(test_own_teacher),
+	    cmocka_unit_test(test_ratios),      cmocka_unit_test(test_dump),
+	    cmocka_unit_test(test_dump_epochs), cmocka_unit_test(test_best_is_kept),
+	    cmocka_unit_test(test_resume),      cmocka_unit_test(test_periodic_checkpoint),
+	    cmocka_unit_test(test_divergence),  cmocka_unit_test(test_refusals),
 	};
 	return cmocka_run_group_tests(tests, setup, teardown);
 }

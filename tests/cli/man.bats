@@ -1,0 +1,166 @@
+#!/usr/bin/env bats
+# The manual: every tool has a page that is clean and names all its options, and the examples run as they are printed.
+#
+# An example is what stands in .Dl or in .Bd -literal in the section EXAMPLES of a tool's page, and anywhere in bd.7; "$ " is its
+# prompt. All run in one directory, with small files under the names that the pages use. One that cannot run there says
+# so in the comment `.\" not run: WHY` before it; a display that begins with "{" is a file, no command.
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	cd "$BATS_FILE_TMPDIR" || return
+	make_world
+}
+
+setup() {
+	repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	cd "$BATS_FILE_TMPDIR" || return
+}
+
+# What the examples speak of: models, rows, streams, text, packed files.
+make_world() {
+	ln -s "$repo/examples" examples
+	mkdir tok
+	cp "$repo/tests/golden/tok-bytes.json" tok/tokenizer.json
+	sed 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 1024/; s/"hidden_size": [0-9]*/"hidden_size": 64/' \
+		examples/configs/tiny-qwen3.json >config.json
+	bd-init -q --tokenizer tok/tokenizer.json -o base config.json
+	cp -R base Qwen3-0.6B
+	cp -R base stories
+	printf 'question\tsentence\tlabel\n' >train.tsv
+	for i in 1 2 3; do
+		printf 'is it %s\ta joy to watch %s\t1\nis it %s\ttoo long by %s minutes\t0\n' "$i" "$i" "$i" "$i"
+	done >>train.tsv
+	cp train.tsv dev.tsv
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		printf '{"text": "%s"}\n' "Once upon a time there were $i pigs, and $i wolves who came to see them in the evening."
+	done >corpus.jsonl
+	zstd -q corpus.jsonl
+	bd-data -q --template sst2 --tokenizer base -o train.bds train.tsv
+	bd-data -q --template qnli --tokenizer base -o qnli.bds dev.tsv
+	cp train.bds dev.bds
+	bd-sft -q -t 1 --model base -o teacher train.bds
+	bd-subln -q base -o s0
+	bd-sft -q -t 1 --model s0 -o student train.bds
+	bd-sft -q -t 1 --model s0 -o qnli qnli.bds
+	for name in s1 s2 run1 run2; do cp -R student "$name"; done
+	bd-pack -q student -o student.gguf
+	bd-pack -q qnli -o qnli.gguf
+	cp student.gguf sst2.gguf
+}
+
+# The examples of a page as shell scripts example.1, example.2 ...
+extract() {
+	awk '
+		/^\.Sh / { on = $2 == "EXAMPLES" || FILENAME ~ /bd\.7$/ }
+		/^\.\\" not run: / { skip = 1; next }
+		!on { next }
+		/^\.Dl / { line = $0; sub(/^\.Dl /, "", line); if (!dl) start(); dl = 1; put(line); next }
+		{ dl = 0 }
+		/^\.Bd -literal/ { start(); inside = 1; next }
+		/^\.Ed/ { inside = 0; next }
+		inside { put($0) }
+		function start() {
+			if (skip) file = ""
+			else { file = "example." ++n; print "set -e" >file }
+			skip = 0
+			first = 1
+		}
+		function put(line) {
+			gsub(/\\e/, "\\", line)
+			sub(/^\$ /, "", line)
+			if (first && line ~ /^{/ && file != "") { printf "" >file; file = "" }
+			first = 0
+			if (file != "") print line >file
+		}' "$1"
+}
+
+# Runs the examples of a page; those with a word that is no command here (jq) are left out.
+run_examples() {
+	cp -R "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR/world"
+	cd "$BATS_TEST_TMPDIR/world" || return
+	extract "$repo/man/$1"
+	for example in example.*; do
+		[ -s "$example" ] || continue
+		if grep -q '| jq' "$example" && ! command -v jq >/dev/null; then continue; fi
+		# Results that earlier examples or the world have left are in the way of -o.
+		for out in $(sed -n 's/.* -o \([^ ]*\).*/\1/p' "$example"); do
+			grep -q -- "\(model\|tokenizer\|bd-[a-z]*\) $out " "$example" || rm -rf "$out"
+		done
+		cat "$example"
+		bash -o pipefail "$example" </dev/null
+	done
+}
+
+@test "examples of bd-bench.1" {
+	run_examples bd-bench.1
+}
+
+@test "examples of bd-cpt.1" {
+	run_examples bd-cpt.1
+}
+
+@test "examples of bd-data.1" {
+	run_examples bd-data.1
+}
+
+@test "examples of bd-distill.1" {
+	run_examples bd-distill.1
+}
+
+@test "examples of bd-eval.1" {
+	run_examples bd-eval.1
+}
+
+@test "examples of bd-info.1" {
+	run_examples bd-info.1
+}
+
+@test "examples of bd-init.1" {
+	run_examples bd-init.1
+}
+
+@test "examples of bd-pack.1" {
+	run_examples bd-pack.1
+}
+
+@test "examples of bd-run.1" {
+	run_examples bd-run.1
+}
+
+@test "examples of bd-sft.1" {
+	run_examples bd-sft.1
+}
+
+@test "examples of bd-subln.1" {
+	run_examples bd-subln.1
+}
+
+@test "examples of bd-teacher-dump.1" {
+	run_examples bd-teacher-dump.1
+}
+
+@test "examples of bd.7" {
+	run_examples bd.7
+}
+
+@test "every tool has a page that names all its options, and only those" {
+	for source in "$repo"/bin/bd-*.c; do
+		tool=$(basename "$source" .c)
+		"$tool" --help | grep -o -- '--[a-z][a-z0-9-]*' | sort -u >has
+		grep -o 'Fl Fl [a-z][a-z0-9-]*' "$repo/man/$tool.1" | sed 's/Fl Fl /--/' | sort -u >says
+		# The common ones are in bd(7).
+		printf -- '--%s\n' threads seed quiet verbose help version | sort >common
+		comm -23 has common | comm -23 - says >missing
+		comm -13 has says >invented
+		if [ -s missing ]; then echo "$tool.1 does not name:" && cat missing; fi
+		[ ! -s missing ]
+	done
+}
+
+@test "every page is clean" {
+	for page in "$repo"/man/*.[1-9]; do
+		mandoc -T lint -W warning "$page"
+	done
+}

@@ -1,0 +1,109 @@
+#!/usr/bin/env bats
+# The grammar of examples/grammar, and quickstart.sh and report.sh around the tools.
+
+bats_require_minimum_version 1.5.0
+
+setup() {
+	repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+grammar() { # AWK OPTION...
+	"$1" "${@:2}" -f "$repo/examples/grammar/grammar.awk"
+}
+
+# A copy of the pipelines beside the tools under test, so that a test may replace a tool.
+copy_suite() {
+	mkdir -p suite/bin
+	cp -R "$repo/pipelines" "$repo/examples" suite
+	for tool in data init sft subln cpt teacher-dump distill pack run eval bench info; do
+		ln -s "$(command -v "bd-$tool")" "suite/bin/bd-$tool"
+	done
+}
+
+quickstart() { # with little of everything
+	sh suite/pipelines/quickstart.sh --out out --rows 40 --tokens 6000 --epochs 1 "$@"
+}
+
+@test "every awk writes the same grammar, and a seed changes it" {
+	grammar awk -v make=text -v n=50 -v seed=1 >text.1
+	grammar awk -v make=text -v n=50 -v seed=2 >text.2
+	run -1 cmp -s text.1 text.2
+	[ "$(wc -l <text.1)" -eq 50 ]
+	for other in mawk gawk original-awk; do
+		command -v "$other" >/dev/null || continue
+		grammar "$other" -v make=text -v n=50 -v seed=1 | cmp - text.1
+	done
+}
+
+@test "ranges of rows continue each other, without a text twice, half of them good" {
+	grammar awk -v make=task -v first=1 -v last=3000 -v seed=1 >all.tsv
+	grammar awk -v make=task -v first=1 -v last=1000 -v seed=1 >a.tsv
+	grammar awk -v make=task -v first=1001 -v last=3000 -v seed=1 | tail -n +2 | cat a.tsv - | cmp - all.tsv
+	[ -z "$(cut -f 1 all.tsv | sort | uniq -d)" ]
+	good=$(cut -f 2 all.tsv | grep -cx good)
+	[ "$good" -gt 1400 ]
+	[ "$good" -lt 1600 ]
+}
+
+@test "the words a text holds say next to nothing of its label" {
+	# Naive Bayes over the words: trained on the first half, right about the second half little more often than a coin is.
+	grammar awk -v make=task -v first=1 -v last=4000 -v seed=1 | tail -n +2 | awk -F '\t' '
+		{ n = split($1, w, " ") }
+		NR <= 2000 { for (i = 1; i <= n; i++) c[$2, w[i]]++; next }
+		{
+			s = 0
+			for (i = 1; i <= n; i++) s += log((c["good", w[i]] + 1) / (c["bad", w[i]] + 1))
+			right += (s > 0) == ($2 == "good")
+		}
+		END { print right / 2000; exit !(right < 1160) }'
+}
+
+@test "every word is one token" {
+	grammar awk -v make=tokenizer >tokenizer.json
+	bd-init -q --tokenizer tokenizer.json -o init "$repo/examples/configs/quickstart.json"
+	grammar awk -v make=text -v n=300 -v seed=5 >text.jsonl
+	bd-data -q --text --tokenizer init text.jsonl -o text.bds
+	words=$(sed 's/^{"text": "//; s/"}$//' text.jsonl | wc -w)
+	tokens=$(bd-info -j text.bds | sed -n 's/.*"tokens": *\([0-9]*\).*/\1/p')
+	[ "$tokens" -eq "$words" ] || [ "$tokens" -eq $((words + 300)) ] # with the ends of the texts
+}
+
+@test "quickstart.sh: all stages, table and picture; nothing is trained twice" {
+	copy_suite
+	quickstart >table
+	[ "$(wc -l <table)" -eq 4 ]
+	[ "$(wc -l <out/table.tsv)" -eq 4 ]
+	awk -F '\t' 'NR > 1 && !($2 > 0 && $2 <= 100 && $4 > 0 && $5 > 0 && $6 > 0) { exit 1 }' out/table.tsv
+	[ "$(head -c 8 out/report.png | od -An -tx1 | tr -d ' ')" = 89504e470d0a1a0a ]
+	touch then
+	quickstart >table
+	[ -z "$(find out/*/model.safetensors -newer then ! -path 'out/init/*' ! -path 'out/subln/*')" ]
+}
+
+@test "quickstart.sh fails when a stage does" {
+	copy_suite
+	for tool in teacher-dump bench run; do
+		mv "suite/bin/bd-$tool" saved
+		printf '#!/bin/sh\nexit 3\n' >"suite/bin/bd-$tool"
+		chmod +x "suite/bin/bd-$tool"
+		run quickstart
+		[ "$status" -ne 0 ]
+		mv saved "suite/bin/bd-$tool"
+	done
+	run -1 sh suite/pipelines/quickstart.sh --nonsense 1
+}
+
+@test "report.sh refuses what it cannot plot" {
+	mkdir empty bad
+	run -3 sh "$repo/pipelines/report.sh" empty
+	run -3 sh "$repo/pipelines/report.sh" nothing
+	run -2 sh "$repo/pipelines/report.sh"
+	echo '{"step":1,"ce":0.5}' >bad/a.jsonl
+	echo 'no columns' >bad/table.tsv
+	run -3 sh "$repo/pipelines/report.sh" bad
+	[ ! -e bad/report.png ]
+	rm bad/table.tsv
+	sh "$repo/pipelines/report.sh" -o bad.png bad
+	[ -s bad.png ]
+}
