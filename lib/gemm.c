@@ -11,7 +11,8 @@
 #include "gemm_job.h"
 #include "msg.h"
 
-/* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling thread. */
+/* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling
+ * thread. */
 extern void omp_set_num_threads(int n);
 
 enum {
@@ -29,7 +30,8 @@ static bool amx_works(void)
 #if defined(__x86_64__) && defined(__linux__)
 	enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
 
-	return (bd_cpu_bits() & BD_CPU_AMX) && syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+	return (bd_cpu_bits() & BD_CPU_AMX) &&
+	       syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
 #else
 	return false;
 #endif
@@ -49,7 +51,8 @@ static void choose(void)
 	else if (any)
 		choice = LIB;
 	else
-		bd_die(BD_USAGE, "BD_GEMM=amx: the processor or its system has no AMX tiles; unset it to use lib");
+		bd_die(BD_USAGE,
+		       "BD_GEMM=amx: the processor or its system has no AMX tiles; unset it to use lib");
 }
 
 static bool use_amx(const struct gemm_job *j)
@@ -58,17 +61,19 @@ static bool use_amx(const struct gemm_job *j)
 
 	pthread_once(&once, choose);
 	if (choice == AUTO)
-		return j->M >= AMX_SIDE && j->N >= AMX_SIDE && j->K >= AMX_SIDE && j->M * j->N * j->K >= AMX_SMALL;
+		return j->M >= AMX_SIDE && j->N >= AMX_SIDE && j->K >= AMX_SIDE &&
+		       j->M * j->N * j->K >= AMX_SMALL;
 	return choice == AMX && j->K > 0;
 }
 
 void bd_gemm_lib(const struct gemm_job *j)
 {
 	omp_set_num_threads(1);
-	if (dnnl_sgemm(j->ta == BD_T ? 'T' : 'N', j->tb == BD_T ? 'T' : 'N', (dnnl_dim_t)j->M, (dnnl_dim_t)j->N,
-	               (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B, (dnnl_dim_t)j->ldb, j->beta,
-	               j->C, (dnnl_dim_t)j->ldc) != dnnl_success)
-		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", j->M, j->K, j->N);
+	if (dnnl_sgemm(j->ta == BD_T ? 'T' : 'N', j->tb == BD_T ? 'T' : 'N', (dnnl_dim_t)j->M,
+	               (dnnl_dim_t)j->N, (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B,
+	               (dnnl_dim_t)j->ldb, j->beta, j->C, (dnnl_dim_t)j->ldc) != dnnl_success)
+		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", j->M, j->K,
+		       j->N);
 }
 
 #if !defined(__x86_64__)
@@ -111,8 +116,9 @@ static void slice(void *ctx, size_t begin, size_t end, int number)
 		bd_gemm_lib(&part);
 }
 
-void bd_gemm(struct bd_par *par, enum bd_trans ta, enum bd_trans tb, size_t M, size_t N, size_t K, float alpha,
-             const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C, size_t ldc)
+void bd_gemm(struct bd_par *par, enum bd_trans ta, enum bd_trans tb, size_t M, size_t N, size_t K,
+             float alpha, const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C,
+             size_t ldc)
 {
 	struct sliced s = {{ta, tb, M, N, K, alpha, beta, A, B, C, lda, ldb, ldc}, M >= N, false};
 

@@ -1,7 +1,7 @@
 /* Task templates: how a row of fields becomes a prompt and an answer (examples/templates/, bd-data(1)).
  *
  *	{ "name": "sst2", "fields": ["sentence", "label"],
- *	  "prompt": "{sentence}\nSentiment:", "label": "label", "labels": [[" negative", " bad"], [" positive", " good"]] }
+ *	  "prompt": "{sentence} It was", "label": "label", "labels": [[" bad", "bad"], [" good", "good"]] }
  *	{ "name": "aeslc", "fields": ["body", "subject"], "prompt": "{body}\n\nSubject:", "answer": " {subject}" }
  *
  * A label may list alternatives: the first set (same position for all classes) that is one token each and distinct is taken, else

@@ -23,6 +23,7 @@ BEGIN {
 	list(modifier, "really,nothing but|not,never,anything but")
 	list(adjective, "good,great,fine|bad,awful,poor")
 	list(order, "better|worse")
+	list(outcome, "finished,shared,recommend|left,returned,regret")
 
 	random_seed(seed)
 	if (make == "text")
@@ -113,20 +114,21 @@ function clause(a,    b, kind, t) {
 function sentence(s) {
 	return toupper(substr(s, 1, 1)) substr(s, 2) " ."
 }
-# Clauses on both dishes in any order, `rounds` times over.
-function review(rounds,    text, a) {
-	for (; rounds > 0; rounds--) {
-		a = 1 + below(2)
-		text = text (text == "" ? "" : " ") sentence(clause(a)) " " sentence(clause(3 - a))
-	}
-	return text
+# Clauses on both dishes in any order, then what became of dish a, if asked for.
+function review(first) {
+	return sentence(clause(first)) " " sentence(clause(3 - first))
+}
+function fate(a) {
+	return sentence("the " dish[a] " we " pick(outcome, value[a]))
 }
 
-function make_text(    i) {
+function make_text(    i, a) {
 	at_length = 1
 	for (i = 0; i < n; i++) {
 		new_scene()
-		print "{\"text\": \"" review(3 + below(3)) "\"}"
+		a = 1 + below(2)
+		text = below(2) ? review(1 + below(2)) : sentence(clause(a))
+		print "{\"text\": \"" text " " fate(a) "\"}"
 	}
 }
 
@@ -135,7 +137,7 @@ function make_task(    i, text, a, seen) {
 	while (i < last) {
 		new_scene()
 		a = 1 + below(2)
-		text = review(1) " The " dish[a] " ?"
+		text = review(1 + below(2)) " The " dish[a] " ?"
 		if (text in seen)
 			continue
 		seen[text] = 1
@@ -157,13 +159,14 @@ function make_tokenizer(    opener, openers, n, i, s) {
 		add_token(spelling[i])
 	for (i = 1; i <= nouns; i++)
 		add_words(noun[i])
-	add_words("the that came with was who had than not it is like unlike , . ?")
+	add_words("the that came with was who had we than not it is like unlike , . ?")
 	add_list(truth)
 	add_list(people)
 	add_list(verb)
 	add_list(modifier)
 	add_list(adjective)
 	add_list(order)
+	add_list(outcome)
 	openers = "The It Like Unlike"
 	for (s = 1; s >= -1; s -= 2)
 		for (i = 1; i <= people[s]; i++)

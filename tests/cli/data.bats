@@ -43,7 +43,7 @@ dies() {
 	bd-data --template "$sst2" --tokenizer bytes rows.tsv -o x.bds
 	decode bytes x.bds >x
 	[ "$(field label <x | tr '\n' ' ')" = "1 0 " ]
-	[ "$(field text <x | head -n 1)" = 'the story was \"good\" inside\nSentiment: positive' ]
+	[ "$(field text <x | head -n 1)" = 'the story was \"good\" inside It was good' ]
 	[ "$(field target <x | sed 's/^\(0,\)*1$/good/')" = "good
 good" ]
 	[ -z "$(field ref <x)" ]
@@ -52,7 +52,7 @@ good" ]
 @test "the head has vocabulary, template and choices" {
 	bd-data -T "$sst2" -m spm --level 0 rows.tsv >x.bds
 	decode spm x.bds | grep -q '"text":"<s> the story'
-	for key in examples tokenizer vocab choices template Sentiment; do
+	for key in examples tokenizer vocab choices template "It was"; do
 		grep -aq "$key" x.bds
 	done
 }
@@ -87,7 +87,7 @@ good" ]
 	grep -F '1 of 1 rows cut to 40 tokens' err
 	decode bytes x.bds >x
 	[ "$(field ids <x | tr ',' '\n' | wc -l)" -le 40 ]
-	field text <x | grep -q '^1 2 3 .*[0-9]\\nSentiment: positive$'
+	field text <x | grep -q '^1 2 3 .*[0-9] It was good$'
 	printf '%s\t1\n' "$(seq -s ' ' 100)" | bd-data -q -T "$sst2" -m bytes --max-len 40 -o x.bds 2>err
 	[ ! -s err ]
 	printf 'x\t1\n' >x.tsv
@@ -146,7 +146,7 @@ good" ]
 	mkdir -p here/bin here/examples
 	cp "$bin/bd-data" here/bin/
 	cp -R "$repo/examples/templates" here/examples/
-	here/bin/bd-data -T sst2 -m bytes rows.tsv | decode bytes - | field text | grep -q Sentiment
+	here/bin/bd-data -T sst2 -m bytes rows.tsv | decode bytes - | field text | grep -q "It was"
 	dies 3 "no such template" here/bin/bd-data -T nothing -m bytes rows.tsv
 }
 

@@ -34,7 +34,7 @@ setup() {
 }
 
 @test "plain text has a perplexity and no accuracy" {
-	printf 'once upon a time\nthe end of it\n' | bd-data -q --text --tokenizer "$dir/base" -f lines | bd-eval "$dir/base" >score.json
+	printf 'once upon a time\nthe end of it\n' | bd-data -q --text --tokenizer "$dir/base" --format lines | bd-eval "$dir/base" >score.json
 	[ "$(json examples score.json)" -eq 2 ]
 	json perplexity score.json | grep .
 	run -1 grep accuracy score.json
@@ -55,7 +55,7 @@ setup() {
 @test "what cannot be evaluated is refused" {
 	mkdir other
 	cp "$BATS_TEST_DIRNAME/../golden/tok-spm.json" other/tokenizer.json
-	echo 'some text' | bd-data -q --text --tokenizer other -f lines >other.bds
+	echo 'some text' | bd-data -q --text --tokenizer other --format lines >other.bds
 	dies 3 "tokenizer" bd-eval "$dir/student" other.bds
 	dies 3 "" bd-eval "$dir/student" /dev/null
 	head -c 400 "$dir/dev.bds" >cut.bds
