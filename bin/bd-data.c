@@ -20,7 +20,7 @@ static const struct bd_opt opts[] = {
 	{"decode", 'd', BD_FLAG, &decode, NULL, "a stream back into JSON lines", 0, 0},
 	{"tokenizer", 'm', BD_STR, &tokenizer, "DIR|FILE", "model directory, tokenizer.json or packed file", 0, 0},
 	{"output", 'o', BD_STR, &output, "FILE", "output (default: stdout)", 0, 0},
-	{"format", 'f', BD_ENUM, &format, "auto|tsv|jsonl|lines", "how the input is written", 0, 0},
+	{"format", 0, BD_ENUM, &format, "auto|tsv|jsonl|lines", "how the input is written", 0, 0},
 	{"key", 0, BD_STR, &key, "NAME", "field of a document's text in JSONL", 0, 0},
 	{"pack", 0, BD_INT, &pack, "N", "join --text's documents into sequences of N tokens", 2, 1 << 24},
 	{"max-len", 0, BD_INT, &max_len, "N", "cut sequences to N tokens; 0: never", 0, 1 << 24},

@@ -18,8 +18,9 @@ extern void omp_set_num_threads(int n);
 enum {
 	GRAIN = 32,           /* rows or columns of C a slice is a multiple of: the kernels' register tiles */
 	SMALL = 64 * 64 * 24, /* multiply-adds below which waking a thread costs more than it saves */
-	AMX_SIDE = 32,        /* the tile unit works on blocks of 32 x 32 x 32, */
-	AMX_SMALL = 64 * 64 * 64 /* and packs its operands first: the library is faster below this */
+	AMX_SIDE = 48,  /* the tiles are filled up to multiples of 32 x 32 x 32, and packing has to pay: */
+	AMX_DEPTH = 32, /* measured, the library is faster below these */
+	AMX_AREA = 64 * 64
 };
 
 static enum { AUTO, LIB, AMX } choice; /* written once, by choose */
@@ -61,8 +62,7 @@ static bool use_amx(const struct gemm_job *j)
 
 	pthread_once(&once, choose);
 	if (choice == AUTO)
-		return j->M >= AMX_SIDE && j->N >= AMX_SIDE && j->K >= AMX_SIDE &&
-		       j->M * j->N * j->K >= AMX_SMALL;
+		return j->M >= AMX_SIDE && j->N >= AMX_SIDE && j->K >= AMX_DEPTH && j->M * j->N >= AMX_AREA;
 	return choice == AMX && j->K > 0;
 }
 

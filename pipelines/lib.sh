@@ -31,16 +31,16 @@ pool() {
 job() {
 	job_name=$1
 	shift
-	[ -e "$work/$job_name.done" ] && return
+	[ -e "${work:?}/$job_name.done" ] && return
 	read -r _ <&9
 	{
-		if "$@" >"$work/$job_name.out" 2>&1; then
-			: >"$work/$job_name.done"
+		if "$@" >"${work:?}/$job_name.out" 2>&1; then
+			: >"${work:?}/$job_name.done"
 			job_status=0
 		else
 			job_status=1
 			say "$(basename "$0"): $job_name failed:"
-			tail -n 5 "$work/$job_name.out" >&2
+			tail -n 5 "${work:?}/$job_name.out" >&2
 		fi
 		echo >&9
 		exit "$job_status"

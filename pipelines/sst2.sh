@@ -6,6 +6,7 @@
 # DIR of --data holds train.tsv, dev.tsv and (optionally) test.tsv with columns sentence and label. The result is a table
 # (mean and spread over seeds of accuracy on dev and test) on stdout and in OUT/table.tsv. Finished steps are not run again.
 set -eu
+# shellcheck source=pipelines/lib.sh
 . "$(dirname "$0")/lib.sh"
 
 model='' data='' corpus='' limit=0 seeds=1 work=sst2-out jobs=$(cores)
@@ -26,7 +27,9 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
-[ -n "$model" ] && [ -n "$data" ] && [ -n "$corpus" ] || die "give --model, --data and --corpus"
+if [ -z "$model" ] || [ -z "$data" ] || [ -z "$corpus" ]; then
+	die "give --model, --data and --corpus"
+fi
 ensure_tools
 mkdir -p "$work"
 

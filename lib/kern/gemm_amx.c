@@ -12,7 +12,7 @@
 
 enum {
 	GROUP =
-	    4 * PANEL, /* rows of op(A) packed at a time: 512 bytes in a row where it is stored transposed */
+	    4 * PANEL, /* rows of op(A) packed at a time: where it is stored transposed 512 bytes in a row */
 	K_MAX = 512,   /* of a block */
 	B_MAX = 192 * 1024, /* numbers of a block of op(B): 768 KB packed */
 };
@@ -24,8 +24,7 @@ static _Thread_local struct {
 	_Alignas(64) float c[PANEL * PANEL];
 } scratch;
 
-/* Tiles 4 and 5 are a panel of op(A), 6 and 7 one of op(B), 0 to 3 C. The instructions name them by literals.
- */
+/* Tiles 0 to 3 are of C, 4 and 5 of op(A), 6 and 7 of op(B). Instructions name them, so these are macros. */
 #define LOAD_A(p)                                                                                            \
 	do {                                                                                                 \
 		_tile_loadd(4, p, TILE * 4);                                                                 \
@@ -112,7 +111,7 @@ static void multiply_row(const struct gemm_job *j, const uint32_t *a, bool a_low
 		const uint32_t *b = scratch.b + n * K;
 		const struct gemm_job c = gemm_part(j, 0, j->M, n, min(j->N - n, PANEL), 0, j->K);
 
-		for (size_t m = 0; j->beta != 0 && m < j->M; m++) { /* for the next n */
+		for (size_t m = 0; j->beta != 0 && m < j->M; m++) { /* C for the next n */
 			_mm_prefetch((const char *)(c.C + m * c.ldc + PANEL), _MM_HINT_T0);
 			_mm_prefetch((const char *)(c.C + m * c.ldc + PANEL + TILE), _MM_HINT_T0);
 		}
@@ -125,7 +124,7 @@ static void multiply_row(const struct gemm_job *j, const uint32_t *a, bool a_low
 	}
 }
 
-/* N <= N of a block, K <= K_MAX. */
+/* One block of op(B), K <= K_MAX, whole(K) whole(N) <= B_MAX. */
 static void multiply_block(const struct gemm_job *j)
 {
 	/* eight tiles of 16 rows of 64 bytes */

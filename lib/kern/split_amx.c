@@ -103,8 +103,7 @@ static inline void split_tile(struct seen *s, const float *x, size_t ld, bool al
 	}
 }
 
-/* A panel of n <= 32 lines (rows of op(A), columns of op(B)). turn: what split_tile makes is the transpose.
- */
+/* One panel, n <= 32. turn: what split_tile makes is the transpose of what is wanted. */
 static void pack_panel(struct seen *s, const float *x, size_t ld, bool along, bool turn, size_t n, size_t K,
                        uint32_t *to)
 {
@@ -125,6 +124,7 @@ static void pack_panel(struct seen *s, const float *x, size_t ld, bool along, bo
 		}
 }
 
+/* x is read in the order of its rows. */
 struct split bd_split(const float *x, size_t ld, bool along, bool turn, size_t n, size_t K, uint32_t *to)
 {
 	const size_t depth = whole(K, STEP), chunk = along ? depth : STEP;

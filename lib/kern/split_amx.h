@@ -21,9 +21,9 @@ struct split {
 	bool low;      /* some lo is not 0 */
 };
 
-/* Packs n lines of K numbers in panels of K (a multiple of STEP) x PANEL cells, zeros at the ends. along:
- * x[n,K], a line's numbers are neighbours; else x[K,n]. turn: rows of tiles are what the columns would be:
- * without it a row is a line (along) or the pair r of every line (not along). */
+/* Packs n lines of K numbers in panels, each whole(K, STEP) x PANEL cells, with zeros at the ends.
+ * along: x[n,K], the numbers of a line are neighbours; else x[K,n].
+ * turn == along: a row of a tile has a pair of every line (op(B)); else all pairs of one line (op(A)). */
 struct split bd_split(const float *x, size_t ld, bool along, bool turn, size_t n, size_t K, uint32_t *to);
 
 static inline size_t min(size_t a, size_t b)
