@@ -16,12 +16,13 @@
 extern void omp_set_num_threads(int n);
 
 enum {
-	GRAIN = 32,           /* rows or columns of C a slice is a multiple of: the kernels' register tiles */
-	SMALL = 64 * 64 * 24, /* multiply-adds below which waking a thread costs more than it saves */
-	AMX_SIDE = 48,  /* the tiles are filled up to multiples of 32 x 32 x 32, and packing has to pay: */
-	AMX_DEPTH = 32, /* measured, the library is faster below these */
-	AMX_AREA = 64 * 64
+	GRAIN = 32,          /* rows or columns of C a slice is a multiple of: the kernels' register tiles */
+	SMALL = 64 * 64 * 24 /* multiply-adds below which waking a thread costs more than it saves */
 };
+
+/* The least M and N, K, and M N for the tiles, measured: they are filled up to multiples of 32, and packing
+ * has to pay. */
+enum { AMX_SIDE = 48, AMX_DEPTH = 32, AMX_AREA = 64 * 64 };
 
 static enum { AUTO, LIB, AMX } choice; /* written once, by choose */
 

@@ -198,8 +198,10 @@ static void put_arch(struct bd_gguf_writer *w, const char *arch, const char *key
 
 static void put_config(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_pack_opt *o)
 {
-	const char *a = bd_family_name(c->family);
+	char a[32];
 
+	/* A name of our own: a runtime that knows the family, but neither SubLN nor the padding, must not take the file for its. */
+	snprintf(a, sizeof(a), "bd-%s", bd_family_name(c->family));
 	bd_gguf_put_str(w, "general.architecture", a);
 	bd_gguf_put_str(w, "general.type", "model");
 	bd_gguf_put_str(w, "general.name", o->name != NULL ? o->name : c->name);

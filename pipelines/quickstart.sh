@@ -37,21 +37,21 @@ task_rows() { # NAME FIRST LAST: rows of the task, as TSV and as an example stre
 	grammar make=task first="$2" last="$3" seed=1 >"$work/$1.tsv"
 	bd-data --template "$here/examples/grammar/task.json" --tokenizer "$work/init" -o "$work/$1.bds" "$work/$1.tsv"
 }
-text() { # NAME TOKENS SEED: unlabelled reviews, about 58 tokens each
-	grammar make=text n=$(($2 / 55)) seed="$3" >"$work/$1.txt"
-	bd-data --text --format jsonl --pack 128 --tokenizer "$work/init" -o "$work/$1.bds" "$work/$1.txt"
+text() { # NAME TOKENS SEED: unlabelled reviews of about 20 tokens, each a sequence of its own
+	grammar make=text n=$(($2 / 20)) seed="$3" >"$work/$1.txt"
+	bd-data --text --format jsonl --tokenizer "$work/init" -o "$work/$1.bds" "$work/$1.txt"
 }
 train() { # TOOL MODEL OUTPUT OPTION...: one training stage
 	tool=$1 from=$2 to=$3
 	shift 3
 	"$tool" -q --force --model "$work/$from" -o "$work/$to" --log "$work/$to.jsonl" "$@"
 }
-base() { train bd-cpt init base -t "$jobs" --weights full --batch 16 --lr "$lr_base" "$work/base.bds"; }
+base() { train bd-cpt init base -t "$jobs" --weights full --batch 48 --lr "$lr_base" "$work/base.bds"; }
 teacher() { train bd-sft base "teacher.$1" -t 1 -s "$1" --shuffle --epochs "$epochs" --lr "$lr_teacher" "$work/train.bds"; }
 bitnet_sft() {
 	train bd-sft base "bitnet-sft.$1" -t 1 -s "$1" --shuffle --weights ternary --epochs "$epochs" --lr "$lr_student" "$work/train.bds"
 }
-cpt() { train bd-cpt subln cpt -t 1 --batch 16 --lr "$lr_cpt" "$work/cpt.bds"; }
+cpt() { train bd-cpt subln cpt -t 1 --batch 48 --lr "$lr_cpt" "$work/cpt.bds"; }
 distill() {
 	bd-teacher-dump -q -t 1 -s "$1" --shuffle --epochs "$epochs" --model "$work/teacher.$1" "$work/train.bds" |
 		train bd-distill cpt "bitdistill.$1" -t 1 -s "$1" --lr "$lr_student"

@@ -10,8 +10,9 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 model='' data='' corpus='' limit=0 seeds=1 work=sst2-out jobs=$(cores)
-epochs=2 batch=32 cpt_tokens=4000000
-lr_teacher=3e-4 lr_student=5e-4 lr_cpt=1e-3
+epochs=1 batch=32 cpt_tokens=2000000
+lr_teacher=5e-4 lr_student=5e-4 lr_cpt=1.5e-3 # peak rates: teacher; students that start from ternarised weights; CPT;
+lr_tuned=3e-4                                 # and students that went through CPT
 while [ $# -gt 0 ]; do
 	case $1 in
 	--model) model=$2 ;;
@@ -33,31 +34,24 @@ fi
 ensure_tools
 mkdir -p "$work"
 
-train() { # seed: the training stream of this seed
-	echo "$work/train.$1.bds"
-}
-tune() { # tool options: with what all task stages share
-	tool=$1
-	shift
-	"$tool" -t 1 -q --force --epochs "$epochs" --batch "$batch" "$@"
-}
 sft() { # output model seed lr options
 	out=$1 from=$2 seed=$3 lr=$4
 	shift 4
-	tune bd-sft --model "$from" -o "$out" --lr "$lr" --log "$out.jsonl" "$@" <"$(train "$seed")"
+	bd-sft -t 1 -q --force --shuffle -s "$seed" --epochs "$epochs" --batch "$batch" --lr "$lr" --model "$from" -o "$out" \
+		--log "$out.jsonl" "$@" "$work/train.bds"
 }
-distill() { # output student seed options
-	out=$1 from=$2 seed=$3
-	shift 3
-	bd-teacher-dump -t 1 -q --model "$work/teacher.$seed" --epochs "$epochs" <"$(train "$seed")" |
-		bd-distill -t 1 -q --force --batch "$batch" --model "$from" -o "$out" --lr "$lr_student" --log "$out.jsonl" "$@"
+distill() { # output student seed lr options
+	out=$1 from=$2 seed=$3 lr=$4
+	shift 4
+	bd-teacher-dump -t 1 -q --shuffle -s "$seed" --epochs "$epochs" --model "$work/teacher.$seed" "$work/train.bds" |
+		bd-distill -t 1 -q --force --batch "$batch" --model "$from" -o "$out" --lr "$lr" --log "$out.jsonl" "$@"
 }
 cpt() {
-	bd-cpt -t 1 -q --force --model "$work/s0" -o "$work/s1" --lr "$lr_cpt" --batch-tokens 4096 --tokens "$cpt_tokens" \
+	bd-cpt -t 1 -q --force --model "$work/s0" -o "$work/s1" --lr "$lr_cpt" --batch-tokens 2048 --tokens "$cpt_tokens" \
 		--log "$work/s1.jsonl" "$work/corpus.bds"
 }
 score() { # model split: accuracy in percent
-	bd-eval -t 1 "$1" "$work/$2.bds" | sed 's/.*"accuracy": *\([0-9.eE+-]*\).*/\1/'
+	bd-eval -t 1 "$1" "$work/$2.bds" | sed -n 's/.*"accuracy": *\([0-9.eE+-]*\).*/\1/p'
 }
 scores() { # arm.seed
 	for split in $splits; do
@@ -71,9 +65,7 @@ splits=dev
 for split in $splits; do
 	bd-data --template sst2 --tokenizer "$model" -o "$work/$split.bds" "$data/$split.tsv"
 done
-for seed in $(seq "$seeds"); do
-	bd-data --template sst2 --tokenizer "$model" --shuffle -s "$seed" --limit "$limit" -o "$(train "$seed")" "$data/train.tsv"
-done
+bd-data --template sst2 --tokenizer "$model" --shuffle --limit "$limit" -o "$work/train.bds" "$data/train.tsv"
 [ -e "$work/corpus.bds" ] ||
 	bd-data --text --pack 128 --tokenizer "$model" --limit $((cpt_tokens / 128 + 32)) -o "$work/corpus.bds" "$corpus"
 bd-subln --force "$model" -o "$work/s0" --norms subln
@@ -88,15 +80,15 @@ for seed in $(seq "$seeds"); do
 	job "subln.$seed" sft "$work/subln.$seed" "$work/s0" "$seed" "$lr_student"
 done
 finish
-kd='--lambda 1 --tau 2 --gamma-ratio 0.2'
+kd='--lambda 1 --tau 2 --gamma-ratio 0.3'
 for seed in $(seq "$seeds"); do
-	job "subln-cpt.$seed" sft "$work/subln-cpt.$seed" "$work/s1" "$seed" "$lr_student"
+	job "subln-cpt.$seed" sft "$work/subln-cpt.$seed" "$work/s1" "$seed" "$lr_tuned"
 	# shellcheck disable=SC2086
-	job "subln-distill.$seed" distill "$work/subln-distill.$seed" "$work/s0" "$seed" $kd
+	job "subln-distill.$seed" distill "$work/subln-distill.$seed" "$work/s0" "$seed" "$lr_student" $kd
 	# shellcheck disable=SC2086
-	job "bitdistill.$seed" distill "$work/bitdistill.$seed" "$work/s1" "$seed" $kd
-	job "ld-only.$seed" distill "$work/ld-only.$seed" "$work/s1" "$seed" --lambda 1 --tau 2 --gamma 0
-	job "ad-only.$seed" distill "$work/ad-only.$seed" "$work/s1" "$seed" --lambda 0 --gamma-ratio 0.2
+	job "bitdistill.$seed" distill "$work/bitdistill.$seed" "$work/s1" "$seed" "$lr_tuned" $kd
+	job "ld-only.$seed" distill "$work/ld-only.$seed" "$work/s1" "$seed" "$lr_tuned" --lambda 1 --tau 2 --gamma 0
+	job "ad-only.$seed" distill "$work/ad-only.$seed" "$work/s1" "$seed" "$lr_tuned" --lambda 0 --gamma-ratio 0.3
 done
 finish
 arms='teacher bitnet-sft subln subln-cpt subln-distill bitdistill ld-only ad-only'

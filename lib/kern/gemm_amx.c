@@ -10,12 +10,9 @@
 #include "../gemm_job.h"
 #include "split_amx.h"
 
-enum {
-	GROUP =
-	    4 * PANEL, /* rows of op(A) packed at a time: where it is stored transposed 512 bytes in a row */
-	K_MAX = 512,   /* of a block */
-	B_MAX = 192 * 1024, /* numbers of a block of op(B): 768 KB packed */
-};
+/* Rows of op(A) packed at a time (512 bytes in a row where it is stored transposed), k of a block, numbers of
+ * a block of op(B) (768 KB packed). */
+enum { GROUP = 4 * PANEL, K_MAX = 512, B_MAX = 192 * 1024 };
 
 /* One group of op(A), one block of op(B), and a C that does not go straight to its place; hi and lo of two
  * numbers take two cells. */
