@@ -15,13 +15,13 @@
 # seed are all different: disjoint ranges are disjoint sets of examples. POSIX awk; every awk makes the same bytes.
 
 BEGIN {
-	nouns = split("soup bread fish rice salad coffee wine cheese", noun)
+	nouns = split("soup bread fish wine salad coffee", noun)
 	# Words by their sense: those before "|" keep the sense of what follows (or are good), those after it turn it (or are bad).
 	list(truth, "true|false")
 	list(people, "everyone,most guests|nobody,no guest")
 	list(verb, "liked,praised|hated,mocked")
 	list(modifier, "really,nothing but|not,never,anything but")
-	list(adjective, "good,great,fine|bad,awful,poor")
+	list(adjective, "good,great,fine|bad,poor,dull")
 	list(order, "better|worse")
 	list(outcome, "finished,shared,recommend|left,returned,regret")
 
@@ -72,17 +72,21 @@ function new_scene() {
 		dish[2] = noun[1 + below(nouns)]
 	while (dish[2] == dish[1])
 	value[1] = sign()
-	value[2] = sign()
+	value[2] = below(4) ? -value[1] : value[1]
 }
 
 # The sense of a word that is to keep or turn what follows. Half of what people write at length is plain.
 function turn() {
 	return at_length && below(2) ? 1 : sign()
 }
-# "the A was ...": saying that a is good or bad (s).
-function is(a, s, between,    m) {
+# Now and then another dish stands between a word and what it belongs to.
+function aside(text) {
+	return below(at_length ? 6 : 2) ? "" : text
+}
+# "it was not a good A": saying that dish a is good or bad (s).
+function is(a, s, after,    m) {
 	m = turn()
-	return "the " dish[a] between " was " (m < 0 || below(2) ? pick(modifier, m) " " : "") pick(adjective, s * m)
+	return "it was " (m < 0 || below(2) ? pick(modifier, m) " " : "") "a " pick(adjective, s * m) " " dish[a] after
 }
 # A clause that says that dish a is good or bad (s).
 function plain(a, s,    b, m, kind) {
@@ -94,9 +98,9 @@ function plain(a, s,    b, m, kind) {
 	}
 	if (kind < 5) {
 		m = turn()
-		return pick(people, m) (below(2) ? " who had the " dish[b] : "") " " pick(verb, s * m) " the " dish[a]
+		return pick(people, m) aside(" who had the " dish[b]) " " pick(verb, s * m) " the " dish[a]
 	}
-	return is(a, s, below(2) ? " that came with the " dish[b] : "")
+	return is(a, s, aside(" that came with the " dish[b]))
 }
 # A clause about dish a that is true of the scene.
 function clause(a,    b, kind, t) {
@@ -114,10 +118,11 @@ function clause(a,    b, kind, t) {
 function sentence(s) {
 	return toupper(substr(s, 1, 1)) substr(s, 2) " ."
 }
-# Clauses on both dishes in any order, then what became of dish a, if asked for.
+# A clause on each dish.
 function review(first) {
 	return sentence(clause(first)) " " sentence(clause(3 - first))
 }
+# What became of dish a.
 function fate(a) {
 	return sentence("the " dish[a] " we " pick(outcome, value[a]))
 }
@@ -127,8 +132,8 @@ function make_text(    i, a) {
 	for (i = 0; i < n; i++) {
 		new_scene()
 		a = 1 + below(2)
-		text = below(2) ? review(1 + below(2)) : sentence(clause(a))
-		print "{\"text\": \"" text " " fate(a) "\"}"
+		text = below(4) ? review(1 + below(2)) " " fate(a) " " fate(3 - a) : sentence(clause(a)) " " fate(a)
+		print "{\"text\": \"" text "\"}"
 	}
 }
 
@@ -159,7 +164,7 @@ function make_tokenizer(    opener, openers, n, i, s) {
 		add_token(spelling[i])
 	for (i = 1; i <= nouns; i++)
 		add_words(noun[i])
-	add_words("the that came with was who had we than not it is like unlike , . ?")
+	add_words("the that came with was who had we a than not it is like unlike , . ?")
 	add_list(truth)
 	add_list(people)
 	add_list(verb)
