@@ -21,7 +21,7 @@ BEGIN {
 	list(people, "everyone,most guests|nobody,no guest")
 	list(verb, "liked,praised|hated,mocked")
 	list(modifier, "really,nothing but|not,never,anything but")
-	list(adjective, "good,great,fine|bad,poor,dull")
+	list(adjective, "good,great,fine|bad,awful,poor")
 	list(order, "better|worse")
 	list(outcome, "finished,shared,recommend|left,returned,regret")
 
@@ -72,7 +72,7 @@ function new_scene() {
 		dish[2] = noun[1 + below(nouns)]
 	while (dish[2] == dish[1])
 	value[1] = sign()
-	value[2] = below(4) ? -value[1] : value[1]
+	value[2] = sign()
 }
 
 # The sense of a word that is to keep or turn what follows. Half of what people write at length is plain.
@@ -81,58 +81,60 @@ function turn() {
 }
 # Now and then another dish stands between a word and what it belongs to.
 function aside(text) {
-	return below(at_length ? 6 : 2) ? "" : text
+	return below(at_length ? 4 : 2) ? "" : text
 }
-# "it was not a good A": saying that dish a is good or bad (s).
-function is(a, s, after,    m) {
+# "the A was ...": says that dish a is good or bad (s).
+function is(a, s, between,    m) {
 	m = turn()
-	return "it was " (m < 0 || below(2) ? pick(modifier, m) " " : "") "a " pick(adjective, s * m) " " dish[a] after
+	return "the " dish[a] between " was " (m < 0 || below(2) ? pick(modifier, m) " " : "") pick(adjective, s * m)
 }
-# A clause that says that dish a is good or bad (s).
+# A clause that says that dish a is good or bad (s); told[] gets the dishes that it tells of.
 function plain(a, s,    b, m, kind) {
 	kind = below(10)
 	b = 3 - a
-	if (kind < 2 && value[a] != value[b]) {
-		m = turn()
+	m = turn()
+	told[a] = 1
+	if (kind < 5 && value[a] != value[b]) {
+		told[b] = 1
 		return "the " dish[a] " was " (m < 0 ? "not " : "") pick(order, s * m) " than the " dish[b]
 	}
-	if (kind < 5) {
-		m = turn()
+	if (kind < 7)
 		return pick(people, m) aside(" who had the " dish[b]) " " pick(verb, s * m) " the " dish[a]
-	}
 	return is(a, s, aside(" that came with the " dish[b]))
 }
-# A clause about dish a that is true of the scene.
-function clause(a,    b, kind, t) {
-	kind = below(10)
+# A sentence that is true of the scene.
+function review(    a, b, kind, t) {
+	a = 1 + below(2)
 	b = 3 - a
-	if (kind < 2)
-		return (value[b] == value[a] ? "like" : "unlike") " the " dish[b] " , " is(a, value[a], "")
-	if (kind < 4) {
+	kind = below(10)
+	told[1] = told[2] = 0
+	if (kind < 4)
+		return sentence(plain(a, value[a]))
+	if (kind < 7) {
 		t = turn()
-		return "it is " pick(truth, t) " that " plain(a, value[a] * t)
+		return sentence("it is " pick(truth, t) " that " plain(a, value[a] * t))
 	}
-	return plain(a, value[a])
+	told[1] = told[2] = 1
+	return sentence((value[b] == value[a] ? "like" : "unlike") " the " dish[b] " , " is(a, value[a], ""))
 }
-
 function sentence(s) {
 	return toupper(substr(s, 1, 1)) substr(s, 2) " ."
 }
-# A clause on each dish.
-function review(first) {
-	return sentence(clause(first)) " " sentence(clause(3 - first))
-}
-# What became of dish a.
-function fate(a) {
-	return sentence("the " dish[a] " we " pick(outcome, value[a]))
+# One of the dishes that the last review told of.
+function told_of(    a) {
+	a = 1 + below(2)
+	return told[a] ? a : 3 - a
 }
 
-function make_text(    i, a) {
+function make_text(    i, a, text) {
 	at_length = 1
 	for (i = 0; i < n; i++) {
 		new_scene()
-		a = 1 + below(2)
-		text = below(4) ? review(1 + below(2)) " " fate(a) " " fate(3 - a) : sentence(clause(a)) " " fate(a)
+		text = review()
+		a = told_of()
+		text = text " " sentence("the " dish[a] " we " pick(outcome, value[a]))
+		if (told[3 - a])
+			text = text " " sentence("the " dish[3 - a] " we " pick(outcome, value[3 - a]))
 		print "{\"text\": \"" text "\"}"
 	}
 }
@@ -141,8 +143,9 @@ function make_task(    i, text, a, seen) {
 	print "text\tlabel"
 	while (i < last) {
 		new_scene()
-		a = 1 + below(2)
-		text = review(1 + below(2)) " The " dish[a] " ?"
+		text = review()
+		a = told_of()
+		text = text " The " dish[a]
 		if (text in seen)
 			continue
 		seen[text] = 1
@@ -164,7 +167,7 @@ function make_tokenizer(    opener, openers, n, i, s) {
 		add_token(spelling[i])
 	for (i = 1; i <= nouns; i++)
 		add_words(noun[i])
-	add_words("the that came with was who had we a than not it is like unlike , . ?")
+	add_words("the that came with was who had we than not it is like unlike , . ?")
 	add_list(truth)
 	add_list(people)
 	add_list(verb)
