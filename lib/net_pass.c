@@ -1,0 +1,448 @@
+/* The layers in order, forward and then backward, each line one operation of lib/op_*; here they meet memory
+ * and threads. */
+#include <math.h>
+#include <string.h>
+
+#include "adamw.h"
+#include "msg.h"
+#include "net_acts.h"
+#include "op_attention.h"
+#include "op_glu.h"
+#include "op_norm.h"
+#include "op_rope.h"
+#include "quant.h"
+
+/* One operation over the tokens of a batch, as the slices see it. */
+struct pass {
+	struct bd_net *net;
+	struct bd_acts *a;
+	const struct bd_batch *b;
+	struct layer *y;
+	const struct bd_block *w;
+	enum bd_lin lin;
+	/* operands of the small operations */
+	float *out, *out2;
+	const float *x, *x2, *gain;
+	float *r;
+	size_t n;
+	int overwrite;
+};
+
+static void norm_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	size_t n = p->n;
+	(void)slice;
+	bd_norm_forward(p->net->kern, p->out + t0 * n, p->r ? p->r + t0 : NULL, p->x + t0 * n, p->gain,
+	                p->net->cfg.eps, t1 - t0, n);
+}
+
+/* out[rows,n], r[rows] = norm(x[rows,n]). */
+static void norm(struct pass *p, float *out, float *r, const float *x, const float *gain, size_t rows,
+                 size_t n)
+{
+	p->out = out, p->r = r, p->x = x, p->gain = gain, p->n = n;
+	bd_par_for(p->net->par, rows, norm_slice, p);
+}
+
+static void norm_back_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	size_t n = p->n;
+	bd_norm_backward(p->out + t0 * n, p->a->part + (size_t)slice * n, p->x + t0 * n, p->x2 + t0 * n,
+	                 p->r + t0, p->gain, t1 - t0, n, p->overwrite);
+}
+
+/* dx[rows,n] (+)=, dgain[n] += from dy, x[rows,n], r[rows]. Partial gain gradients are added in slice order.
+ */
+static void norm_back(struct pass *p, float *dx, float *dgain, const float *dy, const float *x, float *r,
+                      const float *gain, size_t rows, size_t n, int overwrite)
+{
+	size_t parts = (size_t)p->a->threads;
+	memset(p->a->part, 0, parts * n * sizeof(float));
+	p->out = dx, p->x = dy, p->x2 = x, p->r = r, p->gain = gain, p->n = n, p->overwrite = overwrite;
+	bd_par_for(p->net->par, rows, norm_back_slice, p);
+	for (size_t s = 0; dgain && s < parts; s++)
+		for (size_t i = 0; i < n; i++)
+			dgain[i] += p->a->part[s * n + i];
+}
+
+static void add_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	(void)slice;
+	for (size_t i = t0 * p->n; i < t1 * p->n; i++)
+		p->out[i] = p->x[i] + p->x2[i];
+}
+
+/* out[T,n] = x + x2. */
+static void add(struct pass *p, float *out, const float *x, const float *x2, size_t n)
+{
+	p->out = out, p->x = x, p->x2 = x2, p->n = n;
+	bd_par_for(p->net->par, p->b->T, add_slice, p);
+}
+
+static void int8_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	struct bd_int8 q = p->y->in[p->lin];
+	(void)slice;
+	q.q += t0 * bd_ternary_cols(p->n), q.step += t0, q.sum += t0;
+	bd_int8_forward(p->net->kern, &q, p->x + t0 * p->n, t1 - t0, p->n);
+}
+
+/* out[T,out] = linear `i` of src[T,in], with its SubLN and quantiser. */
+static void linear(struct pass *p, float *out, enum bd_lin i, const float *src)
+{
+	struct bd_net *net = p->net;
+	const struct bd_linear *w = &p->w->lin[i];
+	size_t T = p->b->T;
+	if (w->gain) {
+		norm(p, p->a->b, p->y->r[i], src, w->gain, T, w->in);
+		src = p->a->b;
+	}
+	if (!w->codes) {
+		bd_linear_forward(net->par, out, src, w->w, w->bias, T, w->out, w->in);
+		return;
+	}
+	if (bd_acts_input(p->w, i) == i) {
+		p->lin = i, p->x = src, p->n = w->in;
+		bd_par_for(net->par, T, int8_slice, p);
+	}
+	bd_ternary_forward(net->par, net->kern, out, &p->y->in[i], w->codes, w->scale, w->bias, T, w->out,
+	                   w->in);
+}
+
+static void dequant_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	struct bd_int8 q = p->y->in[p->lin];
+	(void)slice;
+	q.q += t0 * bd_ternary_cols(p->n), q.step += t0, q.sum += t0;
+	bd_int8_dequant(p->out + t0 * p->n, &q, t1 - t0, p->n);
+}
+
+/* Gradients of one tensor, NULL when the model has none. */
+static float *grad_of(const struct bd_model *m, float *grad, enum bd_slot slot, int layer)
+{
+	const struct bd_param *q = bd_model_param(m, slot, layer);
+	return q ? grad + q->off : NULL;
+}
+
+/* dsrc[T,in] (= or +=) from dy[T,out]; src is what the forward got. The straight-through estimator: the
+ * quantised input and weight stand in the products, the quantisers pass the gradient on. */
+static void linear_back(struct pass *p, float *dsrc, bool more, enum bd_lin i, const float *dy,
+                        const float *src, const struct bd_model *m, float *grad, int l)
+{
+	struct bd_net *net = p->net;
+	const struct bd_linear *w = &p->w->lin[i];
+	size_t T = p->b->T;
+	const float *x = src;
+	if (w->codes) {
+		p->lin = i, p->out = p->a->b, p->n = w->in;
+		bd_par_for(net->par, T, dequant_slice, p);
+		x = p->a->b;
+	} else if (w->gain) {
+		norm(p, p->a->b, NULL, src, w->gain, T, w->in);
+		x = p->a->b;
+	}
+	bd_linear_backward(net->par, w->gain ? p->a->d : dsrc, w->gain || !more ? 0.0f : 1.0f,
+	                   grad_of(m, grad, BD_W + i, l), grad_of(m, grad, BD_BIAS + i, l), dy, x, w->w, T,
+	                   w->out, w->in);
+	if (w->gain)
+		norm_back(p, dsrc, grad_of(m, grad, BD_SUBLN + i, l), p->a->d, src, p->y->r[i], w->gain, T,
+		          w->in, !more);
+}
+
+static struct bd_attn attn_of(const struct pass *p, size_t s)
+{
+	const struct bd_config *c = &p->net->cfg;
+	return (struct bd_attn){
+	    .n = p->b->start[s + 1] - p->b->start[s],
+	    .past = p->a->past[s],
+	    .H = (size_t)c->heads,
+	    .G = (size_t)c->kv_heads,
+	    .D = (size_t)c->head_dim,
+	    .scale = (float)(1.0 / sqrt((double)c->head_dim)),
+	};
+}
+
+static void attention_slice(void *ctx, size_t i0, size_t i1, int slice)
+{
+	struct pass *p = ctx;
+	struct layer *y = p->y;
+	size_t H = (size_t)p->net->cfg.heads, D = (size_t)p->net->cfg.head_dim;
+	for (size_t i = i0; i < i1; i++) {
+		size_t s = i / H, t = p->b->start[s];
+		struct bd_attn at = attn_of(p, s);
+		float *scratch = bd_acts_scratch(p->a, slice, bd_attention_scratch(&at));
+		bd_attention_forward(p->net->kern, &at, i % H, y->att + t * H * D, y->lse + t * H,
+		                     y->q + t * H * D, p->a->key[s], p->a->val[s], scratch);
+	}
+}
+
+static void attention_back_slice(void *ctx, size_t i0, size_t i1, int slice)
+{
+	struct pass *p = ctx;
+	struct layer *y = p->y;
+	struct bd_acts *a = p->a;
+	size_t H = (size_t)p->net->cfg.heads, G = (size_t)p->net->cfg.kv_heads,
+	       D = (size_t)p->net->cfg.head_dim;
+	for (size_t i = i0; i < i1; i++) {
+		size_t s = i / G, t = p->b->start[s], tq = t * H * D, tk = t * G * D;
+		struct bd_attn at = attn_of(p, s);
+		float *scratch = bd_acts_scratch(a, slice, bd_attention_scratch(&at));
+		bd_attention_backward(p->net->kern, &at, i % G, a->dq + tq, a->dk + tk, a->dv + tk, p->x + tq,
+		                      y->att + tq, y->lse + t * H, y->q + tq, y->k + tk, y->v + tk, scratch);
+	}
+}
+
+static void rope_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	struct layer *y = p->y;
+	const struct bd_net *net = p->net;
+	size_t H = (size_t)net->cfg.heads, G = (size_t)net->cfg.kv_heads, D = (size_t)net->cfg.head_dim;
+	const uint32_t *pos = p->a->pos + t0;
+	(void)slice;
+	bd_rope_forward(y->q + t0 * H * D, pos, net->rope_cos, net->rope_sin, t1 - t0, H, D);
+	bd_rope_forward(y->k + t0 * G * D, pos, net->rope_cos, net->rope_sin, t1 - t0, G, D);
+}
+
+static void rope_back_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	const struct bd_net *net = p->net;
+	size_t H = (size_t)net->cfg.heads, G = (size_t)net->cfg.kv_heads, D = (size_t)net->cfg.head_dim;
+	const uint32_t *pos = p->a->pos + t0;
+	(void)slice;
+	bd_rope_backward(p->a->dq + t0 * H * D, pos, net->rope_cos, net->rope_sin, t1 - t0, H, D);
+	bd_rope_backward(p->a->dk + t0 * G * D, pos, net->rope_cos, net->rope_sin, t1 - t0, G, D);
+}
+
+static void glu_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	size_t F = (size_t)p->net->cfg.ffn, i = t0 * F;
+	(void)slice;
+	bd_glu_forward(p->net->kern, p->y->act + i, p->y->gate + i, p->y->up + i, (t1 - t0) * F);
+}
+
+static void glu_back_slice(void *ctx, size_t t0, size_t t1, int slice)
+{
+	struct pass *p = ctx;
+	size_t F = (size_t)p->net->cfg.ffn, i = t0 * F;
+	(void)slice;
+	bd_glu_backward(p->net->kern, p->a->dgate + i, p->a->dup + i, p->x + i, p->y->gate + i, p->y->up + i,
+	                (t1 - t0) * F);
+}
+
+/* ---- forward ---- */
+
+static void rope_reach(struct bd_net *net, size_t n)
+{
+	if (n <= net->rope_n)
+		return;
+	size_t half = (size_t)net->cfg.head_dim / 2;
+	n = n < 256 ? 256 : n + n / 2;
+	bd_free(net->rope_cos);
+	bd_free(net->rope_sin);
+	net->rope_cos = bd_alloc(bd_mul(n, half), sizeof(float));
+	net->rope_sin = bd_alloc(bd_mul(n, half), sizeof(float));
+	bd_rope_table(net->rope_cos, net->rope_sin, &net->cfg, n);
+	net->rope_n = n;
+}
+
+/* Positions, and where each sequence's keys and values begin. */
+static void place(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b, struct bd_kv *const *kv)
+{
+	for (size_t s = 0; s < b->n_seq; s++) {
+		size_t n = b->start[s + 1] - b->start[s], past = kv ? kv[s]->n : 0;
+		if (kv && n > kv[s]->cap - past)
+			bd_die(BD_DATA, "%s: the context of %zu positions is full; give a larger --context",
+			       net->cfg.name, kv[s]->cap);
+		a->past[s] = past;
+		for (size_t i = 0; i < n; i++)
+			a->pos[b->start[s] + i] = (uint32_t)(past + i);
+		rope_reach(net, past + n);
+	}
+	for (size_t t = 0; t < b->T; t++)
+		if (b->ids[t] >= (uint32_t)net->cfg.vocab)
+			bd_die(BD_DATA,
+			       "%s: token id %u is not below the vocabulary's %d; is the stream of another "
+			       "tokenizer?",
+			       net->cfg.name, b->ids[t], net->cfg.vocab);
+}
+
+/* This layer's new keys and values go to the caches, or attention reads them where they are. */
+static void keep_kv(struct pass *p, int l, struct bd_kv *const *kv)
+{
+	struct bd_acts *a = p->a;
+	size_t width = (size_t)p->net->cfg.kv_heads * (size_t)p->net->cfg.head_dim;
+	for (size_t s = 0; s < p->b->n_seq; s++) {
+		size_t t = p->b->start[s], n = p->b->start[s + 1] - t;
+		a->key[s] = p->y->k + t * width;
+		a->val[s] = p->y->v + t * width;
+		if (!kv)
+			continue;
+		memcpy(kv[s]->k[l] + a->past[s] * width, a->key[s], n * width * sizeof(float));
+		memcpy(kv[s]->v[l] + a->past[s] * width, a->val[s], n * width * sizeof(float));
+		a->key[s] = kv[s]->k[l];
+		a->val[s] = kv[s]->v[l];
+	}
+}
+
+static void watch(struct pass *p)
+{
+	const struct bd_config *c = &p->net->cfg;
+	size_t T = p->b->T, q = (size_t)c->heads * (size_t)c->head_dim,
+	       k = (size_t)c->kv_heads * (size_t)c->head_dim;
+	memcpy(p->a->state[0], p->y->q, T * q * sizeof(float));
+	memcpy(p->a->state[1], p->y->k, T * k * sizeof(float));
+	memcpy(p->a->state[2], p->y->v, T * k * sizeof(float));
+}
+
+/* xm = x + o(attention(...)). */
+static void attention_block(struct pass *p, int l, struct bd_kv *const *kv)
+{
+	struct bd_acts *a = p->a;
+	struct layer *y = p->y;
+	const struct bd_config *c = &p->net->cfg;
+	size_t T = p->b->T, C = (size_t)c->hidden, H = (size_t)c->heads, G = (size_t)c->kv_heads,
+	       D = (size_t)c->head_dim;
+	norm(p, a->a, y->rx, y->x, p->w->attn_norm, T, C);
+	linear(p, y->qp, BD_LIN_Q, a->a);
+	linear(p, y->kp, BD_LIN_K, a->a);
+	linear(p, y->v, BD_LIN_V, a->a);
+	if (c->qk_norm) {
+		norm(p, y->q, y->rq, y->qp, p->w->q_norm, T * H, D);
+		norm(p, y->k, y->rk, y->kp, p->w->k_norm, T * G, D);
+	}
+	bd_par_for(p->net->par, T, rope_slice, p);
+	keep_kv(p, l, kv);
+	if (!a->train && l == a->watch)
+		watch(p);
+	bd_par_for(p->net->par, p->b->n_seq * H, attention_slice, p);
+	linear(p, a->a, BD_LIN_O, y->att);
+	add(p, y->xm, y->x, a->a, C);
+}
+
+/* out = xm + down(silu(gate) * up). */
+static void ffn_block(struct pass *p, float *out)
+{
+	struct bd_acts *a = p->a;
+	struct layer *y = p->y;
+	size_t T = p->b->T, C = (size_t)p->net->cfg.hidden;
+	norm(p, a->a, y->rm, y->xm, p->w->ffn_norm, T, C);
+	linear(p, y->gate, BD_LIN_GATE, a->a);
+	linear(p, y->up, BD_LIN_UP, a->a);
+	bd_par_for(p->net->par, T, glu_slice, p);
+	linear(p, a->a, BD_LIN_DOWN, y->act);
+	add(p, out, y->xm, a->a, C);
+}
+
+const float *bd_net_forward(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b,
+                            struct bd_kv *const *kv)
+{
+	int L = net->cfg.layers;
+	bd_acts_reserve(a, net, b->T, b->n_seq);
+	place(net, a, b, kv);
+	bd_embed_forward(a->layer[0].x, &net->embed, b->ids, b->T);
+	for (int l = 0; l < L; l++) {
+		struct pass p = {.net = net, .a = a, .b = b, .y = &a->layer[l], .w = &net->block[l]};
+		attention_block(&p, l, kv);
+		ffn_block(&p, l + 1 < L ? a->layer[l + 1].x : a->xf);
+	}
+	struct pass p = {.net = net, .a = a, .b = b};
+	norm(&p, a->h, a->rf, a->xf, net->final_norm, b->T, (size_t)net->cfg.hidden);
+	for (size_t s = 0; kv && s < b->n_seq; s++)
+		kv[s]->n += b->start[s + 1] - b->start[s];
+	return a->h;
+}
+
+/* ---- backward ---- */
+
+/* The relation loss enters at one layer's q, k, v. */
+static void add_states(struct pass *p, struct bd_state_grad *sg)
+{
+	const struct bd_config *c = &p->net->cfg;
+	size_t q = (size_t)c->heads * (size_t)c->head_dim, k = (size_t)c->kv_heads * (size_t)c->head_dim;
+	float *d[3] = {p->a->dq, p->a->dk, p->a->dv};
+	size_t width[3] = {q, k, k};
+	for (int i = 0; i < 3; i++) {
+		sg->other2[i] = bd_sum_squares(d[i], p->b->T * width[i]);
+		if (sg->d[i])
+			add(p, d[i], d[i], sg->d[i], width[i]);
+	}
+}
+
+/* The normed input of a group of linears, recomputed where their backward reads it: dense products and SubLN
+ * do, int8 does not. */
+static const float *normed(struct pass *p, enum bd_lin lin, const float *x, const float *gain)
+{
+	const struct bd_linear *w = &p->w->lin[lin];
+	if (!w->codes || w->gain)
+		norm(p, p->a->c, NULL, x, gain, p->b->T, (size_t)p->net->cfg.hidden);
+	return p->a->c;
+}
+
+/* dx[T,C]: in, the gradient at the layer's output; out, at xm. */
+static void ffn_back(struct pass *p, float *dx, const struct bd_model *m, float *grad, int l)
+{
+	struct bd_acts *a = p->a;
+	struct layer *y = p->y;
+	size_t T = p->b->T, C = (size_t)p->net->cfg.hidden;
+	linear_back(p, a->a, false, BD_LIN_DOWN, dx, y->act, m, grad, l);
+	p->x = a->a;
+	bd_par_for(p->net->par, T, glu_back_slice, p);
+	const float *in = normed(p, BD_LIN_GATE, y->xm, p->w->ffn_norm);
+	linear_back(p, a->a, false, BD_LIN_GATE, a->dgate, in, m, grad, l);
+	linear_back(p, a->a, true, BD_LIN_UP, a->dup, in, m, grad, l);
+	norm_back(p, dx, grad_of(m, grad, BD_FFN_NORM, l), a->a, y->xm, y->rm, p->w->ffn_norm, T, C, false);
+}
+
+/* dx[T,C]: in, the gradient at xm; out, at the layer's input x. */
+static void attention_back(struct pass *p, float *dx, const struct bd_model *m, float *grad, int l,
+                           struct bd_state_grad *sg)
+{
+	struct bd_acts *a = p->a;
+	struct layer *y = p->y;
+	const struct bd_config *c = &p->net->cfg;
+	size_t T = p->b->T, C = (size_t)c->hidden, H = (size_t)c->heads, G = (size_t)c->kv_heads,
+	       D = (size_t)c->head_dim;
+	linear_back(p, a->a, false, BD_LIN_O, dx, y->att, m, grad, l);
+	memset(a->dq, 0, T * H * D * sizeof(float));
+	memset(a->dk, 0, T * G * D * sizeof(float));
+	memset(a->dv, 0, T * G * D * sizeof(float));
+	p->x = a->a;
+	bd_par_for(p->net->par, p->b->n_seq * G, attention_back_slice, p);
+	if (sg && sg->layer == l)
+		add_states(p, sg);
+	bd_par_for(p->net->par, T, rope_back_slice, p);
+	if (c->qk_norm) {
+		norm_back(p, a->dq, grad_of(m, grad, BD_Q_NORM, l), a->dq, y->qp, y->rq, p->w->q_norm, T * H,
+		          D, true);
+		norm_back(p, a->dk, grad_of(m, grad, BD_K_NORM, l), a->dk, y->kp, y->rk, p->w->k_norm, T * G,
+		          D, true);
+	}
+	const float *in = normed(p, BD_LIN_Q, y->x, p->w->attn_norm);
+	linear_back(p, a->a, false, BD_LIN_Q, a->dq, in, m, grad, l);
+	linear_back(p, a->a, true, BD_LIN_K, a->dk, in, m, grad, l);
+	linear_back(p, a->a, true, BD_LIN_V, a->dv, in, m, grad, l);
+	norm_back(p, dx, grad_of(m, grad, BD_ATTN_NORM, l), a->a, y->x, y->rx, p->w->attn_norm, T, C, false);
+}
+
+void bd_net_backward(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b, float *dh,
+                     const struct bd_model *m, float *grad, struct bd_state_grad *sg)
+{
+	size_t C = (size_t)net->cfg.hidden;
+	struct pass top = {.net = net, .a = a, .b = b};
+	norm_back(&top, dh, grad_of(m, grad, BD_FINAL_NORM, -1), dh, a->xf, a->rf, net->final_norm, b->T, C,
+	          true);
+	for (int l = net->cfg.layers - 1; l >= 0; l--) {
+		struct pass p = {.net = net, .a = a, .b = b, .y = &a->layer[l], .w = &net->block[l]};
+		ffn_back(&p, dh, m, grad, l);
+		attention_back(&p, dh, m, grad, l, sg);
+	}
+	bd_embed_backward(grad_of(m, grad, BD_EMBED, -1), dh, b->ids, b->T, C);
+}
