@@ -131,8 +131,8 @@ awk -F '\t' '
 sh "$here/pipelines/report.sh" -o "$work/report.png" "$work"
 
 say 'asking the packed student:'
-for text in 'The soup was not good . Most guests loved the tea . The soup ?' \
-	'The tea was better than the soup . The soup that came with the tea was far from fine . The tea ?'; do
+for text in 'The soup was not good . The soup' 'The wine was not better than the soup . The wine' \
+	'Unlike the bread , the salad was anything but poor . The bread'; do
 	answer=$(bd-run -q -p "$text" "$work/bitdistill.1.gguf")
 	say "	$text	$answer"
 done

@@ -11,8 +11,8 @@
 #	plain  = the A [that came with the B] was MODIFIER ADJECTIVE | PEOPLE [who had the B] VERB the A
 #	       | the A was [not] (better|worse) than the B
 #
-# A row of the task is a review with one clause on each dish, then asks for one of them: "... . The soup ?". The rows of one
-# seed are all different: disjoint ranges are disjoint sets of examples. POSIX awk; every awk makes the same bytes.
+# A row of the task is a review that then begins to speak of one of the dishes, "... . The soup", and the answer is what it is worth.
+# The rows of one seed are all different: disjoint ranges are disjoint sets of examples. POSIX awk; every awk makes the same bytes.
 
 BEGIN {
 	nouns = split("soup bread fish wine salad coffee", noun)
