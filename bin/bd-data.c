@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "example.h"
+#include "history.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
@@ -57,6 +58,21 @@ static void write_example(void *ctx, const struct bd_record *r)
 		w->sink = bd_sink_open(w->path, (int)level, &w->head);
 	bd_sink_put(w->sink, r);
 	w->written++;
+}
+
+static json_t *history_of(const struct bd_examples *e, char *const *file, size_t files)
+{
+	struct bd_input *in = bd_zalloc(files + 1, sizeof(*in));
+	char (*digest)[BD_HEX] = bd_alloc(files + 1, sizeof(*digest));
+	for (size_t i = 0; i < files; i++) {
+		bd_history_file(file[i], digest[i]);
+		in[i] = (struct bd_input){"text", digest[i], NULL};
+	}
+	in[files] = (struct bd_input){"tokenizer", bd_tok_digest(e->tok), NULL};
+	json_t *history = bd_history(in, files + 1);
+	bd_free(in);
+	bd_free(digest);
+	return history;
 }
 
 static void fill_head(struct bd_head *h, const struct bd_examples *e)
@@ -125,6 +141,7 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	if (shuffle)
 		bd_rows_shuffle(rows, (uint64_t)common->seed);
 	fill_head(&w.head, &e);
+	w.head.history = history_of(&e, file, files);
 	read_rows(&e, rows, fields, &w);
 	bd_example_end(&e);
 	if (!common->quiet)

@@ -1,4 +1,5 @@
 /* bd-init: a randomly initialised model from a config.json and a seed. */
+#include "history.h"
 #include "io.h"
 #include "mem.h"
 #include "model.h"
@@ -14,6 +15,15 @@ static void check_tokenizer(const struct bd_config *c, const char *path)
 	if (bd_tok_vocab(t) > (uint32_t)c->vocab)
 		bd_die(BD_DATA, "%s: has %u tokens, but the config's vocab_size is %d; raise it", path, bd_tok_vocab(t), c->vocab);
 	bd_tok_free(t);
+}
+
+static json_t *history_of(const char *config)
+{
+	char *file = bd_is_dir(config) ? bd_path(config, "config.json") : bd_strdup(config), digest[BD_HEX];
+
+	bd_history_file(file, digest);
+	bd_free(file);
+	return bd_history(&(struct bd_input){"config", digest, NULL}, 1);
 }
 
 int main(int argc, char **argv)
@@ -45,7 +55,7 @@ int main(int argc, char **argv)
 	bd_model_init(m, (uint64_t)common.seed);
 	json_object_set_new(bd_config_bitdistill(&m->cfg), "stage", json_string("init"));
 	m->dir = bd_is_dir(from) ? bd_strdup(from) : NULL;
-	char *history = bd_history_line(NULL);
+	json_t *history = history_of(config);
 	bd_model_save(m, bd_outdir_path(out), dtypes[dtype], history);
 	if (tokenizer != NULL && m->dir == NULL) {
 		char *to = bd_path(bd_outdir_path(out), "tokenizer.json");
@@ -53,7 +63,7 @@ int main(int argc, char **argv)
 		bd_free(to);
 	}
 	bd_outdir_commit(out);
-	bd_free(history);
+	json_decref(history);
 	bd_model_free(m);
 	bd_config_free(&c);
 	bd_stdout_close();

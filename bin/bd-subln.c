@@ -1,4 +1,5 @@
 /* bd-subln: stage 1 of BitDistill. RMSNorms with gain 1 go in front of the quantised projections, and the model is marked ternary. */
+#include "history.h"
 #include "io.h"
 #include "mem.h"
 #include "model.h"
@@ -56,10 +57,10 @@ int main(int argc, char **argv)
 	struct bd_model *m = bd_model_load(input);
 	struct bd_model *student = insert(m, kinds[norms]);
 	bd_model_free(m);
-	char *history = bd_history_line(student->digest);
+	json_t *history = bd_history(&(struct bd_input){"model", student->digest, bd_config_history(&student->cfg)}, 1);
 	bd_model_save(student, bd_outdir_path(out), dtypes[dtype], history);
 	bd_outdir_commit(out);
-	bd_free(history);
+	json_decref(history);
 	bd_model_free(student);
 	bd_stdout_close();
 	return BD_OK;

@@ -266,6 +266,11 @@ json_t *bd_config_bitdistill(struct bd_config *c)
 	return b;
 }
 
+const json_t *bd_config_history(const struct bd_config *c)
+{
+	return bd_json_get(bd_json_get(c->json, "bitdistill"), "history");
+}
+
 /* Both dialects say the same, so that either kind of reader finds what it looks for. */
 static void write_rope(const struct bd_config *c, json_t *j)
 {

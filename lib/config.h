@@ -37,6 +37,8 @@ struct bd_config bd_config_copy(const struct bd_config *c); /* deep: owns its js
 void bd_config_free(struct bd_config *c);
 /* The bitdistill object of the config's json (made if absent; borrowed). Fields: see bd-model(5). */
 json_t *bd_config_bitdistill(struct bd_config *c);
+/* bitdistill.history; NULL if absent; borrowed. */
+const json_t *bd_config_history(const struct bd_config *c);
 /* config.json as text, with the bd_config's own facts (norms, ternary) written into the bitdistill object. */
 json_t *bd_config_json(const struct bd_config *c);
 const char *bd_family_name(enum bd_family f); /* model_type: "llama", "qwen3" */

@@ -7,6 +7,7 @@
 #include "distill.h"
 #include "dump.h"
 #include "feed.h"
+#include "history.h"
 #include "io.h"
 #include "log.h"
 #include "mem.h"
@@ -68,7 +69,10 @@ static struct bd_head make_head(const struct dump *d)
 	const struct bd_config *c = &d->m->cfg;
 	const struct bd_dump *o = d->o;
 	struct bd_head h = *bd_feed_head(d->feed); /* its pointers are borrowed */
-	char *line = bd_history_line(d->m->digest);
+	const struct bd_input in[] = {
+	    {"examples", bd_source_digest(bd_feed_source(d->feed)), h.history},
+	    {"teacher", d->m->digest, bd_config_history(c)},
+	};
 	h.teacher = true;
 	h.vocab = (uint32_t)c->vocab;
 	memcpy(h.teacher_digest, d->m->digest, sizeof h.teacher_digest);
@@ -84,9 +88,7 @@ static struct bd_head make_head(const struct dump *d)
 	h.top_k = o->no_logits ? 0 : (uint32_t)o->top_k;
 	h.all_positions = o->positions == 1;
 	h.examples = bd_feed_total(d->feed);
-	h.history = h.history ? json_copy(h.history) : json_array();
-	json_array_append_new(h.history, json_string(line));
-	bd_free(line);
+	h.history = bd_history(in, sizeof in / sizeof *in);
 	return h;
 }
 

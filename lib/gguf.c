@@ -3,11 +3,13 @@
  * writing is in gguf_out.c. */
 #include "gguf.h"
 
+#include "hash.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +34,8 @@ struct value {
 struct bd_gguf {
 	char *path;
 	struct bd_map map;
-	size_t at; /* of the parser */
+	size_t at; /* of the parser; then the end of the header */
+	size_t infos; /* where the declarations of the tensors begin */
 	struct value *value;
 	size_t n_value;
 	struct bd_gguf_tensor *tensor;
@@ -241,6 +244,7 @@ struct bd_gguf *bd_gguf_open(const char *path)
 	g->offset = bd_zalloc(g->n_tensor + 1, sizeof(*g->offset));
 	for (size_t i = 0; i < g->n_value; i++)
 		take_value(g, &g->value[i]);
+	g->infos = g->at;
 	for (size_t i = 0; i < g->n_tensor; i++)
 		take_tensor(g, i);
 	check_names(g);
@@ -304,6 +308,24 @@ const struct bd_gguf_tensor *bd_gguf_find(const struct bd_gguf *g, const char *n
 }
 
 /* ---- values ---- */
+
+enum { KEYS_AT = 4 + 4 + 8 + 8 }; /* behind magic, version and the two counts */
+
+bool bd_gguf_digest_ok(const struct bd_gguf *g, const char *key)
+{
+	const struct value *last = g->n_value > 0 ? &g->value[g->n_value - 1] : NULL;
+	struct bd_hash *h;
+	char hex[17];
+
+	if (last == NULL || strcmp(last->key, key) != 0 || last->type != BD_GGUF_STR || last->count != sizeof(hex) - 1)
+		return false;
+	h = bd_hash_new();
+	bd_hash_add(h, g->map.p + KEYS_AT, (size_t)(last->p - g->map.p) - KEYS_AT - (8 + strlen(key) + 4 + 8));
+	bd_hash_add(h, g->map.p + g->infos, g->at - g->infos);
+	snprintf(hex, sizeof(hex), "%016" PRIx64, bd_hash_value(h));
+	bd_hash_free(h);
+	return memcmp(hex, last->p, last->count) == 0;
+}
 
 size_t bd_gguf_keys(const struct bd_gguf *g)
 {

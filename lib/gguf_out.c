@@ -1,10 +1,12 @@
 /* GGUF, the writing half: keys and declarations are collected, the header goes out in front of the first tensor's data. */
 #include "gguf.h"
 
+#include "hash.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define ALIGN ((size_t)32)
@@ -13,6 +15,7 @@ struct bd_gguf_writer {
 	char *path;
 	struct bd_out *out;
 	struct bd_buf keys, infos;
+	const char *digest_key; /* NULL: none */
 	uint64_t n_keys, n_tensors;
 	uint64_t offset;  /* of the next declaration */
 	size_t *bytes;    /* of each tensor */
@@ -133,11 +136,30 @@ static void pad(struct bd_gguf_writer *w, size_t n)
 	bd_out_write(w->out, zero, (ALIGN - n % ALIGN) % ALIGN);
 }
 
+void bd_gguf_put_digest(struct bd_gguf_writer *w, const char *key)
+{
+	w->digest_key = key;
+}
+
+static void add_digest(struct bd_gguf_writer *w)
+{
+	struct bd_hash *h = bd_hash_new();
+	char hex[17];
+
+	bd_hash_add(h, w->keys.p, w->keys.n);
+	bd_hash_add(h, w->infos.p, w->infos.n);
+	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)bd_hash_value(h));
+	bd_hash_free(h);
+	bd_gguf_put_str(w, w->digest_key, hex);
+}
+
 static void begin(struct bd_gguf_writer *w)
 {
 	struct bd_buf head = {0};
 
 	w->begun = true;
+	if (w->digest_key != NULL)
+		add_digest(w);
 	bd_buf_str(&head, "GGUF");
 	add_u32(&head, 3);
 	add_u64(&head, w->n_tensors);

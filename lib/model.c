@@ -4,14 +4,12 @@
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
-#include "opt.h"
 #include "quant.h"
 #include "rng.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #define NAME 128
 #define ALIGN 16 /* floats: a cache line */
@@ -171,21 +169,17 @@ static void save_tensors(const struct bd_model *m, const char *path, enum bd_dty
 	bd_free(list);
 }
 
-static void save_config(const struct bd_model *m, const char *path, enum bd_dtype t, const char *history)
+static void save_config(const struct bd_model *m, const char *path, enum bd_dtype t, const json_t *history)
 {
 	static const char *const torch[] = {[BD_F32] = "float32", [BD_F16] = "float16", [BD_BF16] = "bfloat16"};
-	json_t *j = bd_config_json(&m->cfg), *b = bd_json_get(j, "bitdistill"), *list = bd_json_get(b, "history");
+	json_t *j = bd_config_json(&m->cfg), *b = bd_json_get(j, "bitdistill");
 
 	json_object_set_new(j, "torch_dtype", json_string(torch[t]));
 	json_object_set_new(j, "dtype", json_string(torch[t]));
 	if (m->digest[0] != '\0')
 		json_object_set_new(b, "parent", json_string(m->digest));
-	if (!json_is_array(list)) {
-		list = json_array();
-		json_object_set_new(b, "history", list);
-	}
 	if (history != NULL)
-		json_array_append_new(list, json_string(history));
+		json_object_set_new(b, "history", json_deep_copy(history));
 	char *text = bd_json_text(j, true);
 	size_t n = strlen(text);
 	text[n] = '\n'; /* instead of the NUL */
@@ -205,7 +199,7 @@ static void copy_companions(const char *from, const char *to)
 	}
 }
 
-void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, const char *history)
+void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, const json_t *history)
 {
 	char *tensors = bd_path(dir, "model.safetensors"), *config = bd_path(dir, "config.json");
 
@@ -226,17 +220,4 @@ void bd_model_free(struct bd_model *m)
 	bd_free(m->param);
 	bd_free(m->dir);
 	bd_free(m);
-}
-
-char *bd_history_line(const char *input_digest)
-{
-	const char *epoch = getenv("SOURCE_DATE_EPOCH");
-	char date[40] = "";
-	time_t when = epoch != NULL ? (time_t)strtoll(epoch, NULL, 10) : 0;
-	struct tm tm;
-
-	if (epoch != NULL && gmtime_r(&when, &tm) != NULL)
-		strftime(date, sizeof(date), " (%Y-%m-%dT%H:%M:%SZ)", &tm);
-	return bd_sprintf("%s " BD_VERSION "%s: %s%s%s", bd_msg_tool_name(), date, bd_opt_command(),
-	                  input_digest != NULL && *input_digest ? " <- " : "", input_digest != NULL ? input_digest : "");
 }

@@ -81,11 +81,8 @@ void bd_model_init(struct bd_model *m, uint64_t seed);     /* normal(0, initiali
 const struct bd_param *bd_model_param(const struct bd_model *m, enum bd_slot s, int layer); /* NULL if absent */
 float *bd_model_data(const struct bd_model *m, enum bd_slot s, int layer);                  /* NULL if absent */
 /* Writes config.json, model.safetensors (F32, or BF16/F16) and copies the tokenizer files of m->dir into the existing directory `dir`
- * (a bd_outdir). `history` is one line of provenance appended to bitdistill.history. */
-void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, const char *history);
+ * (a bd_outdir). `history` (history.h, or NULL) becomes bitdistill.history. */
+void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, const json_t *history);
 void bd_model_free(struct bd_model *m); /* NULL is fine */
-
-/* Provenance line: "bd-sft 0.1.0: <command line> <- <input digest>"; caller frees. Obeys SOURCE_DATE_EPOCH: no date is written without it. */
-char *bd_history_line(const char *input_digest);
 
 #endif

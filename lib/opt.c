@@ -31,6 +31,7 @@ static struct parser {
 	size_t n, own; /* all, the tool's */
 	bool help, version;
 	char *command;
+	size_t name_n; /* bytes of the program's name in it */
 } parser;
 
 /* ---- processors ---- */
@@ -243,6 +244,7 @@ static void remember_command(int argc, char **argv)
 		if (i > 0)
 			bd_buf_str(&b, " ");
 		append_quoted(&b, argv[i]);
+		parser.name_n = i == 0 ? b.n : parser.name_n;
 	}
 	bd_free(parser.command);
 	parser.command = b.p;
@@ -379,4 +381,9 @@ bool bd_opt_given(const char *name)
 const char *bd_opt_command(void)
 {
 	return parser.command;
+}
+
+const char *bd_opt_arguments(void)
+{
+	return parser.command != NULL ? parser.command + parser.name_n : "";
 }

@@ -46,7 +46,9 @@ int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc,
 /* True if the long option was given on the command line (after bd_opt_parse). */
 bool bd_opt_given(const char *name);
 
-/* The command line as one shell-quoted string, for provenance and the resume message. Owned by opt. */
+/* The command line as one shell-quoted string, for the resume message, and what follows the program's name in it, for
+ * provenance: "" or " --model base ...". Owned by opt. */
 const char *bd_opt_command(void);
+const char *bd_opt_arguments(void);
 
 #endif

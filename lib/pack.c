@@ -2,6 +2,7 @@
 #include "pack.h"
 
 #include "hash.h"
+#include "history.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
@@ -178,6 +179,7 @@ static void put_digests(struct bd_gguf_writer *w, const struct items *l)
 		bd_hash_free(h);
 	}
 	bd_gguf_put_strs(w, "bd.tensor_digests", hex, l->n);
+	bd_gguf_put_digest(w, BD_PACKED_DIGEST);
 	for (size_t i = 0; i < l->n; i++)
 		bd_free((char *)hex[i]);
 	bd_free(hex);
@@ -226,23 +228,22 @@ static void put_config(struct bd_gguf_writer *w, const struct bd_config *c, cons
 static void put_ours(struct bd_gguf_writer *w, const struct bd_config *c, json_t *golden, const char *digest)
 {
 	json_t *config = bd_config_json(c), *own = bd_json_get(config, "bitdistill");
-	json_t *task = bd_json_get(own, "task"), *list = bd_json_get(own, "history");
-	char *text = bd_json_text(config, false), *line = bd_history_line(digest);
+	json_t *task = bd_json_get(own, "task");
+	json_t *list = bd_history(&(struct bd_input){"model", digest, bd_config_history(c)}, 1);
 	size_t n = json_array_size(list);
-	const char **history = bd_alloc(n + 1, sizeof(*history));
+	const char **history = bd_alloc(n, sizeof(*history));
+	char *text;
 
+	json_object_del(own, "history"); /* is in bd.history */
+	text = bd_json_text(config, false);
 	bd_gguf_put_u32(w, "bd.version", BD_PACKED_VERSION);
 	bd_gguf_put_str(w, "bd.config", text);
 	bd_gguf_put_str(w, "bd.activation", "silu");
 	bd_gguf_put_str(w, "bd.norms", bd_norms_name(c->norms));
 	bd_free(text);
-	for (size_t i = 0; i < n; i++) {
-		const char *s = json_string_value(json_array_get(list, i));
-
-		history[i] = s != NULL ? s : "";
-	}
-	history[n] = line;
-	bd_gguf_put_strs(w, "bd.history", history, n + 1);
+	for (size_t i = 0; i < n; i++)
+		history[i] = json_string_value(json_array_get(list, i));
+	bd_gguf_put_strs(w, "bd.history", history, n);
 	if (task != NULL) {
 		text = bd_json_text(task, false);
 		bd_gguf_put_str(w, "bd.task", text);
@@ -252,7 +253,7 @@ static void put_ours(struct bd_gguf_writer *w, const struct bd_config *c, json_t
 	bd_gguf_put_str(w, "bd.golden", text);
 	bd_free(text);
 	bd_free(history);
-	bd_free(line);
+	json_decref(list);
 	json_decref(config);
 }
 

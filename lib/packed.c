@@ -3,6 +3,7 @@
 
 #include "gguf.h"
 #include "hash.h"
+#include "history.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
@@ -102,6 +103,22 @@ static void close_gguf(void *g)
 	bd_gguf_close(g);
 }
 
+/* The lines of bd.history as a JSON array. */
+static json_t *history_of(const struct bd_gguf *g)
+{
+	json_t *list = json_array();
+	const void *data;
+	uint32_t type;
+	size_t n;
+
+	if (!bd_gguf_has(g, "bd.history"))
+		return list;
+	n = bd_gguf_array(g, "bd.history", &type, &data);
+	for (size_t i = 0; type == BD_GGUF_STR && i < n; i++)
+		json_array_append_new(list, json_string(((const char *const *)data)[i]));
+	return list;
+}
+
 static struct bd_config config(const struct bd_gguf *g)
 {
 	const char *path = bd_gguf_path(g), *text;
@@ -122,6 +139,7 @@ static struct bd_config config(const struct bd_gguf *g)
 	json_decref(json);
 	bd_free(name);
 	c.ternary = true;
+	json_object_set_new(bd_config_bitdistill(&c), "history", history_of(g));
 	if ((size_t)c.layers > bd_gguf_tensors(g) / BD_LINS) /* before anything of that size is allocated */
 		bd_die(BD_DATA, "%s: %zu tensors are too few for the %d layers of its config", path, bd_gguf_tensors(g),
 		       c.layers);
@@ -157,6 +175,11 @@ struct bd_net *bd_packed_open(const char *path, struct bd_par *par)
 	return net;
 }
 
+const char *bd_packed_digest(const struct bd_net *net)
+{
+	return bd_gguf_str_or(net->release_arg, BD_PACKED_DIGEST, "");
+}
+
 /* ---- checks ---- */
 
 size_t bd_packed_check(const char *path, size_t *n)
@@ -169,6 +192,7 @@ size_t bd_packed_check(const char *path, size_t *n)
 	char hex[17];
 
 	*n = bd_gguf_tensors(g);
+	bad += bd_gguf_has(g, BD_PACKED_DIGEST) && !bd_gguf_digest_ok(g, BD_PACKED_DIGEST);
 	stored = bd_gguf_array(g, "bd.tensor_digests", &type, &data);
 	if (type != BD_GGUF_STR || stored != *n)
 		bd_die(BD_DATA, "%s: bd.tensor_digests: %zu entries for %zu tensors", path, stored, *n);
@@ -272,7 +296,8 @@ void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dty
 	struct bd_model *m;
 	struct bd_part *part;
 	size_t n;
-	char name[NAME], *history = bd_history_line(path);
+	char name[NAME];
+	json_t *history;
 
 	c.ternary = false; /* absmean of D C is not D: these weights are run as they are, never quantised again */
 	m = bd_model_new(&c);
@@ -291,11 +316,12 @@ void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dty
 			memcpy(w, *p->vector, p->cols * sizeof(*w));
 		}
 	}
+	history = bd_history(&(struct bd_input){"packed file", bd_packed_digest(net), bd_config_history(&net->cfg)}, 1);
 	bd_model_save(m, bd_outdir_path(out), t, history);
 	write_text(net->release_arg, "tokenizer.huggingface.json", bd_outdir_path(out), "tokenizer.json");
 	write_text(net->release_arg, "tokenizer.chat_template", bd_outdir_path(out), "chat_template.jinja");
 	bd_outdir_commit(out);
-	bd_free(history);
+	json_decref(history);
 	bd_free(part);
 	bd_model_free(m);
 	bd_config_free(&c);

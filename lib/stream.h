@@ -65,6 +65,7 @@ bool bd_source_next(struct bd_source *s, struct bd_record *r); /* false at the e
 bool bd_source_seekable(const struct bd_source *s);
 void bd_source_rewind(struct bd_source *s);                    /* back to the first record */
 void bd_source_close(struct bd_source *s);
+const char *bd_source_digest(const struct bd_source *s);       /* XXH3-64 hex of the whole stream, decompressed; "" before its end was read */
 
 /* Dies BD_DATA unless the stream's tokenizer digest and vocabulary fit the model's. */
 void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model);

@@ -24,6 +24,7 @@ struct bd_source {
 	uint64_t at;      /* offset of its first byte */
 	uint64_t records, head_hash;
 	bool ended;
+	char digest[17]; /* once the end was seen, by any pass */
 	msgpack_unpacked u;
 };
 
@@ -504,5 +505,11 @@ bool bd_source_next(struct bd_source *s, struct bd_record *r)
 	if (bd_in_read(s->in, &more, 1))
 		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the stream goes on after its end record", bd_in_name(s->in),
 		       bd_in_offset(s->in) - 1);
+	snprintf(s->digest, sizeof s->digest, "%016" PRIx64, bd_hash_value(s->hash));
 	return false;
+}
+
+const char *bd_source_digest(const struct bd_source *s)
+{
+	return s->digest;
 }

@@ -9,6 +9,7 @@
 
 #include "codes.h"
 #include "eval.h"
+#include "history.h"
 #include "io.h"
 #include "log.h"
 #include "mem.h"
@@ -319,11 +320,21 @@ static void describe(struct run *r)
 	json_decref(choices);
 }
 
+static json_t *history_of(const struct run *r)
+{
+	const struct bd_head *h = bd_feed_head(r->feed);
+	const struct bd_input in[] = {
+	    {"model", r->m->digest, bd_config_history(&r->m->cfg)},
+	    {h->teacher ? "teacher stream" : "examples", bd_source_digest(bd_feed_source(r->feed)), h->history},
+	};
+	return bd_history(in, sizeof in / sizeof *in);
+}
+
 static void save(struct run *r)
 {
 	static const enum bd_dtype dtype[] = {BD_F32, BD_BF16, BD_F16};
 	struct bd_outdir *out = bd_outdir_open(r->t->output, r->t->force);
-	char *history = bd_history_line(r->m->digest);
+	json_t *history = history_of(r);
 	if (r->best && r->p.best_step != r->p.step)
 		memcpy(r->m->data, r->best, r->m->n * sizeof *r->best);
 	describe(r);
@@ -331,7 +342,7 @@ static void save(struct run *r)
 	bd_outdir_commit(out);
 	if (bd_is_dir(r->aside))
 		bd_remove_tree(r->aside);
-	bd_free(history);
+	json_decref(history);
 }
 
 static void run_free(struct run *r)

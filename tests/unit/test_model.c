@@ -230,7 +230,7 @@ static void save(const struct bd_model *m, const char *path, enum bd_dtype t)
 {
 	struct bd_outdir *d = bd_outdir_open(path, true);
 
-	bd_model_save(m, bd_outdir_path(d), t, "made by a test");
+	bd_model_save(m, bd_outdir_path(d), t, NULL);
 	bd_outdir_commit(d);
 }
 
@@ -320,7 +320,6 @@ static void digests(void **state)
 	c = bd_model_load("c");
 	assert_string_not_equal(a->digest, c->digest);
 	assert_string_equal(json_string_value(json_object_get(bd_config_bitdistill(&c->cfg), "parent")), a->digest);
-	assert_int_equal(json_array_size(json_object_get(bd_config_bitdistill(&c->cfg), "history")), 3);
 	bd_model_free(m);
 	bd_model_free(a);
 	bd_model_free(b);

@@ -75,7 +75,7 @@ static int setup(void **state)
 
 		dir[i] = bd_sprintf("%s/model%zu", root, i);
 		out = bd_outdir_open(dir[i], false);
-		bd_model_save(m, bd_outdir_path(out), BD_F32, "test");
+		bd_model_save(m, bd_outdir_path(out), BD_F32, NULL);
 		bd_outdir_commit(out);
 		bd_model_free(m);
 	}
@@ -567,7 +567,7 @@ static void test_refusals(void **state)
 	struct bd_outdir *d = bd_outdir_open(to, false);
 
 	(void)state;
-	bd_model_save(m, bd_outdir_path(d), BD_BF16, "test");
+	bd_model_save(m, bd_outdir_path(d), BD_BF16, NULL);
 	bd_outdir_commit(d);
 	child_dies(pack_odd_q8_0, to, BD_DATA, "multiple of 32");
 	child_dies(pack_dense, NULL, BD_DATA, "not trained as a ternary model");

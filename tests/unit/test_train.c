@@ -71,7 +71,7 @@ static void make_model(const char *name, const char *family, int hidden, int lay
 	struct bd_model *m = tiny(family, hidden, layers, ternary);
 	char *path = at(name);
 	struct bd_outdir *d = bd_outdir_open(path, true);
-	bd_model_save(m, bd_outdir_path(d), BD_F32, "test");
+	bd_model_save(m, bd_outdir_path(d), BD_F32, NULL);
 	bd_outdir_commit(d);
 	bd_model_free(m);
 }
