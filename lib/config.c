@@ -1,7 +1,8 @@
-/* config.json. Two dialects are read: transformers v4 (rope_theta, rope_scaling, torch_dtype) and v5 (rope_parameters, dtype). What
+/* config.json, reading. Two dialects are read: transformers v4 (rope_theta, rope_scaling, torch_dtype) and v5 (rope_parameters, dtype). What
  * would change the arithmetic and is not done here is refused by name. */
 #include "config.h"
 
+#include "config_rope.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
@@ -11,16 +12,33 @@
 #include <string.h>
 
 #define MAX_WIDTH 131072 /* of a linear: the integer sums of kern.h stay exact */
-#define QUANTIZER "absmean-absmax-int8"
 
-static const char *const families[BD_FAMILIES] = {[BD_LLAMA] = "llama", [BD_QWEN3] = "qwen3"};
+/* What a family's name says, and what holds where its config.json is silent. */
+static const struct family {
+	const char *name, *act_key;
+	enum bd_act act;
+	int head_dim; /* 0: hidden / heads */
+	double theta, local, eps; /* bases of rope; local 0: one for all layers */
+	bool tied, qk_norm, gemma;
+} families[BD_FAMILIES] = {
+    [BD_LLAMA] = {"llama", "hidden_act", BD_SILU, 0, 10000, 0, 1e-6, false, false, false},
+    [BD_QWEN2] = {"qwen2", "hidden_act", BD_SILU, 0, 10000, 0, 1e-6, false, false, false},
+    [BD_QWEN3] = {"qwen3", "hidden_act", BD_SILU, 128, 10000, 0, 1e-6, false, true, false},
+    [BD_GEMMA3] = {"gemma3_text", "hidden_activation", BD_GELU_TANH, 256, 1000000, 10000, 1e-6, true, true, true},
+    [BD_BITNET] = {"bitnet", "hidden_act", BD_RELU2, 0, 500000, 0, 1e-5, false, false, false},
+};
+static const char *const acts[] = {[BD_SILU] = "silu", [BD_GELU_TANH] = "gelu_pytorch_tanh", [BD_RELU2] = "relu2"};
 static const char *const norms[] = {[BD_NORMS_NONE] = "none", [BD_NORMS_SUBLN] = "subln", [BD_NORMS_ALL] = "all"};
 static const char *const weights[] = {"full", "ternary"};
-static const char *const ropes[] = {[BD_ROPE_DEFAULT] = "default", [BD_ROPE_LINEAR] = "linear", [BD_ROPE_LLAMA3] = "llama3"};
 
 const char *bd_family_name(enum bd_family f)
 {
-	return families[f];
+	return families[f].name;
+}
+
+const char *bd_act_name(enum bd_act a)
+{
+	return acts[a];
 }
 
 const char *bd_norms_name(enum bd_norms n)
@@ -59,27 +77,40 @@ static void refuse_if(bool wrong, const char *name, const char *what)
 		bd_die(BD_DATA, "%s: %s is not supported", name, what);
 }
 
-/* Options of other models that these families' configs may carry. */
+/* What the families' configs may ask for and this program does not do. */
 static void refuse_unsupported(const json_t *j, const char *name)
 {
-	const char *act = bd_json_str(j, "hidden_act", "silu", name);
-	const json_t *quant = bd_json_get(j, "quantization_config"), *types = bd_json_get(j, "layer_types"), *type;
-	size_t i;
-
-	if (strcmp(act, "silu") != 0 && strcmp(act, "swish") != 0)
-		bd_die(BD_DATA, "%s: hidden_act \"%s\" is not supported, only silu", name, act);
-	if (quant != NULL)
-		bd_die(BD_DATA, "%s: weights quantised by \"%s\" are not read; start from the full-precision model", name,
-		       bd_json_str(quant, "quant_method", "?", name));
-	refuse_if(bd_json_bool(j, "use_sliding_window", false, name), name, "use_sliding_window");
-	json_array_foreach(types, i, type)
-		refuse_if(!json_is_string(type) || strcmp(json_string_value(type), "full_attention") != 0, name,
-		          "a layer type other than full_attention");
 	refuse_if(bd_json_int(j, "pretraining_tp", 1, 0, INT32_MAX, name) > 1, name, "pretraining_tp above 1");
 	refuse_if(bd_json_real(j, "partial_rotary_factor", 1, name) != 1, name, "partial_rotary_factor other than 1");
 	refuse_if(bd_json_bool(j, "rope_interleaved", false, name), name, "rope_interleaved");
 	refuse_if(bd_json_get(j, "attn_logit_softcapping") || bd_json_get(j, "final_logit_softcapping"), name,
 	          "logit softcapping");
+	refuse_if(bd_json_bool(j, "use_bidirectional_attention", false, name), name, "use_bidirectional_attention");
+	refuse_if(bd_json_get(j, "num_experts") || bd_json_get(j, "num_local_experts"), name, "a mixture of experts");
+}
+
+static enum bd_family parse_family(const json_t *j, const char *name)
+{
+	const char *names[BD_FAMILIES], *type = bd_json_str(j, "model_type", "", name);
+
+	for (int i = 0; i < BD_FAMILIES; i++)
+		names[i] = families[i].name;
+	if (strcmp(type, "gemma3") == 0)
+		bd_die(BD_DATA, "%s: model_type \"gemma3\" sees images too, which is not supported; load the model as "
+		       "Gemma3ForCausalLM in transformers and save that (gemma3_text)", name);
+	int family = word(j, "model_type", names, BD_FAMILIES, -1, name);
+	if (family < 0)
+		bd_die(BD_DATA, "%s: \"model_type\" is missing", name);
+	return (enum bd_family)family;
+}
+
+static enum bd_act parse_act(const struct bd_config *c, const json_t *j, const char *name)
+{
+	const struct family *f = &families[c->family];
+
+	if (strcmp(bd_json_str(j, f->act_key, "", name), "swish") == 0)
+		return BD_SILU;
+	return (enum bd_act)word(j, f->act_key, acts, 3, (int)f->act, name);
 }
 
 static double positive(const json_t *obj, const char *key, double def, const char *name)
@@ -91,26 +122,44 @@ static double positive(const json_t *obj, const char *key, double def, const cha
 	return v;
 }
 
-/* v5 keeps everything in rope_parameters, v4 rope_theta beside rope_scaling; old files say "type" for "rope_type". */
-static void parse_rope(struct bd_config *c, const json_t *j, const char *name)
+/* Whether layer i slides: layer_types say it, or the family's rule. */
+static bool slides(const struct bd_config *c, const json_t *j, int i, const char *name)
 {
-	const json_t *p = bd_json_get(j, "rope_parameters"), *scaling = p != NULL ? p : bd_json_get(j, "rope_scaling");
-	const char *key = bd_json_get(scaling, "rope_type") != NULL ? "rope_type" : "type";
+	static const char *const types[] = {"full_attention", "sliding_attention"};
+	const json_t *list = bd_json_get(j, "layer_types");
 
-	c->rope_theta = positive(bd_json_get(p, "rope_theta") != NULL ? p : j, "rope_theta", 10000, name);
-	c->rope_factor = c->rope_low = c->rope_high = c->rope_original = 1;
-	c->rope = (enum bd_rope)word(scaling, key, ropes, 3, BD_ROPE_DEFAULT, name);
-	refuse_if(bd_json_real(scaling, "partial_rotary_factor", 1, name) != 1, name, "partial_rotary_factor other than 1");
-	if (c->rope == BD_ROPE_DEFAULT)
+	if (list != NULL) {
+		json_t *one = json_pack("{s:O}", "layer_types", json_array_get(list, (size_t)i));
+		int type = word(one, "layer_types", types, 2, 0, name);
+		json_decref(one);
+		return type == 1;
+	}
+	if (c->family == BD_GEMMA3)
+		return (i + 1) % bd_json_int(j, "sliding_window_pattern", 6, 1, INT32_MAX, name) != 0;
+	return bd_json_bool(j, "use_sliding_window", false, name) &&
+	       i >= bd_json_int(j, "max_window_layers", 28, 0, INT32_MAX, name);
+}
+
+/* Sliding layers, of the families that have them. */
+static void parse_sliding(struct bd_config *c, const json_t *j, const char *name)
+{
+	const json_t *list = bd_json_get(j, "layer_types");
+	bool any = false, qwen = c->family == BD_QWEN2 || c->family == BD_QWEN3;
+
+	if (list != NULL && json_array_size(list) != (size_t)c->layers)
+		bd_die(BD_DATA, "%s: layer_types has %zu entries for %d layers", name, json_array_size(list), c->layers);
+	c->sliding = bd_zalloc((size_t)c->layers, sizeof(*c->sliding));
+	for (int i = 0; i < c->layers; i++)
+		any |= c->sliding[i] = slides(c, j, i, name);
+	if (any && (qwen ? !bd_json_bool(j, "use_sliding_window", false, name) : c->family != BD_GEMMA3))
+		bd_die(BD_DATA, "%s: layer_types has sliding_attention, but %s", name,
+		       qwen ? "use_sliding_window is false" : "this family does not slide");
+	if (any) {
+		c->window = (int)bd_json_int(j, "sliding_window", 4096, 1, INT32_MAX, name);
 		return;
-	c->rope_factor = positive(scaling, "factor", 0, name);
-	if (c->rope == BD_ROPE_LINEAR)
-		return;
-	c->rope_low = positive(scaling, "low_freq_factor", 0, name);
-	c->rope_high = positive(scaling, "high_freq_factor", 0, name);
-	c->rope_original = positive(scaling, "original_max_position_embeddings", 0, name);
-	if (c->rope_high <= c->rope_low)
-		bd_die(BD_DATA, "%s: high_freq_factor must be above low_freq_factor", name);
+	}
+	bd_free(c->sliding);
+	c->sliding = NULL;
 }
 
 static void add_eos(struct bd_config *c, const json_t *id, const char *name)
@@ -142,14 +191,34 @@ static void parse_special(struct bd_config *c, const json_t *j, const char *name
 		add_eos(c, eos, name);
 }
 
-static void parse_bitdistill(struct bd_config *c, const json_t *b, const char *name)
+/* transformers' own mark of a ternary model. Its masters ("online") are read; what it packed is not. */
+static bool parse_quantization(const json_t *j, const char *name)
 {
+	const json_t *q = bd_json_get(j, "quantization_config");
+
+	if (q == NULL)
+		return false;
+	if (strcmp(bd_json_str(q, "quant_method", "?", name), "bitnet") != 0)
+		bd_die(BD_DATA, "%s: weights quantised by \"%s\" are not read; start from the full-precision model", name,
+		       bd_json_str(q, "quant_method", "?", name));
+	refuse_if(strcmp(bd_json_str(q, "quantization_mode", "offline", name), "online") != 0 ||
+	          strcmp(bd_json_str(q, "linear_class", "bitlinear", name), "autobitlinear") != 0, name,
+	          "a bitnet quantization_config other than autobitlinear, online");
+	return true;
+}
+
+static void parse_bitdistill(struct bd_config *c, const json_t *j, const char *name)
+{
+	const json_t *b = bd_json_get(j, "bitdistill");
+
 	if (b != NULL && !json_is_object(b))
 		bd_die(BD_DATA, "%s: bitdistill is no object", name);
-	c->norms = (enum bd_norms)word(b, "norms", norms, 3, BD_NORMS_NONE, name);
-	c->ternary = word(b, "weights", weights, 2, 0, name) == 1;
-	if (strcmp(bd_json_str(b, "quantizer", QUANTIZER, name), QUANTIZER) != 0)
-		bd_die(BD_DATA, "%s: bitdistill.quantizer \"%s\" is not supported, only " QUANTIZER, name,
+	c->norms = (enum bd_norms)word(b, "norms", norms, 3, c->family == BD_BITNET ? BD_NORMS_SUBLN : BD_NORMS_NONE, name);
+	c->ternary = word(b, "weights", weights, 2, parse_quantization(j, name), name) == 1;
+	if (c->family == BD_BITNET && c->norms != BD_NORMS_SUBLN)
+		bd_die(BD_DATA, "%s: bitdistill.norms \"%s\" in a bitnet model, which has subln", name, norms[c->norms]);
+	if (strcmp(bd_json_str(b, "quantizer", BD_QUANTIZER, name), BD_QUANTIZER) != 0)
+		bd_die(BD_DATA, "%s: bitdistill.quantizer \"%s\" is not supported, only " BD_QUANTIZER, name,
 		       bd_json_str(b, "quantizer", "", name));
 	if ((float)bd_json_real(b, "eps", c->eps, name) != c->eps)
 		bd_die(BD_DATA, "%s: bitdistill.eps differs from rms_norm_eps; one eps for all norms is supported", name);
@@ -164,11 +233,10 @@ static void parse_shape(struct bd_config *c, const json_t *j, const char *name)
 	c->ffn = dimension(j, "intermediate_size", 0, MAX_WIDTH, name);
 	c->vocab = dimension(j, "vocab_size", 0, 1 << 24, name);
 	c->context = dimension(j, "max_position_embeddings", 2048, 1 << 30, name);
-	/* Qwen3's default is a number, Llama's a quotient. */
-	int head_dim = c->family == BD_QWEN3 ? 128 : c->hidden / c->heads;
-	if (bd_json_get(j, "head_dim") == NULL && c->family != BD_QWEN3 && c->hidden % c->heads != 0)
+	int head_dim = families[c->family].head_dim;
+	if (bd_json_get(j, "head_dim") == NULL && head_dim == 0 && c->hidden % c->heads != 0)
 		bd_die(BD_DATA, "%s: hidden_size %d does not divide into %d heads", name, c->hidden, c->heads);
-	c->head_dim = dimension(j, "head_dim", head_dim, 4096, name);
+	c->head_dim = dimension(j, "head_dim", head_dim > 0 ? head_dim : c->hidden / c->heads, 4096, name);
 	if (c->head_dim % 2 != 0)
 		bd_die(BD_DATA, "%s: head_dim %d is odd; rope turns pairs", name, c->head_dim);
 	if (c->heads % c->kv_heads != 0)
@@ -188,27 +256,38 @@ static void set_name(struct bd_config *c, const char *path)
 	snprintf(c->name, sizeof(c->name), "%.*s", (int)(n - (size_t)(base - path)), base);
 }
 
+/* The facts of attention, norms and activation. */
+static void parse_block(struct bd_config *c, const json_t *j, const char *name)
+{
+	const struct family *f = &families[c->family];
+	double scalar = f->gemma ? positive(j, "query_pre_attn_scalar", 256, name) : c->head_dim;
+
+	c->eps = (float)positive(j, "rms_norm_eps", f->eps, name);
+	c->act = parse_act(c, j, name);
+	c->tied = bd_json_bool(j, "tie_word_embeddings", f->tied, name);
+	c->qk_norm = f->qk_norm;
+	c->post_norms = c->gain_offset = f->gemma;
+	c->attn_scale = (float)(1.0 / sqrt(scalar));
+	c->embed_scale = f->gemma ? (float)sqrt(c->hidden) : 1;
+	c->attn_bias = c->family == BD_QWEN2 || bd_json_bool(j, "attention_bias", false, name);
+	c->o_bias = c->attn_bias && c->family != BD_QWEN2;
+	c->mlp_bias = c->family == BD_LLAMA && bd_json_bool(j, "mlp_bias", false, name);
+}
+
 struct bd_config bd_config_parse(const json_t *obj, const char *name)
 {
 	struct bd_config c = {.bos = -1};
-	int family;
 
 	if (!json_is_object(obj))
 		bd_die(BD_DATA, "%s: is no JSON object", name);
-	family = word(obj, "model_type", families, BD_FAMILIES, -1, name);
-	if (family < 0)
-		bd_die(BD_DATA, "%s: \"model_type\" is missing; llama and qwen3 are supported", name);
-	c.family = (enum bd_family)family;
+	c.family = parse_family(obj, name);
 	refuse_unsupported(obj, name);
 	parse_shape(&c, obj, name);
-	parse_rope(&c, obj, name);
-	c.eps = (float)positive(obj, "rms_norm_eps", 1e-6, name);
-	c.tied = bd_json_bool(obj, "tie_word_embeddings", false, name);
-	c.qk_norm = c.family == BD_QWEN3;
-	c.attn_bias = bd_json_bool(obj, "attention_bias", false, name);
-	c.mlp_bias = c.family == BD_LLAMA && bd_json_bool(obj, "mlp_bias", false, name);
+	bd_config_read_rope(&c, obj, families[c.family].theta, families[c.family].local, name);
+	parse_block(&c, obj, name);
+	parse_sliding(&c, obj, name);
 	parse_special(&c, obj, name);
-	parse_bitdistill(&c, bd_json_get(obj, "bitdistill"), name);
+	parse_bitdistill(&c, obj, name);
 	c.json = json_deep_copy(obj);
 	set_name(&c, name);
 	return c;
@@ -246,12 +325,17 @@ struct bd_config bd_config_copy(const struct bd_config *c)
 	struct bd_config copy = *c;
 
 	copy.json = json_deep_copy(c->json);
+	if (c->sliding != NULL) {
+		copy.sliding = bd_alloc((size_t)c->layers, sizeof(*copy.sliding));
+		memcpy(copy.sliding, c->sliding, (size_t)c->layers * sizeof(*copy.sliding));
+	}
 	return copy;
 }
 
 void bd_config_free(struct bd_config *c)
 {
 	json_decref(c->json);
+	bd_free(c->sliding);
 	*c = (struct bd_config){0};
 }
 
@@ -269,52 +353,4 @@ json_t *bd_config_bitdistill(struct bd_config *c)
 const json_t *bd_config_history(const struct bd_config *c)
 {
 	return bd_json_get(bd_json_get(c->json, "bitdistill"), "history");
-}
-
-/* Both dialects say the same, so that either kind of reader finds what it looks for. */
-static void write_rope(const struct bd_config *c, json_t *j)
-{
-	json_t *p = json_pack("{s:f, s:s}", "rope_theta", c->rope_theta, "rope_type", ropes[c->rope]);
-
-	if (c->rope != BD_ROPE_DEFAULT)
-		json_object_set_new(p, "factor", json_real(c->rope_factor));
-	if (c->rope == BD_ROPE_LLAMA3) {
-		json_object_set_new(p, "low_freq_factor", json_real(c->rope_low));
-		json_object_set_new(p, "high_freq_factor", json_real(c->rope_high));
-		json_object_set_new(p, "original_max_position_embeddings", json_integer((json_int_t)c->rope_original));
-	}
-	json_t *scaling = c->rope == BD_ROPE_DEFAULT ? json_null() : json_deep_copy(p);
-	json_object_del(scaling, "rope_theta"); /* nothing for null */
-	json_object_set_new(j, "rope_theta", json_real(c->rope_theta));
-	json_object_set_new(j, "rope_scaling", scaling);
-	json_object_set_new(j, "rope_parameters", p);
-}
-
-/* eps is a float: its shortest decimal form, not the double next to it. */
-static json_t *short_real(float x)
-{
-	char s[32];
-	double v = x;
-
-	for (int digits = 1; digits <= 9; digits++) {
-		snprintf(s, sizeof(s), "%.*g", digits, (double)x);
-		sscanf(s, "%lf", &v);
-		if ((float)v == x)
-			break;
-	}
-	return json_real(v);
-}
-
-json_t *bd_config_json(const struct bd_config *c)
-{
-	struct bd_config copy = bd_config_copy(c);
-	json_t *b = bd_config_bitdistill(&copy);
-
-	write_rope(c, copy.json);
-	json_object_set_new(copy.json, "tie_word_embeddings", json_boolean(c->tied));
-	json_object_set_new(b, "norms", json_string(norms[c->norms]));
-	json_object_set_new(b, "weights", json_string(weights[c->ternary]));
-	json_object_set_new(b, "eps", short_real(c->eps));
-	json_object_set_new(b, "quantizer", json_string(QUANTIZER));
-	return copy.json;
 }

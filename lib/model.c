@@ -66,7 +66,10 @@ struct bd_model *bd_model_load(const char *dir)
 
 	for (size_t i = 0; i < m->n_param; i++) {
 		const struct bd_param *p = &m->param[i];
-		bd_st_f32(bd_ckpt_tensor(k, p->slot, p->layer), 0, p->rows * p->cols, m->data + p->off);
+		if (p->rows == 1)
+			bd_ckpt_vector(k, p->slot, p->layer, m->data + p->off);
+		else
+			bd_st_f32(bd_ckpt_tensor(k, p->slot, p->layer), 0, p->rows * p->cols, m->data + p->off);
 	}
 	m->dir = bd_strdup(dir);
 	memcpy(m->digest, bd_ckpt_digest(k), sizeof(m->digest));
@@ -136,6 +139,23 @@ static void write_values(struct bd_st_writer *w, const float *x, size_t n, enum 
 	}
 }
 
+/* As files hold it: gains less one, where the family has them so. */
+static void write_param(struct bd_st_writer *w, const struct bd_model *m, const struct bd_param *p, enum bd_dtype t)
+{
+	size_t n = p->rows * p->cols;
+	float *less;
+
+	if (!bd_slot_offset(&m->cfg, p->slot)) {
+		write_values(w, m->data + p->off, n, t);
+		return;
+	}
+	less = bd_alloc(n, sizeof(*less));
+	for (size_t i = 0; i < n; i++)
+		less[i] = m->data[p->off + i] - 1;
+	write_values(w, less, n, t);
+	bd_free(less);
+}
+
 struct named {
 	char name[NAME];
 	const struct bd_param *p;
@@ -154,7 +174,7 @@ static void save_tensors(const struct bd_model *m, const char *path, enum bd_dty
 
 	for (size_t i = 0; i < m->n_param; i++) {
 		list[i].p = &m->param[i];
-		bd_slot_name(m->param[i].slot, m->param[i].layer, list[i].name, NAME);
+		bd_slot_name(&m->cfg, m->param[i].slot, m->param[i].layer, list[i].name, NAME);
 	}
 	qsort(list, m->n_param, sizeof(*list), by_name);
 	for (size_t i = 0; i < m->n_param; i++) {
@@ -164,7 +184,7 @@ static void save_tensors(const struct bd_model *m, const char *path, enum bd_dty
 		bd_st_declare(w, list[i].name, t, matrix ? 2 : 1, matrix ? shape : shape + 1);
 	}
 	for (size_t i = 0; i < m->n_param; i++)
-		write_values(w, m->data + list[i].p->off, list[i].p->rows * list[i].p->cols, t);
+		write_param(w, m, list[i].p, t);
 	bd_st_finish(w);
 	bd_free(list);
 }

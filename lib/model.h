@@ -22,6 +22,8 @@ enum bd_slot {
 	BD_Q_NORM,     /* [D] */
 	BD_K_NORM,     /* [D] */
 	BD_FFN_NORM,   /* [C] */
+	BD_ATTN_POST,  /* [C] norm of what attention adds (post_norms) */
+	BD_FFN_POST,   /* [C] norm of what the ffn adds (post_norms) */
 	BD_W,          /* + enum bd_lin: [out, in] */
 	BD_SUBLN = BD_W + BD_LINS,    /* + enum bd_lin: [in], gain of the norm on the linear's input */
 	BD_BIAS = BD_SUBLN + BD_LINS, /* + enum bd_lin: [out] */
@@ -32,7 +34,7 @@ enum bd_slot {
 enum bd_kind { BD_KIND_TABLE, BD_KIND_LINEAR, BD_KIND_GAIN, BD_KIND_BIAS };
 
 struct bd_slot_info {
-	const char *hf;   /* "model.layers.%d.self_attn.q_proj.weight"; no %d: not per layer */
+	const char *hf;   /* "model.layers.%d.self_attn.q_proj.weight"; no %d: not per layer. Some families have another: bd_slot_name */
 	const char *gguf; /* "blk.%d.attn_q.weight" */
 	enum bd_kind kind;
 	bool per_layer;
@@ -41,12 +43,15 @@ const struct bd_slot_info *bd_slot_info(enum bd_slot s);
 /* Whether a model of this config has the slot, and its shape; a vector has rows 1. */
 bool bd_slot_exists(const struct bd_config *c, enum bd_slot s);
 void bd_slot_shape(const struct bd_config *c, enum bd_slot s, size_t *rows, size_t *cols);
-void bd_slot_name(enum bd_slot s, int layer, char *out, size_t n);      /* HF name */
+void bd_slot_name(const struct bd_config *c, enum bd_slot s, int layer, char *out, size_t n); /* HF name */
 void bd_slot_gguf_name(enum bd_slot s, int layer, char *out, size_t n);
 size_t bd_lin_in(const struct bd_config *c, enum bd_lin l);
 size_t bd_lin_out(const struct bd_config *c, enum bd_lin l);
 
-/* Other spellings of a slot's tensor that are read (never written): i = 0, 1, ...; false when there is no i-th. */
+/* Whether files hold the gain - 1. */
+bool bd_slot_offset(const struct bd_config *c, enum bd_slot s);
+
+/* Spellings of a slot's tensor that are read beside its name: i = 0, 1, ...; false when there is no i-th. */
 bool bd_slot_alias(enum bd_slot s, int i, int layer, char *out, size_t n);
 
 /* A checkpoint on disk, tensor by tensor, nothing copied: for tools that must not hold a model in memory. Every slot of the config must
@@ -55,6 +60,8 @@ bool bd_slot_alias(enum bd_slot s, int i, int layer, char *out, size_t n);
 struct bd_ckpt;
 struct bd_ckpt *bd_ckpt_open(const char *dir);
 void bd_ckpt_close(struct bd_ckpt *k);
+/* A vector of the checkpoint as floats out[cols], a gain as the factor it means (gain_offset undone). */
+void bd_ckpt_vector(const struct bd_ckpt *k, enum bd_slot s, int layer, float *out);
 const struct bd_config *bd_ckpt_config(const struct bd_ckpt *k);
 const struct bd_st_tensor *bd_ckpt_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer); /* aliases resolved; NULL if the config has no such slot */
 const char *bd_ckpt_digest(struct bd_ckpt *k); /* XXH3-128 hex over config and all tensor bytes, computed once */

@@ -33,7 +33,7 @@ static const struct bd_st_tensor *resolve(const struct bd_ckpt *k, enum bd_slot 
 	const char *shared;
 	char name[NAME];
 
-	bd_slot_name(s, layer, name, sizeof(name));
+	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
 	t = bd_st_find(k->st, name);
 	shared = json_string_value(json_object_get(bd_st_metadata(k->st), name));
 	if (t == NULL && shared != NULL)
@@ -103,7 +103,7 @@ static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 	char name[NAME];
 
 	bd_slot_shape(&k->cfg, s, &rows, &cols);
-	bd_slot_name(s, layer, name, sizeof(name));
+	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
 	if (t == NULL)
 		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
 	bool matrix = bd_slot_info(s)->kind == BD_KIND_LINEAR || bd_slot_info(s)->kind == BD_KIND_TABLE;
@@ -204,6 +204,15 @@ const struct bd_st_tensor *bd_ckpt_tensor(const struct bd_ckpt *k, enum bd_slot 
 	return bd_slot_exists(&k->cfg, s) ? *slot_at(k, s, layer) : NULL;
 }
 
+void bd_ckpt_vector(const struct bd_ckpt *k, enum bd_slot s, int layer, float *out)
+{
+	const struct bd_st_tensor *t = bd_ckpt_tensor(k, s, layer);
+
+	bd_st_f32(t, 0, t->count, out);
+	for (size_t i = 0; bd_slot_offset(&k->cfg, s) && i < t->count; i++)
+		out[i] += 1;
+}
+
 static void digest_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *text)
 {
 	const struct bd_st_tensor *t = *slot_at(k, s, layer);
@@ -213,7 +222,13 @@ static void digest_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *text
 	bd_buf_fmt(text, "%d %d %s %s\n", (int)s, layer, bd_dtype_name(t->dtype), hex);
 }
 
-/* The facts that decide the arithmetic, one line, then a line for each tensor. */
+static void digest_rope(struct bd_buf *text, const struct bd_rope *r)
+{
+	bd_buf_fmt(text, "%s %a %a %a %a %a %a %d\n", bd_rope_name(r->kind), r->theta, r->factor, r->low, r->high, r->original,
+	           r->attention, r->truncate);
+}
+
+/* The facts that decide the arithmetic, then a line for each tensor. */
 const char *bd_ckpt_digest(struct bd_ckpt *k)
 {
 	const struct bd_config *c = &k->cfg;
@@ -221,10 +236,15 @@ const char *bd_ckpt_digest(struct bd_ckpt *k)
 
 	if (k->digest[0] != '\0')
 		return k->digest;
-	bd_buf_fmt(&text, "%s %d %d %d %d %d %d %d %a %d %a %a %a %a %a %d %d %d %d %d %d\n", bd_family_name(c->family), c->hidden,
-	           c->layers, c->heads, c->kv_heads, c->head_dim, c->ffn, c->vocab, (double)c->eps, (int)c->rope, c->rope_theta,
-	           c->rope_factor, c->rope_low, c->rope_high, c->rope_original, c->tied, c->qk_norm, c->attn_bias, c->mlp_bias,
-	           c->ternary, (int)c->norms);
+	bd_buf_fmt(&text, "%s %d %d %d %d %d %d %d %a\n", bd_family_name(c->family), c->hidden, c->layers, c->heads, c->kv_heads,
+	           c->head_dim, c->ffn, c->vocab, (double)c->eps);
+	digest_rope(&text, &c->rope);
+	digest_rope(&text, &c->rope_local);
+	bd_buf_fmt(&text, "%d ", c->window);
+	for (int i = 0; i < c->layers; i++)
+		bd_buf_fmt(&text, "%d", c->window > 0 && c->sliding[i]);
+	bd_buf_fmt(&text, " %a %a %s %d %d %d %d %d %d %d %d\n", (double)c->attn_scale, (double)c->embed_scale, bd_act_name(c->act),
+	           c->tied, c->qk_norm, c->post_norms, c->attn_bias, c->o_bias, c->mlp_bias, c->ternary, (int)c->norms);
 	each_slot(k, digest_slot, &text);
 	bd_hash128_hex(text.p, text.n, k->digest);
 	bd_buf_free(&text);

@@ -48,7 +48,7 @@ static void add_slots(struct set *s)
 	for (enum bd_slot slot = 0; slot < BD_SLOTS; slot++)
 		for (int l = 0; l < (bd_slot_info(slot)->per_layer ? c->layers : 1); l++) {
 			const struct bd_st_tensor *t = bd_ckpt_tensor(s->ckpt, slot, l);
-			bd_slot_name(slot, l, name, sizeof(name));
+			bd_slot_name(c, slot, l, name, sizeof(name));
 			if (t != NULL)
 				add(s, st_item(name, t));
 		}

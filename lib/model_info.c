@@ -39,7 +39,6 @@ static json_t *tensor_json(const char *name, const struct bd_st_tensor *t)
 
 static void describe_config(json_t *o, const struct bd_config *c)
 {
-	static const char *const rope[] = {"default", "linear", "llama3"};
 	json_t *b = bd_json_get(c->json, "bitdistill"), *eos = json_array();
 
 	set(o, "family", json_string(bd_family_name(c->family)));
@@ -52,8 +51,8 @@ static void describe_config(json_t *o, const struct bd_config *c)
 	             {"head_dim", c->head_dim}, {"ffn", c->ffn}, {"vocab", c->vocab}, {"context", c->context}};
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		set_int(o, sizes[i].key, (uint64_t)sizes[i].value);
-	set(o, "rope", json_string(rope[c->rope]));
-	set(o, "rope_theta", json_real(c->rope_theta));
+	set(o, "rope", json_string(bd_rope_name(c->rope.kind)));
+	set(o, "rope_theta", json_real(c->rope.theta));
 	set(o, "tied", json_boolean(c->tied));
 	for (int i = 0; i < c->n_eos; i++)
 		json_array_append_new(eos, json_integer(c->eos[i]));
@@ -105,7 +104,7 @@ json_t *bd_info_model(const char *path, bool list_all, bool check, size_t *bad)
 			const struct bd_st_tensor *t = bd_ckpt_tensor(k, s, l);
 			if (t == NULL)
 				continue;
-			bd_slot_name(s, l, name, sizeof(name));
+			bd_slot_name(c, s, l, name, sizeof(name));
 			json_array_append_new(list, tensor_json(name, t));
 			all += t->count;
 			linear += bd_slot_info(s)->kind == BD_KIND_LINEAR ? t->count : 0;

@@ -18,6 +18,8 @@ static const struct bd_slot_info table[BD_SLOTS] = {
     [BD_Q_NORM] = {LAYER "self_attn.q_norm.weight", BLK "attn_q_norm.weight", BD_KIND_GAIN, true},
     [BD_K_NORM] = {LAYER "self_attn.k_norm.weight", BLK "attn_k_norm.weight", BD_KIND_GAIN, true},
     [BD_FFN_NORM] = {LAYER "post_attention_layernorm.weight", BLK "ffn_norm.weight", BD_KIND_GAIN, true},
+    [BD_ATTN_POST] = {LAYER "post_attention_layernorm.weight", BLK "post_attention_norm.weight", BD_KIND_GAIN, true},
+    [BD_FFN_POST] = {LAYER "post_feedforward_layernorm.weight", BLK "post_ffw_norm.weight", BD_KIND_GAIN, true},
     LIN(BD_LIN_Q, "self_attn.q_proj", "attn_q", "attn_q_norm_in"),
     LIN(BD_LIN_K, "self_attn.k_proj", "attn_k", "attn_k_norm_in"),
     LIN(BD_LIN_V, "self_attn.v_proj", "attn_v", "attn_v_norm_in"),
@@ -29,17 +31,18 @@ static const struct bd_slot_info table[BD_SLOTS] = {
     [BD_HEAD] = {"lm_head.weight", "output.weight", BD_KIND_TABLE, false},
 };
 
-/* Of BitNetForCausalLM, of 1bitLLM's files, and of transformers' use_rms_norm. */
-static const char *const aliases[BD_SLOTS][3] = {
+/* SubLN's names: ours, transformers' use_rms_norm, BitNetForCausalLM, 1bitLLM's files. */
+#define ALIASES 4
+static const char *const aliases[BD_SLOTS][ALIASES] = {
     [BD_SUBLN + BD_LIN_Q] = {LAYER "self_attn.q_proj.rms_norm.weight"},
     [BD_SUBLN + BD_LIN_K] = {LAYER "self_attn.k_proj.rms_norm.weight"},
     [BD_SUBLN + BD_LIN_V] = {LAYER "self_attn.v_proj.rms_norm.weight"},
-    [BD_SUBLN + BD_LIN_O] = {LAYER "self_attn.o_proj.rms_norm.weight", LAYER "self_attn.attn_sub_norm.weight",
-                             LAYER "self_attn.inner_attn_ln.weight"},
+    [BD_SUBLN + BD_LIN_O] = {LAYER "self_attn.o_proj.norm.weight", LAYER "self_attn.o_proj.rms_norm.weight",
+                             LAYER "self_attn.attn_sub_norm.weight", LAYER "self_attn.inner_attn_ln.weight"},
     [BD_SUBLN + BD_LIN_GATE] = {LAYER "mlp.gate_proj.rms_norm.weight"},
     [BD_SUBLN + BD_LIN_UP] = {LAYER "mlp.up_proj.rms_norm.weight"},
-    [BD_SUBLN + BD_LIN_DOWN] = {LAYER "mlp.down_proj.rms_norm.weight", LAYER "mlp.ffn_sub_norm.weight",
-                                LAYER "mlp.ffn_layernorm.weight"},
+    [BD_SUBLN + BD_LIN_DOWN] = {LAYER "mlp.down_proj.norm.weight", LAYER "mlp.down_proj.rms_norm.weight",
+                                LAYER "mlp.ffn_sub_norm.weight", LAYER "mlp.ffn_layernorm.weight"},
 };
 
 const struct bd_slot_info *bd_slot_info(enum bd_slot s)
@@ -82,7 +85,9 @@ bool bd_slot_exists(const struct bd_config *c, enum bd_slot s)
 		return c->norms == BD_NORMS_ALL ||
 		       (c->norms == BD_NORMS_SUBLN && (norm == BD_LIN_O || norm == BD_LIN_DOWN));
 	if (bias >= 0)
-		return bias <= BD_LIN_O ? c->attn_bias : c->mlp_bias;
+		return bias < BD_LIN_O ? c->attn_bias : bias == BD_LIN_O ? c->o_bias : c->mlp_bias;
+	if (s == BD_ATTN_POST || s == BD_FFN_POST)
+		return c->post_norms;
 	if (s == BD_Q_NORM || s == BD_K_NORM)
 		return c->qk_norm;
 	return s != BD_HEAD || !c->tied;
@@ -119,9 +124,21 @@ static void print_name(const char *pattern, int layer, char *out, size_t n)
 		snprintf(out, n, "%.*s%d%s", (int)(d - pattern), pattern, layer, d + 2);
 }
 
-void bd_slot_name(enum bd_slot s, int layer, char *out, size_t n)
+/* The sandwich has its own name for the norm before the ffn, BitNetForCausalLM for its two of SubLN. */
+static const char *hf_name(const struct bd_config *c, enum bd_slot s)
 {
-	print_name(table[s].hf, layer, out, n);
+	if (s == BD_FFN_NORM && c->post_norms)
+		return LAYER "pre_feedforward_layernorm.weight";
+	if (c->family == BD_BITNET && s == BD_SUBLN + BD_LIN_O)
+		return LAYER "self_attn.attn_sub_norm.weight";
+	if (c->family == BD_BITNET && s == BD_SUBLN + BD_LIN_DOWN)
+		return LAYER "mlp.ffn_sub_norm.weight";
+	return table[s].hf;
+}
+
+void bd_slot_name(const struct bd_config *c, enum bd_slot s, int layer, char *out, size_t n)
+{
+	print_name(hf_name(c, s), layer, out, n);
 }
 
 void bd_slot_gguf_name(enum bd_slot s, int layer, char *out, size_t n)
@@ -131,8 +148,13 @@ void bd_slot_gguf_name(enum bd_slot s, int layer, char *out, size_t n)
 
 bool bd_slot_alias(enum bd_slot s, int i, int layer, char *out, size_t n)
 {
-	if (i >= 3 || aliases[s][i] == NULL)
+	if (i >= ALIASES || aliases[s][i] == NULL)
 		return false;
 	print_name(aliases[s][i], layer, out, n);
 	return true;
+}
+
+bool bd_slot_offset(const struct bd_config *c, enum bd_slot s)
+{
+	return c->gain_offset && table[s].kind == BD_KIND_GAIN && lin_of(s, BD_SUBLN) < 0;
 }

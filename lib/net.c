@@ -37,8 +37,10 @@ void bd_net_free(struct bd_net *net)
 	for (size_t i = 0; i < net->n_owned; i++)
 		bd_free(net->owned[i]);
 	bd_free(net->owned);
-	bd_free(net->rope_cos);
-	bd_free(net->rope_sin);
+	for (int i = 0; i < 2; i++) {
+		bd_free(net->angles[i].cos);
+		bd_free(net->angles[i].sin);
+	}
 	bd_free(net->rows);
 	if (net->release)
 		net->release(net->release_arg);
@@ -59,6 +61,8 @@ struct bd_net *bd_net_from_model(const struct bd_model *m, struct bd_par *par, b
 		struct bd_block *b = &net->block[l];
 		b->attn_norm = bd_model_data(m, BD_ATTN_NORM, l);
 		b->ffn_norm = bd_model_data(m, BD_FFN_NORM, l);
+		b->attn_post = bd_model_data(m, BD_ATTN_POST, l);
+		b->ffn_post = bd_model_data(m, BD_FFN_POST, l);
 		b->q_norm = bd_model_data(m, BD_Q_NORM, l);
 		b->k_norm = bd_model_data(m, BD_K_NORM, l);
 		for (enum bd_lin i = 0; i < BD_LINS; i++) {

@@ -1,11 +1,11 @@
 /* The transformer, forward and backward, over one arena of activations; the same code trains, evaluates and generates.
  *
- *	x = embed(ids)
- *	each layer:  x += o( attention( rope(qk-norm(q,k)), v ) ),  q,k,v of norm(x)
- *	             x += down( silu(gate) * up ),                  gate,up of norm(x)
+ *	x = scale embed(ids)
+ *	each layer:  x += post( o( attention( rope(qk-norm(q,k)), v ) ) ),  q,k,v of norm(x)
+ *	             x += post( down( act(gate) * up ) ),                   gate,up of norm(x)
  *	h = norm(x);  z = h head^T
  *
- * A linear is dense (f32) or ternary x int8; in front of it there may be an RMSNorm (SubLN). What differs between families are facts
+ * post is an RMSNorm or nothing. A linear is dense (f32) or ternary x int8; in front of it there may be an RMSNorm (SubLN). What differs between families are facts
  * of the config, never names. In a ternary net the logits of a position depend on the model and its prefix only: not on the
  * batch, threads, chunking, cache or ISA. Ids are checked against the vocabulary (BD_DATA). */
 #ifndef BD_NET_H
@@ -29,6 +29,7 @@ struct bd_linear {
 
 struct bd_block {
 	const float *attn_norm, *ffn_norm; /* [C] */
+	const float *attn_post, *ffn_post; /* [C] or NULL */
 	const float *q_norm, *k_norm;      /* [D] or NULL */
 	struct bd_linear lin[BD_LINS];
 };
@@ -40,7 +41,9 @@ struct bd_net {
 	struct bd_table embed, head; /* head.p == embed.p when tied */
 	const float *final_norm;
 	struct bd_block *block; /* [L] */
-	float *rope_cos, *rope_sin; /* [rope_n, D/2], grown on demand by bd_net_forward */
+	struct bd_angles {
+		float *cos, *sin; /* [rope_n, D/2], grown on demand by bd_net_forward */
+	} angles[2];              /* of layers that see everything, of those that slide (unset when none does) */
 	size_t rope_n;
 	float *rows; /* scratch of bd_net_logits: chosen rows of h and of dh, grown on demand */
 	size_t rows_n;

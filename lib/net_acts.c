@@ -47,6 +47,12 @@ static void lay_layer(struct bd_acts *a, const struct bd_net *net, struct layer 
 	y->gate = floats(a, T, F);
 	y->up = floats(a, T, F);
 	y->act = a->train ? floats(a, T, F) : y->gate;
+	if (c->post_norms) {
+		y->ao = floats(a, T, C);
+		y->fo = a->train ? floats(a, T, C) : y->ao;
+		y->rao = floats(a, T, 1);
+		y->rfo = floats(a, T, 1);
+	}
 	for (enum bd_lin i = 0; i < BD_LINS; i++) {
 		y->r[i] = floats(a, T, 1);
 		if (c->ternary && bd_acts_input(b, i) == i) {

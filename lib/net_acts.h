@@ -15,6 +15,8 @@ struct layer {
 	float *q, *k, *v;           /* after norm and rope */
 	float *att, *lse;           /* [T,HD], [T,H] */
 	float *gate, *up, *act;     /* [T,F] */
+	float *ao, *fo;             /* [T,C] outputs of o and down before their post norms (NULL: there are none) */
+	float *rao, *rfo;           /* [T] 1/rms of those norms */
 	float *r[BD_LINS];          /* [T] 1/rms of the SubLN of each linear */
 	struct bd_int8 in[BD_LINS]; /* quantised input; K, V share Q's and up shares gate's when they have no
 	                               norm of their own */

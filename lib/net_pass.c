@@ -1,6 +1,5 @@
 /* The layers in order, forward and then backward, each line one operation of lib/op_*; here they meet memory
  * and threads. */
-#include <math.h>
 #include <string.h>
 
 #include "adamw.h"
@@ -19,6 +18,7 @@ struct pass {
 	const struct bd_batch *b;
 	struct layer *y;
 	const struct bd_block *w;
+	bool slides; /* this layer */
 	enum bd_lin lin;
 	/* operands of the small operations */
 	float *out, *out2;
@@ -163,7 +163,8 @@ static struct bd_attn attn_of(const struct pass *p, size_t s)
 	    .H = (size_t)c->heads,
 	    .G = (size_t)c->kv_heads,
 	    .D = (size_t)c->head_dim,
-	    .scale = (float)(1.0 / sqrt((double)c->head_dim)),
+	    .window = p->slides ? (size_t)c->window : 0,
+	    .scale = c->attn_scale,
 	};
 }
 
@@ -203,10 +204,11 @@ static void rope_slice(void *ctx, size_t t0, size_t t1, int slice)
 	struct layer *y = p->y;
 	const struct bd_net *net = p->net;
 	size_t H = (size_t)net->cfg.heads, G = (size_t)net->cfg.kv_heads, D = (size_t)net->cfg.head_dim;
+	const struct bd_angles *g = &net->angles[p->slides];
 	const uint32_t *pos = p->a->pos + t0;
 	(void)slice;
-	bd_rope_forward(y->q + t0 * H * D, pos, net->rope_cos, net->rope_sin, t1 - t0, H, D);
-	bd_rope_forward(y->k + t0 * G * D, pos, net->rope_cos, net->rope_sin, t1 - t0, G, D);
+	bd_rope_forward(y->q + t0 * H * D, pos, g->cos, g->sin, t1 - t0, H, D);
+	bd_rope_forward(y->k + t0 * G * D, pos, g->cos, g->sin, t1 - t0, G, D);
 }
 
 static void rope_back_slice(void *ctx, size_t t0, size_t t1, int slice)
@@ -214,10 +216,11 @@ static void rope_back_slice(void *ctx, size_t t0, size_t t1, int slice)
 	struct pass *p = ctx;
 	const struct bd_net *net = p->net;
 	size_t H = (size_t)net->cfg.heads, G = (size_t)net->cfg.kv_heads, D = (size_t)net->cfg.head_dim;
+	const struct bd_angles *g = &net->angles[p->slides];
 	const uint32_t *pos = p->a->pos + t0;
 	(void)slice;
-	bd_rope_backward(p->a->dq + t0 * H * D, pos, net->rope_cos, net->rope_sin, t1 - t0, H, D);
-	bd_rope_backward(p->a->dk + t0 * G * D, pos, net->rope_cos, net->rope_sin, t1 - t0, G, D);
+	bd_rope_backward(p->a->dq + t0 * H * D, pos, g->cos, g->sin, t1 - t0, H, D);
+	bd_rope_backward(p->a->dk + t0 * G * D, pos, g->cos, g->sin, t1 - t0, G, D);
 }
 
 static void glu_slice(void *ctx, size_t t0, size_t t1, int slice)
@@ -225,7 +228,7 @@ static void glu_slice(void *ctx, size_t t0, size_t t1, int slice)
 	struct pass *p = ctx;
 	size_t F = (size_t)p->net->cfg.ffn, i = t0 * F;
 	(void)slice;
-	bd_glu_forward(p->net->kern, p->y->act + i, p->y->gate + i, p->y->up + i, (t1 - t0) * F);
+	bd_glu_forward(p->net->kern, p->net->cfg.act, p->y->act + i, p->y->gate + i, p->y->up + i, (t1 - t0) * F);
 }
 
 static void glu_back_slice(void *ctx, size_t t0, size_t t1, int slice)
@@ -233,8 +236,14 @@ static void glu_back_slice(void *ctx, size_t t0, size_t t1, int slice)
 	struct pass *p = ctx;
 	size_t F = (size_t)p->net->cfg.ffn, i = t0 * F;
 	(void)slice;
-	bd_glu_backward(p->net->kern, p->a->dgate + i, p->a->dup + i, p->x + i, p->y->gate + i, p->y->up + i,
+	bd_glu_backward(p->net->kern, p->net->cfg.act, p->a->dgate + i, p->a->dup + i, p->x + i, p->y->gate + i, p->y->up + i,
 	                (t1 - t0) * F);
+}
+
+static struct pass of_layer(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b, int l)
+{
+	bool slides = net->cfg.window > 0 && net->cfg.sliding[l];
+	return (struct pass){.net = net, .a = a, .b = b, .y = &a->layer[l], .w = &net->block[l], .slides = slides};
 }
 
 /* ---- forward ---- */
@@ -243,13 +252,17 @@ static void rope_reach(struct bd_net *net, size_t n)
 {
 	if (n <= net->rope_n)
 		return;
-	size_t half = (size_t)net->cfg.head_dim / 2;
+	const struct bd_config *c = &net->cfg;
+	size_t D = (size_t)c->head_dim;
 	n = n < 256 ? 256 : n + n / 2;
-	bd_free(net->rope_cos);
-	bd_free(net->rope_sin);
-	net->rope_cos = bd_alloc(bd_mul(n, half), sizeof(float));
-	net->rope_sin = bd_alloc(bd_mul(n, half), sizeof(float));
-	bd_rope_table(net->rope_cos, net->rope_sin, &net->cfg, n);
+	for (int i = 0; i < (c->window > 0 ? 2 : 1); i++) {
+		struct bd_angles *g = &net->angles[i];
+		bd_free(g->cos);
+		bd_free(g->sin);
+		g->cos = bd_alloc(bd_mul(n, D / 2), sizeof(float));
+		g->sin = bd_alloc(bd_mul(n, D / 2), sizeof(float));
+		bd_rope_table(g->cos, g->sin, i ? &c->rope_local : &c->rope, D, n);
+	}
 	net->rope_n = n;
 }
 
@@ -302,7 +315,19 @@ static void watch(struct pass *p)
 	memcpy(p->a->state[2], p->y->v, T * k * sizeof(float));
 }
 
-/* xm = x + o(attention(...)). */
+/* out = x + post(linear `i` of src); y[T,C] keeps what enters the norm, if there is one. */
+static void add_branch(struct pass *p, float *out, const float *x, enum bd_lin i, const float *src, const float *post, float *y,
+                       float *r)
+{
+	struct bd_acts *a = p->a;
+	size_t T = p->b->T, C = (size_t)p->net->cfg.hidden;
+	linear(p, post ? y : a->a, i, src);
+	if (post)
+		norm(p, a->a, r, y, post, T, C);
+	add(p, out, x, a->a, C);
+}
+
+/* xm = x + post(o(attention(...))). */
 static void attention_block(struct pass *p, int l, struct bd_kv *const *kv)
 {
 	struct bd_acts *a = p->a;
@@ -323,11 +348,10 @@ static void attention_block(struct pass *p, int l, struct bd_kv *const *kv)
 	if (!a->train && l == a->watch)
 		watch(p);
 	bd_par_for(p->net->par, p->b->n_seq * H, attention_slice, p);
-	linear(p, a->a, BD_LIN_O, y->att);
-	add(p, y->xm, y->x, a->a, C);
+	add_branch(p, y->xm, y->x, BD_LIN_O, y->att, p->w->attn_post, y->ao, y->rao);
 }
 
-/* out = xm + down(silu(gate) * up). */
+/* out = xm + post(down(act(gate) * up)). */
 static void ffn_block(struct pass *p, float *out)
 {
 	struct bd_acts *a = p->a;
@@ -337,8 +361,7 @@ static void ffn_block(struct pass *p, float *out)
 	linear(p, y->gate, BD_LIN_GATE, a->a);
 	linear(p, y->up, BD_LIN_UP, a->a);
 	bd_par_for(p->net->par, T, glu_slice, p);
-	linear(p, a->a, BD_LIN_DOWN, y->act);
-	add(p, out, y->xm, a->a, C);
+	add_branch(p, out, y->xm, BD_LIN_DOWN, y->act, p->w->ffn_post, y->fo, y->rfo);
 }
 
 const float *bd_net_forward(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b,
@@ -347,9 +370,9 @@ const float *bd_net_forward(struct bd_net *net, struct bd_acts *a, const struct 
 	int L = net->cfg.layers;
 	bd_acts_reserve(a, net, b->T, b->n_seq);
 	place(net, a, b, kv);
-	bd_embed_forward(a->layer[0].x, &net->embed, b->ids, b->T);
+	bd_embed_forward(a->layer[0].x, &net->embed, net->cfg.embed_scale, b->ids, b->T);
 	for (int l = 0; l < L; l++) {
-		struct pass p = {.net = net, .a = a, .b = b, .y = &a->layer[l], .w = &net->block[l]};
+		struct pass p = of_layer(net, a, b, l);
 		attention_block(&p, l, kv);
 		ffn_block(&p, l + 1 < L ? a->layer[l + 1].x : a->xf);
 	}
@@ -386,13 +409,24 @@ static const float *normed(struct pass *p, enum bd_lin lin, const float *x, cons
 	return p->a->c;
 }
 
+/* The gradient that reaches a branch's last linear: that of the residual stream, dx[T,C], through the post norm if there is one. */
+static const float *branch_back(struct pass *p, const float *dx, enum bd_slot slot, const float *post, const float *y, float *r,
+                                const struct bd_model *m, float *grad, int l)
+{
+	if (!post)
+		return dx;
+	norm_back(p, p->a->c, grad_of(m, grad, slot, l), dx, y, r, post, p->b->T, (size_t)p->net->cfg.hidden, true);
+	return p->a->c;
+}
+
 /* dx[T,C]: in, the gradient at the layer's output; out, at xm. */
 static void ffn_back(struct pass *p, float *dx, const struct bd_model *m, float *grad, int l)
 {
 	struct bd_acts *a = p->a;
 	struct layer *y = p->y;
 	size_t T = p->b->T, C = (size_t)p->net->cfg.hidden;
-	linear_back(p, a->a, false, BD_LIN_DOWN, dx, y->act, m, grad, l);
+	const float *dy = branch_back(p, dx, BD_FFN_POST, p->w->ffn_post, y->fo, y->rfo, m, grad, l);
+	linear_back(p, a->a, false, BD_LIN_DOWN, dy, y->act, m, grad, l);
 	p->x = a->a;
 	bd_par_for(p->net->par, T, glu_back_slice, p);
 	const float *in = normed(p, BD_LIN_GATE, y->xm, p->w->ffn_norm);
@@ -410,7 +444,8 @@ static void attention_back(struct pass *p, float *dx, const struct bd_model *m, 
 	const struct bd_config *c = &p->net->cfg;
 	size_t T = p->b->T, C = (size_t)c->hidden, H = (size_t)c->heads, G = (size_t)c->kv_heads,
 	       D = (size_t)c->head_dim;
-	linear_back(p, a->a, false, BD_LIN_O, dx, y->att, m, grad, l);
+	const float *dy = branch_back(p, dx, BD_ATTN_POST, p->w->attn_post, y->ao, y->rao, m, grad, l);
+	linear_back(p, a->a, false, BD_LIN_O, dy, y->att, m, grad, l);
 	memset(a->dq, 0, T * H * D * sizeof(float));
 	memset(a->dk, 0, T * G * D * sizeof(float));
 	memset(a->dv, 0, T * G * D * sizeof(float));
@@ -440,9 +475,9 @@ void bd_net_backward(struct bd_net *net, struct bd_acts *a, const struct bd_batc
 	norm_back(&top, dh, grad_of(m, grad, BD_FINAL_NORM, -1), dh, a->xf, a->rf, net->final_norm, b->T, C,
 	          true);
 	for (int l = net->cfg.layers - 1; l >= 0; l--) {
-		struct pass p = {.net = net, .a = a, .b = b, .y = &a->layer[l], .w = &net->block[l]};
+		struct pass p = of_layer(net, a, b, l);
 		ffn_back(&p, dh, m, grad, l);
 		attention_back(&p, dh, m, grad, l, sg);
 	}
-	bd_embed_backward(grad_of(m, grad, BD_EMBED, -1), dh, b->ids, b->T, C);
+	bd_embed_backward(grad_of(m, grad, BD_EMBED, -1), dh, net->cfg.embed_scale, b->ids, b->T, C);
 }

@@ -6,7 +6,8 @@
 #include "kern.h"
 
 struct bd_attn {
-	size_t n, past; /* queries, and keys before the first query; query i sees keys 0 .. past + i */
+	size_t n, past; /* queries, and keys before the first query; query i sees keys up to past + i */
+	size_t window;  /* so many of them at most, the last ones; 0: all */
 	size_t H, G, D; /* query heads, key/value heads, head size */
 	float scale;
 };
@@ -14,7 +15,7 @@ struct bd_attn {
 /* Floats of scratch one call needs. */
 size_t bd_attention_scratch(const struct bd_attn *a);
 /* Head h: out[n,H,D] and lse[n,H] (log-sum-exp of the scaled scores; may be NULL) from q[n,H,D], k,
- * v[past+n,G,D]. The bits of query i depend on its q and on keys/values 0 .. past+i only (kern.h orders). */
+ * v[past+n,G,D]. The bits of query i depend on its q and on the keys/values it sees only (kern.h orders). */
 void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, float *out,
                           float *lse, const float *q, const float *k, const float *v, float *scratch);
 /* All query heads of key/value head g (training: past = 0): dq[n,H,D], dk, dv[n,G,D] += from dout[n,H,D] and

@@ -25,18 +25,20 @@ static void table_read(float *out, const struct bd_table *e, size_t row, size_t 
 		bd_q8_0_unpack(out, p, n * e->cols);
 }
 
-void bd_embed_forward(float *out, const struct bd_table *e, const uint32_t *ids, size_t T)
+void bd_embed_forward(float *out, const struct bd_table *e, float scale, const uint32_t *ids, size_t T)
 {
 	for (size_t t = 0; t < T; t++)
 		table_read(out + t * e->cols, e, ids[t], 1);
+	for (size_t i = 0; scale != 1 && i < T * e->cols; i++)
+		out[i] *= scale;
 }
 
-void bd_embed_backward(float *dtable, const float *dout, const uint32_t *ids, size_t T, size_t C)
+void bd_embed_backward(float *dtable, const float *dout, float scale, const uint32_t *ids, size_t T, size_t C)
 {
 	for (size_t t = 0; t < T; t++) {
 		float *d = dtable + ids[t] * C;
 		for (size_t i = 0; i < C; i++)
-			d[i] += dout[t * C + i];
+			d[i] += scale * dout[t * C + i];
 	}
 }
 

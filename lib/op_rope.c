@@ -3,30 +3,55 @@
 
 #include <math.h>
 
-/* Inverse frequency of pair i of D/2, in radians per position (HF modeling_rope_utils). */
-static double inv_freq(const struct bd_config *c, size_t i)
+/* Frequencies are in radians per position, those of HF modeling_rope_utils; pair i of D/2. */
+
+static double clamp01(double x)
 {
-	double inv = pow(c->rope_theta, -2.0 * (double)i / (double)c->head_dim);
-	if (c->rope == BD_ROPE_LINEAR)
-		return inv / c->rope_factor;
-	if (c->rope != BD_ROPE_LLAMA3)
-		return inv;
-	/* Waves shorter than original/high stay, those longer than original/low stretch by factor, between
-	 * them a blend. */
-	double turns = c->rope_original * inv / (2 * M_PI); /* over the original context */
-	double keep = (turns - c->rope_low) / (c->rope_high - c->rope_low);
-	keep = keep < 0 ? 0 : keep > 1 ? 1 : keep;
-	return keep * inv + (1 - keep) * inv / c->rope_factor;
+	return x < 0 ? 0 : x > 1 ? 1 : x;
 }
 
-void bd_rope_table(float *cos_, float *sin_, const struct bd_config *c, size_t n)
+/* Waves shorter than original/high stay, those longer than original/low stretch by factor, between them a blend. */
+static double keep_llama3(const struct bd_rope *r, double inv)
 {
-	size_t half = (size_t)c->head_dim / 2;
+	double turns = r->original * inv / (2 * M_PI); /* over the original context */
+	return clamp01((turns - r->low) / (r->high - r->low));
+}
+
+/* The pair, counted continuously, that makes this many turns over the original context. */
+static double yarn_pair(const struct bd_rope *r, double turns, double D)
+{
+	return D * log(r->original / (turns * 2 * M_PI)) / (2 * log(r->theta));
+}
+
+/* YaRN (arXiv 2309.00071, section 3.2): pairs up to `first` stay, from `last` on they stretch by factor, between them a ramp. */
+static double keep_yarn(const struct bd_rope *r, double i, double D)
+{
+	double first = yarn_pair(r, r->high, D), last = yarn_pair(r, r->low, D);
+	if (r->truncate)
+		first = floor(first), last = ceil(last);
+	first = fmax(first, 0), last = fmin(last, D - 1);
+	if (first == last)
+		last += 0.001;
+	return 1 - clamp01((i - first) / (last - first));
+}
+
+static double inv_freq(const struct bd_rope *r, size_t i, size_t D)
+{
+	double inv = pow(r->theta, -2.0 * (double)i / (double)D);
+	double keep = r->kind == BD_ROPE_LLAMA3 ? keep_llama3(r, inv)
+	              : r->kind == BD_ROPE_YARN ? keep_yarn(r, (double)i, (double)D)
+	                                        : 0;
+	return r->kind == BD_ROPE_DEFAULT ? inv : keep * inv + (1 - keep) * inv / r->factor;
+}
+
+void bd_rope_table(float *cos_, float *sin_, const struct bd_rope *r, size_t D, size_t n)
+{
+	size_t half = D / 2;
 	for (size_t i = 0; i < half; i++) {
-		double inv = inv_freq(c, i);
+		double inv = inv_freq(r, i, D);
 		for (size_t t = 0; t < n; t++) {
-			cos_[t * half + i] = (float)cos((double)t * inv);
-			sin_[t * half + i] = (float)sin((double)t * inv);
+			cos_[t * half + i] = (float)(r->attention * cos((double)t * inv));
+			sin_[t * half + i] = (float)(r->attention * sin((double)t * inv));
 		}
 	}
 }

@@ -6,15 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "model.h"
+#include "config.h"
 
-/* cos/sin[n, D/2] for positions 0..n-1, scaling of the config applied (default, linear, llama3); computed in
- * double. */
-void bd_rope_table(float *cos, float *sin, const struct bd_config *c, size_t n);
+/* cos/sin[n, D/2] for positions 0..n-1, with r's scaling; computed in double. */
+void bd_rope_table(float *cos, float *sin, const struct bd_rope *r, size_t D, size_t n);
 /* x[T, heads, D] in place; row t is at position pos[t]. */
 void bd_rope_forward(float *x, const uint32_t *pos, const float *cos, const float *sin, size_t T,
                      size_t heads, size_t D);
-/* dx in place: the inverse rotation. */
+/* dx in place: the transpose of forward. */
 void bd_rope_backward(float *dx, const uint32_t *pos, const float *cos, const float *sin, size_t T,
                       size_t heads, size_t D);
 

@@ -219,7 +219,7 @@ static void put_config(struct bd_gguf_writer *w, const struct bd_config *c, cons
 	put_arch(w, a, "attention.key_length", c->head_dim, false);
 	put_arch(w, a, "attention.value_length", c->head_dim, false);
 	put_arch(w, a, "attention.layer_norm_rms_epsilon", (double)c->eps, true);
-	put_arch(w, a, "rope.freq_base", c->rope_theta, true);
+	put_arch(w, a, "rope.freq_base", c->rope.theta, true);
 	put_arch(w, a, "rope.dimension_count", c->head_dim, false);
 	put_arch(w, a, "vocab_size", c->vocab, false);
 }
@@ -238,7 +238,7 @@ static void put_ours(struct bd_gguf_writer *w, const struct bd_config *c, json_t
 	text = bd_json_text(config, false);
 	bd_gguf_put_u32(w, "bd.version", BD_PACKED_VERSION);
 	bd_gguf_put_str(w, "bd.config", text);
-	bd_gguf_put_str(w, "bd.activation", "silu");
+	bd_gguf_put_str(w, "bd.activation", bd_act_name(c->act));
 	bd_gguf_put_str(w, "bd.norms", bd_norms_name(c->norms));
 	bd_free(text);
 	for (size_t i = 0; i < n; i++)

@@ -24,6 +24,10 @@ static struct bd_part part_of(struct bd_net *net, enum bd_slot s, int layer)
 		p.vector = &b->attn_norm;
 	else if (s == BD_FFN_NORM)
 		p.vector = &b->ffn_norm;
+	else if (s == BD_ATTN_POST)
+		p.vector = &b->attn_post;
+	else if (s == BD_FFN_POST)
+		p.vector = &b->ffn_post;
 	else if (s == BD_Q_NORM)
 		p.vector = &b->q_norm;
 	else if (s == BD_K_NORM)
@@ -103,11 +107,11 @@ static void fill_linear(struct bd_net *net, const struct bd_part *p, const struc
 	bd_free(copy);
 }
 
-static void fill_vector(struct bd_net *net, const struct bd_part *p, const struct bd_st_tensor *t)
+static void fill_vector(struct bd_net *net, const struct bd_part *p, const struct bd_ckpt *k)
 {
-	float *v = bd_alloc(t->count, sizeof(*v));
+	float *v = bd_alloc(p->cols, sizeof(*v));
 
-	bd_st_f32(t, 0, t->count, v);
+	bd_ckpt_vector(k, p->slot, p->layer, v);
 	*p->vector = bd_net_own(net, v);
 }
 
@@ -135,7 +139,7 @@ struct bd_net *bd_student_open(struct bd_ckpt *k, struct bd_par *par)
 		else if (part[i].kind == BD_KIND_LINEAR)
 			fill_linear(net, &part[i], t);
 		else
-			fill_vector(net, &part[i], t);
+			fill_vector(net, &part[i], k);
 	}
 	bd_free(part);
 	if (net->cfg.tied)

@@ -184,7 +184,7 @@ static void check_gradients(struct golden *g, const char *prefix)
 	assert_int_equal(found, g->m->n_param);
 	for (size_t i = 0; i < g->m->n_param; i++) {
 		const struct bd_param *p = &g->m->param[i];
-		bd_slot_name(p->slot, p->layer, name, sizeof name);
+		bd_slot_name(&g->m->cfg, p->slot, p->layer, name, sizeof name);
 		const float *want = F32(g, p->rows * p->cols, "%s%s", head, name), *got = g->grad + p->off;
 		snprintf(what, sizeof what, "%s: %s%s", g->name, head, name);
 		wrong += !agrees(what, got, want, p->rows * p->cols, p->cols, TOL_GRAD);

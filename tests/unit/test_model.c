@@ -53,13 +53,28 @@ static void parse(void *text)
 	bd_config_free(&c);
 }
 
+static void same_rope(const struct bd_rope *a, const struct bd_rope *b)
+{
+	assert_int_equal(a->kind, b->kind);
+	assert_true(a->theta == b->theta && a->factor == b->factor && a->low == b->low && a->high == b->high &&
+	            a->original == b->original && a->attention == b->attention && a->truncate == b->truncate);
+}
+
 static void same_facts(const struct bd_config *a, const struct bd_config *b)
 {
 	struct bd_config x = *a, y = *b;
 
-	assert_int_equal(x.rope, y.rope);
-	assert_true(x.rope_theta == y.rope_theta && x.rope_factor == y.rope_factor && x.rope_low == y.rope_low &&
-	            x.rope_high == y.rope_high && x.rope_original == y.rope_original && x.eps == y.eps);
+	same_rope(&x.rope, &y.rope);
+	same_rope(&x.rope_local, &y.rope_local);
+	assert_true(x.eps == y.eps && x.attn_scale == y.attn_scale && x.embed_scale == y.embed_scale);
+	assert_int_equal(x.window, y.window);
+	assert_int_equal(x.sliding != NULL, y.sliding != NULL);
+	if (x.sliding != NULL)
+		assert_memory_equal(x.sliding, y.sliding, (size_t)x.layers * sizeof(*x.sliding));
+	assert_int_equal(x.act, y.act);
+	assert_int_equal(x.post_norms, y.post_norms);
+	assert_int_equal(x.gain_offset, y.gain_offset);
+	assert_int_equal(x.o_bias, y.o_bias);
 	assert_int_equal(x.family, y.family);
 	assert_memory_equal(&x.hidden, &y.hidden, 8 * sizeof(int));
 	assert_int_equal(x.tied, y.tied);
@@ -88,7 +103,7 @@ static void facts(void **state)
 	assert_int_equal(c.ffn, 12);
 	assert_int_equal(c.vocab, 10);
 	assert_int_equal(c.context, 77);
-	assert_true(c.eps == 1e-5f && c.rope_theta == 10000);
+	assert_true(c.eps == 1e-5f && c.rope.theta == 10000);
 	assert_true(c.tied && c.attn_bias && c.mlp_bias && !c.qk_norm && !c.ternary);
 	assert_int_equal(c.n_eos, 2); /* 99 is outside the vocabulary */
 	assert_int_equal(c.eos[1], 4);
@@ -121,8 +136,8 @@ static void dialects(void **state)
 	for (int i = 0; i < 3; i++) {
 		char *old = bd_sprintf(LLAMA "%s", v4[i]), *new = bd_sprintf(LLAMA "%s", v5[i]);
 		struct bd_config a = config(old), b = config(new);
-		assert_int_equal(a.rope, i);
-		assert_true(a.rope_theta == 5e5);
+		assert_int_equal(a.rope.kind, i);
+		assert_true(a.rope.theta == 5e5);
 		same_facts(&a, &b);
 		/* What is written says the same in both dialects: remove one, and read the other. */
 		for (int keep = 0; keep < 2; keep++) {
@@ -146,23 +161,22 @@ static void refused(void **state)
 	static const struct {
 		const char *text, *why;
 	} bad[] = {
-	    {"\"model_type\":\"gemma3_text\"," SHAPE, "\"gemma3_text\" is not supported; supported are: llama, qwen3"},
+	    {"\"model_type\":\"gemma2\"," SHAPE,
+	     "\"gemma2\" is not supported; supported are: llama, qwen2, qwen3, gemma3_text, bitnet"},
 	    {SHAPE, "\"model_type\" is missing"},
 	    {"\"model_type\":\"llama\"", "\"hidden_size\" is missing"},
 	    {LLAMA ",\"hidden_act\":\"gelu\"", "hidden_act \"gelu\" is not supported"},
 	    {LLAMA ",\"pretraining_tp\":2", "pretraining_tp above 1"},
 	    {LLAMA ",\"head_dim\":3", "head_dim 3 is odd"},
 	    {LLAMA ",\"head_dim\":\"8\"", "\"head_dim\" is not a whole number"},
-	    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4.0}", "\"yarn\" is not supported"},
 	    {LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}", "\"dynamic\" is not supported"},
 	    {LLAMA ",\"rope_parameters\":{\"rope_type\":\"longrope\"}", "\"longrope\" is not supported"},
-	    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":4.0}", "\"low_freq_factor\" is missing"},
+	    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":4.0}", "\"original_max_position_embeddings\" is missing"},
 	    {LLAMA ",\"rope_theta\":-1", "\"rope_theta\" is missing or not positive"},
 	    {LLAMA ",\"partial_rotary_factor\":0.5", "partial_rotary_factor"},
 	    {LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}", "\"gptq\" are not read"},
 	    {LLAMA ",\"eos_token_id\":\"x\"", "eos_token_id is neither"},
-	    {QWEN ",\"use_sliding_window\":true", "use_sliding_window"},
-	    {QWEN ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "layer type"},
+	    {QWEN ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "use_sliding_window is false"},
 	    {LLAMA ",\"bitdistill\":{\"norms\":\"some\"}", "norms \"some\" is not supported"},
 	    {LLAMA ",\"bitdistill\":{\"weights\":\"4-bit\"}", "weights \"4-bit\" is not supported"},
 	    {LLAMA ",\"bitdistill\":{\"quantizer\":\"other\"}", "quantizer \"other\" is not supported"},
@@ -214,7 +228,7 @@ static void slots(void **state)
 		bd_slot_shape(&c, want[i].slot, &rows, &cols);
 		assert_int_equal(rows, want[i].rows);
 		assert_int_equal(cols, want[i].cols);
-		bd_slot_name(want[i].slot, 1, name, sizeof(name));
+		bd_slot_name(&c, want[i].slot, 1, name, sizeof(name));
 		assert_string_equal(name, want[i].hf);
 		bd_slot_gguf_name(want[i].slot, 1, name, sizeof(name));
 		assert_string_equal(name, want[i].gguf);
@@ -373,7 +387,7 @@ static void write_renamed(const struct bd_model *m, const char *text, const char
 			bool vector = bd_slot_info(p->slot)->kind == BD_KIND_GAIN || bd_slot_info(p->slot)->kind == BD_KIND_BIAS;
 			char name[128];
 			const char *as = name;
-			bd_slot_name(p->slot, p->layer, name, sizeof(name));
+			bd_slot_name(&m->cfg, p->slot, p->layer, name, sizeof(name));
 			for (size_t k = 0; pairs != NULL && pairs[k] != NULL; k += 2)
 				if (strcmp(name, pairs[k]) == 0)
 					as = pairs[k + 1];

@@ -97,15 +97,10 @@ static void test_norm(void **state)
 
 /* Rotary embedding */
 
-static struct bd_config rope_config(enum bd_rope kind)
+static struct bd_rope rope(enum bd_rope_kind kind)
 {
-	return (struct bd_config){.head_dim = 64,
-	                          .rope = kind,
-	                          .rope_theta = 500000,
-	                          .rope_factor = 32,
-	                          .rope_low = 1,
-	                          .rope_high = 4,
-	                          .rope_original = 8192};
+	return (struct bd_rope){
+	    .kind = kind, .theta = 500000, .factor = 32, .low = 1, .high = 4, .original = 8192, .attention = 1};
 }
 
 /* Inverse frequencies of Llama 3.2 1B (transformers' ROPE_INIT_FUNCTIONS["llama3"], evaluated in double):
@@ -125,10 +120,10 @@ static void test_rope_llama3(void **state)
 	             {20, 8.570255889481878e-06},
 	             {31, 9.41830672543491e-08}};
 	enum { N = 3001 };
-	struct bd_config c = rope_config(BD_ROPE_LLAMA3);
+	struct bd_rope r = rope(BD_ROPE_LLAMA3);
 	float *co = bd_alloc(N * 32, sizeof *co), *si = bd_alloc(N * 32, sizeof *si);
 	(void)state;
-	bd_rope_table(co, si, &c, N);
+	bd_rope_table(co, si, &r, 64, N);
 	for (size_t j = 0; j < sizeof known / sizeof *known; j++)
 		for (size_t t = 0; t < N; t += 1000) {
 			assert_near1("llama3 cos", (double)co[t * 32 + known[j].i],
@@ -144,11 +139,11 @@ static void test_rope_default_linear(void **state)
 {
 	enum { N = 50, H = 32 };
 	float co[2][N * H], si[2][N * H];
-	struct bd_config c = rope_config(BD_ROPE_DEFAULT);
+	struct bd_rope r = rope(BD_ROPE_DEFAULT);
 	(void)state;
-	bd_rope_table(co[0], si[0], &c, N);
-	c.rope = BD_ROPE_LINEAR, c.rope_factor = 4;
-	bd_rope_table(co[1], si[1], &c, N);
+	bd_rope_table(co[0], si[0], &r, 64, N);
+	r.kind = BD_ROPE_LINEAR, r.factor = 4;
+	bd_rope_table(co[1], si[1], &r, 64, N);
 	for (size_t t = 0; t < N; t++)
 		for (size_t i = 0; i < H; i++) {
 			double a = (double)t / pow(500000, (double)i / 32);
@@ -163,7 +158,7 @@ static void test_rope_rotation(void **state)
 {
 	enum { T = 4, HEADS = 3, D = 10, N = T * HEADS * D };
 	const uint32_t pos[T] = {7, 0, 39, 2};
-	struct bd_config c = {.head_dim = D, .rope_theta = 10000};
+	struct bd_rope r = {.theta = 10000, .attention = 1};
 	float co[40 * D / 2], si[40 * D / 2], *x = normal(N, 1), *y = copy_of(x, N);
 	double *x0 = doubles(x, N), *want = doubles(NULL, N);
 	(void)state;
@@ -176,7 +171,7 @@ static void test_rope_rotation(void **state)
 				want[(t * HEADS + h) * D + i + D / 2] = p[i] * sin(a) + p[i + D / 2] * cos(a);
 			}
 		}
-	bd_rope_table(co, si, &c, 40);
+	bd_rope_table(co, si, &r, D, 40);
 	bd_rope_forward(y, pos, co, si, T, HEADS, D);
 	assert_near("rope", y, want, N, 1e-6);
 	bd_rope_backward(y, pos, co, si, T, HEADS, D); /* a rotation's transpose is its inverse */
@@ -213,11 +208,11 @@ static void test_glu(void **state)
 		double *want = doubles(NULL, N);
 		for (size_t i = 0; i < N; i++)
 			want[i] = c.gate[i] / (1 + exp(-c.gate[i])) * c.up[i];
-		bd_glu_forward(k, out, gate, up, N);
+		bd_glu_forward(k, BD_SILU, out, gate, up, N);
 		assert_near("glu", out, want, N, 1e-6);
 		double *want_dg = gradient(glu_loss, &c, c.gate, N, NULL),
 		       *want_du = gradient(glu_loss, &c, c.up, N, NULL);
-		bd_glu_backward(k, dg, dout, dout, gate, up, N); /* dup may be dout */
+		bd_glu_backward(k, BD_SILU, dg, dout, dout, gate, up, N); /* dup may be dout */
 		assert_near("glu dgate", dg, want_dg, N, 1e-6);
 		assert_near("glu dup", dout, want_du, N, 1e-6);
 		void *all[] = {gate, up, dout, out, dg, c.gate, c.up, c.dout, want, want_dg, want_du};
@@ -431,7 +426,7 @@ static void test_embed(void **state)
 	             {{BD_GGML_Q8_0, V, C, q8}, q8_values}};
 	for (size_t i = 0; i < 3; i++) {
 		const struct bd_table *e = &kinds[i].e;
-		bd_embed_forward(out, e, ids, T);
+		bd_embed_forward(out, e, 1, ids, T);
 		for (size_t t = 0; t < T; t++)
 			assert_same("embedding", out + t * C, kinds[i].values + ids[t] * C, C);
 		double *want = doubles(NULL, P * V);
@@ -454,7 +449,7 @@ static void test_embed(void **state)
 	for (size_t t = 0; t < T; t++)
 		for (size_t c = 0; c < C; c++)
 			want[ids[t] * C + c] += (double)out[t * C + c];
-	bd_embed_backward(f32, out, ids, T, C);
+	bd_embed_backward(f32, out, 1, ids, T, C);
 	assert_near("embedding gradient", f32, want, V * C, 1e-6);
 	bd_par_free(par);
 	bd_free(f32), bd_free(q8_values), bd_free(f16_values), bd_free(out), bd_free(h), bd_free(z),
