@@ -97,6 +97,8 @@ static json_t *bench(const struct plan *p, const struct bd_common *common, const
 		for (int s = 0; s < SPEEDS; s++)
 			r[i].speed[s] = bd_zalloc((size_t)p->reps, sizeof(double));
 	}
+	json_t *history = bd_history((struct bd_input[]){bd_infer_input(r[0].b.m), n == 2 ? bd_infer_input(r[1].b.m)
+	                             : (struct bd_input){0}}, n);
 	for (int64_t rep = 0; rep < p->reps; rep++) /* in turns: what disturbs one disturbs the other */
 		for (size_t i = 0; i < n; i++)
 			measure(&r[i], p, rep);
@@ -111,6 +113,7 @@ static json_t *bench(const struct plan *p, const struct bd_common *common, const
 	                (json_int_t)p->tg, "repetitions", (json_int_t)p->reps, "bandwidth", bandwidth, "models", models);
 	if (n == 2)
 		json_object_set_new(all, "ratio", ratios(models, p));
+	json_object_set_new(all, "history", history);
 	bd_par_free(par);
 	return all;
 }

@@ -78,6 +78,13 @@ static void print_json(const json_t *o)
 	bd_free(text);
 }
 
+static json_t *history_of(struct bd_infer *m, const struct bd_source *src)
+{
+	const struct bd_input in[] = {bd_infer_input(m), {"examples", bd_source_digest(src), bd_source_head(src)->history}};
+
+	return bd_history(in, 2);
+}
+
 int main(int argc, char **argv)
 {
 	struct bd_eval_out out = {0};
@@ -116,10 +123,12 @@ int main(int argc, char **argv)
 	if (!json_is_number(json_object_get(o, "nll")))
 		bd_warn("%s: %s", argv[arg], s.tokens > 0 ? "its logits are not finite; the model is broken"
 		                                          : "no position of the stream is to be predicted");
-	if (tsv)
+	if (tsv) {
 		print_tsv(o);
-	else
+	} else {
+		json_object_set_new(o, "history", history_of(m, src));
 		print_json(o);
+	}
 	json_decref(o);
 	bd_free(out.confusion);
 	bd_source_close(src);

@@ -40,6 +40,8 @@ static json_t *describe_gguf(const char *path, struct want *w)
 	size_t bytes = 0, n;
 
 	for (size_t i = 0; i < bd_gguf_keys(g); i++) {
+		if (strcmp(bd_gguf_key_at(g, i), "bd.history") == 0)
+			continue;
 		char *text = bd_gguf_show(g, i, 60);
 		json_t *value = json_string(text);
 		set(keys, bd_gguf_key_at(g, i), value != NULL ? value : json_string("(not UTF-8)"));
@@ -54,6 +56,7 @@ static json_t *describe_gguf(const char *path, struct want *w)
 		bytes += t->bytes;
 	}
 	set(o, "keys", keys);
+	set(o, "history", bd_packed_history(g));
 	set_int(o, "tensor_count", bd_gguf_tensors(g));
 	set_int(o, "bytes", bytes);
 	set(o, "bytes_by_type", types);
@@ -184,6 +187,23 @@ static void print_list(const json_t *list, int indent)
 	}
 }
 
+/* The runs that made it, oldest first; what each read stands below its command. */
+static void print_history(const json_t *list, int indent)
+{
+	const json_t *v;
+	size_t i;
+
+	json_array_foreach(list, i, v) {
+		const char *line = json_is_string(v) ? json_string_value(v) : "", *inputs = NULL;
+
+		for (const char *s = line; (s = strstr(s, " <- ")) != NULL; s++)
+			inputs = s;
+		printf("\n%*s%.*s", indent, "", (int)(inputs != NULL ? (size_t)(inputs - line) : strlen(line)), line);
+		if (inputs != NULL)
+			printf("\n%*s%s", indent + 3, "", inputs);
+	}
+}
+
 /* "key: value" lines; what an object holds is indented below its key. */
 static void print_text(const json_t *o, int indent)
 {
@@ -198,7 +218,9 @@ static void print_text(const json_t *o, int indent)
 			print_text(v, indent + 2);
 			continue;
 		}
-		if (json_is_object(first) || json_is_string(first)) {
+		if (strcmp(key, "history") == 0) {
+			print_history(v, indent + 2);
+		} else if (json_is_object(first) || json_is_string(first)) {
 			print_list(v, indent + 2);
 		} else {
 			putchar(' ');

@@ -9,6 +9,7 @@
 
 #include <dirent.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -143,6 +144,16 @@ void bd_infer_close(struct bd_infer *m)
 	bd_free(m->choice);
 	bd_free(m->path);
 	bd_free(m);
+}
+
+struct bd_input bd_infer_input(struct bd_infer *m)
+{
+	const char *digest = m->packed ? bd_packed_digest(m->net) : m->model != NULL ? m->model->digest : NULL;
+	struct bd_ckpt *k = digest == NULL ? bd_ckpt_open(m->path) : NULL;
+
+	snprintf(m->digest, sizeof(m->digest), "%s", k != NULL ? bd_ckpt_digest(k) : digest);
+	bd_ckpt_close(k);
+	return (struct bd_input){m->packed ? "packed file" : "model", m->digest, bd_config_history(&m->net->cfg)};
 }
 
 const struct bd_tok *bd_infer_tok(const struct bd_infer *m)

@@ -2,6 +2,7 @@
 #ifndef BD_INFER_H
 #define BD_INFER_H
 
+#include "history.h"
 #include "net.h"
 #include "stream.h"
 #include "template.h"
@@ -18,11 +19,14 @@ struct bd_infer {
 	struct bd_model *model;      /* behind a dense directory's net, else NULL */
 	char *path;
 	size_t file_bytes;           /* size on disk of the weights */
+	char digest[BD_HEX];         /* of bd_infer_input */
 };
 /* ternary: run the linears of a directory as ternary even if its config does not say so. A ternary directory has the codes, scales and
  * kernels of the file bd-pack makes of it: the same bits. */
 struct bd_infer *bd_infer_open(const char *path, struct bd_par *par, bool ternary);
 void bd_infer_close(struct bd_infer *m); /* NULL is fine */
+/* The model for a history; of a directory its digest costs a pass over the weights. Valid as long as m. */
+struct bd_input bd_infer_input(struct bd_infer *m);
 /* The tokenizer, or BD_DATA when there is none. */
 const struct bd_tok *bd_infer_tok(const struct bd_infer *m);
 

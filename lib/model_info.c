@@ -164,6 +164,9 @@ json_t *bd_info_json(const char *path, bool list_all)
 		o = kind(path, "config");
 		describe_config(o, &c);
 		bd_config_free(&c);
+	} else if (bd_json_get(j, "history") != NULL) { /* of bd-eval or bd-bench */
+		o = kind(path, "result");
+		json_object_update(o, j);
 	} else {
 		o = kind(path, "tokenizer");
 		describe_tokenizer(o, path);

@@ -103,8 +103,7 @@ static void close_gguf(void *g)
 	bd_gguf_close(g);
 }
 
-/* The lines of bd.history as a JSON array. */
-static json_t *history_of(const struct bd_gguf *g)
+json_t *bd_packed_history(const struct bd_gguf *g)
 {
 	json_t *list = json_array();
 	const void *data;
@@ -139,7 +138,7 @@ static struct bd_config config(const struct bd_gguf *g)
 	json_decref(json);
 	bd_free(name);
 	c.ternary = true;
-	json_object_set_new(bd_config_bitdistill(&c), "history", history_of(g));
+	json_object_set_new(bd_config_bitdistill(&c), "history", bd_packed_history(g));
 	if ((size_t)c.layers > bd_gguf_tensors(g) / BD_LINS) /* before anything of that size is allocated */
 		bd_die(BD_DATA, "%s: %zu tensors are too few for the %d layers of its config", path, bd_gguf_tensors(g),
 		       c.layers);

@@ -2,6 +2,7 @@
 #ifndef BD_PACKED_H
 #define BD_PACKED_H
 
+#include "gguf.h"
 #include "net.h"
 #include "safetensors.h"
 
@@ -11,6 +12,7 @@
 /* The net of a packed file, its config from the file's bd.config; I2_S rows and tables are used where they are mapped. Checks names,
  * types, shapes and scales; not the digests, which cost a pass over the file. */
 struct bd_net *bd_packed_open(const char *path, struct bd_par *par);
+json_t *bd_packed_history(const struct bd_gguf *g);          /* the lines of bd.history, none without it; the caller's */
 const char *bd_packed_digest(const struct bd_net *net); /* as stored; "" in a file without one */
 /* Tensors whose bytes do not have the digest stored for them, and 1 if the header has not; *n = tensors in the file. */
 size_t bd_packed_check(const char *path, size_t *n);

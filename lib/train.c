@@ -222,6 +222,16 @@ static void open_net(struct run *r)
 
 /* ---- between steps ---- */
 
+static json_t *history_of(const struct run *r)
+{
+	const struct bd_head *h = bd_feed_head(r->feed);
+	const struct bd_input in[] = {
+	    {"model", r->m->digest, bd_config_history(&r->m->cfg)},
+	    {h->teacher ? "teacher stream" : "examples", bd_source_digest(bd_feed_source(r->feed)), h->history},
+	};
+	return bd_history(in, sizeof in / sizeof *in);
+}
+
 static void log_step(struct run *r, double seconds)
 {
 	json_t *j = json_object();
@@ -320,16 +330,6 @@ static void describe(struct run *r)
 	json_decref(choices);
 }
 
-static json_t *history_of(const struct run *r)
-{
-	const struct bd_head *h = bd_feed_head(r->feed);
-	const struct bd_input in[] = {
-	    {"model", r->m->digest, bd_config_history(&r->m->cfg)},
-	    {h->teacher ? "teacher stream" : "examples", bd_source_digest(bd_feed_source(r->feed)), h->history},
-	};
-	return bd_history(in, sizeof in / sizeof *in);
-}
-
 static void save(struct run *r)
 {
 	static const enum bd_dtype dtype[] = {BD_F32, BD_BF16, BD_F16};
@@ -367,6 +367,7 @@ static int train(struct run *r)
 	else if (bd_is_dir(r->aside))
 		note(t, "%s: a checkpoint is there and not used; --resume goes on from it", r->aside);
 	r->log = bd_log_open(t->log, t->resume && r->p.step > 0, t->common.quiet);
+	bd_log_json(r->log, json_pack("{s:o}", "history", history_of(r)));
 	bd_msg_cleanup(last_words, r);
 	loop(r);
 	bd_msg_undo(last_words, r);

@@ -83,7 +83,7 @@ distill() {
 	bd-distill "${options[@]}" -o out --steps 0 --log b.log --schedule constant <slow 2>err 3>&- &
 	pid=$!
 	for _ in $(seq 400); do
-		[ ! -s b.log ] || break
+		! grep -q '"step"' b.log || break
 		sleep 0.05
 	done
 	kill -TERM $pid
@@ -101,7 +101,8 @@ distill() {
 	distill -o out --steps 0 --log c.log --schedule constant teacher.bds
 	cmp resumed/model.safetensors out/model.safetensors
 	run ! cmp -s whole/model.safetensors out/model.safetensors
-	[ "$(wc -l <b.log)" -eq "$(wc -l <c.log)" ]
+	[ "$(grep -c '"step"' b.log)" -eq "$(grep -c '"step"' c.log)" ]
+	[ "$(grep -c '"history":.*--resume' b.log)" -eq 1 ]
 	[ ! -e out.ckpt ]
 	rm -rf whole resumed slow
 }

@@ -555,14 +555,15 @@ static void run_file(void *arg)
 	_exit(bd_train_run(t, in));
 }
 
+/* Steps and evaluations in a log; where a run begins there is a line without "step", its history. */
 static size_t lines_of(const char *path)
 {
-	size_t n = 0, len;
+	size_t n = 0;
 	if (!bd_exists(path))
 		return 0;
-	char *text = bd_read_file(path, &len);
-	for (size_t i = 0; i < len; i++)
-		n += text[i] == '\n';
+	char *text = bd_read_file(path, NULL);
+	for (char *s = text; (s = strstr(s, "{\"step\":")) != NULL; s++)
+		n++;
 	bd_free(text);
 	return n;
 }
