@@ -6,12 +6,12 @@
 #include "mem.h"
 #include "msg.h"
 #include "num.h"
+#include "procs.h"
 
 #include <fcntl.h>
 #include <float.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@
 enum {
 	OPT_MAX = 96,
 	LONG = 256,       /* getopt's value of option i is LONG + i, or its letter */
+	THREADS_MAX = 1024,
 	HELP_COLUMN = 30, /* where the explanations begin */
 };
 
@@ -33,59 +34,6 @@ static struct parser {
 	char *command;
 	size_t name_n; /* bytes of the program's name in it */
 } parser;
-
-/* ---- processors ---- */
-
-/* Whole processors that the quota of cgroup v2 group `path` and its parents allows; 0: no limit. */
-static int64_t cgroup_cpus(char *path)
-{
-	int64_t least = 0, cpus;
-	char file[4200];
-	double quota, period;
-	char *slash;
-	FILE *f;
-
-	for (;;) {
-		snprintf(file, sizeof(file), "/sys/fs/cgroup%s/cpu.max", path);
-		f = fopen(file, "re");
-		if (f != NULL && fscanf(f, "%lf %lf", &quota, &period) == 2 && quota > 0 && period > 0) {
-			cpus = (int64_t)((quota + period - 1) / period);
-			least = least == 0 || cpus < least ? cpus : least;
-		}
-		if (f != NULL)
-			fclose(f);
-		slash = strrchr(path, '/');
-		if (slash == NULL)
-			return least;
-		*slash = '\0';
-	}
-}
-
-/* Processors this process may use: affinity mask, cgroup quota and OMP_NUM_THREADS; at least 1. */
-static int64_t processors(void)
-{
-	const char *omp = getenv("OMP_NUM_THREADS");
-	char line[4096];
-	int64_t n = 1, limit;
-	cpu_set_t set;
-	FILE *f;
-
-	if (sched_getaffinity(0, sizeof(set), &set) == 0)
-		n = CPU_COUNT(&set);
-	else if (sysconf(_SC_NPROCESSORS_ONLN) > 0)
-		n = sysconf(_SC_NPROCESSORS_ONLN);
-	f = fopen("/proc/self/cgroup", "re");
-	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		if (strncmp(line, "0::", 3) == 0) {
-			line[strcspn(line, "\n")] = '\0';
-			limit = cgroup_cpus(line + 3);
-			n = limit > 0 && limit < n ? limit : n;
-		}
-	if (f != NULL)
-		fclose(f);
-	limit = omp != NULL ? strtol(omp, NULL, 10) : 0;
-	return limit > 0 && limit < n ? limit : n;
-}
 
 /* ---- help ---- */
 
@@ -271,7 +219,7 @@ static void add_option(struct bd_opt o)
 static void collect(const struct bd_tool *tool, struct bd_common *common)
 {
 	const struct bd_opt own[] = {
-	    {"threads", 't', BD_INT, &common->threads, "N", "threads", 1, 1024},
+	    {"threads", 't', BD_INT, &common->threads, "N", "threads", 1, THREADS_MAX},
 	    {"seed", 's', BD_INT, &common->seed, "N", "seed of everything random", 0, 0x1p62},
 	    {"quiet", 'q', BD_FLAG, &common->quiet, NULL, "no progress and no warnings", 0, 0},
 	    {"verbose", 'v', BD_FLAG, &common->verbose, NULL, "more on stderr", 0, 0},
@@ -355,13 +303,20 @@ static void check_operands(const struct bd_tool *tool, int argc, char **argv)
 		       tool->name, tool->synopsis);
 }
 
+static int64_t default_threads(void)
+{
+	int n = bd_processors("");
+
+	return n < THREADS_MAX ? n : THREADS_MAX;
+}
+
 int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc, char **argv)
 {
 	bd_msg_tool(tool->name);
 	occupy_standard_streams();
 	signal(SIGPIPE, SIG_IGN);
 	remember_command(argc, argv);
-	*common = (struct bd_common){.threads = processors(), .seed = 1};
+	*common = (struct bd_common){.threads = default_threads(), .seed = 1};
 	parser.tool = tool;
 	memset(parser.given, 0, sizeof(parser.given));
 	collect(tool, common);

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 awk '
 BEGIN {
-	n = split("msg mem num opt io temp rng json hash history log|" \
+	n = split("msg mem num opt io temp rng json hash history log procs|" \
 		"cpu par quant kern gemm dist|" \
 		"safetensors gguf stream unicode tok tokenizer template example rows config model checkpoint feed|" \
 		"op loss adamw sched|" \
