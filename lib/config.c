@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include "config_rope.h"
+#include "hf_quant.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
@@ -191,22 +192,6 @@ static void parse_special(struct bd_config *c, const json_t *j, const char *name
 		add_eos(c, eos, name);
 }
 
-/* transformers' own mark of a ternary model. Its masters ("online") are read; what it packed is not. */
-static bool parse_quantization(const json_t *j, const char *name)
-{
-	const json_t *q = bd_json_get(j, "quantization_config");
-
-	if (q == NULL)
-		return false;
-	if (strcmp(bd_json_str(q, "quant_method", "?", name), "bitnet") != 0)
-		bd_die(BD_DATA, "%s: weights quantised by \"%s\" are not read; start from the full-precision model", name,
-		       bd_json_str(q, "quant_method", "?", name));
-	refuse_if(strcmp(bd_json_str(q, "quantization_mode", "offline", name), "online") != 0 ||
-	          strcmp(bd_json_str(q, "linear_class", "bitlinear", name), "autobitlinear") != 0, name,
-	          "a bitnet quantization_config other than autobitlinear, online");
-	return true;
-}
-
 static void parse_bitdistill(struct bd_config *c, const json_t *j, const char *name)
 {
 	const json_t *b = bd_json_get(j, "bitdistill");
@@ -214,7 +199,7 @@ static void parse_bitdistill(struct bd_config *c, const json_t *j, const char *n
 	if (b != NULL && !json_is_object(b))
 		bd_die(BD_DATA, "%s: bitdistill is no object", name);
 	c->norms = (enum bd_norms)word(b, "norms", norms, 3, c->family == BD_BITNET ? BD_NORMS_SUBLN : BD_NORMS_NONE, name);
-	c->ternary = word(b, "weights", weights, 2, parse_quantization(j, name), name) == 1;
+	c->ternary = word(b, "weights", weights, 2, bd_hf_quant_parse(j, name).ternary, name) == 1;
 	if (c->family == BD_BITNET && c->norms != BD_NORMS_SUBLN)
 		bd_die(BD_DATA, "%s: bitdistill.norms \"%s\" in a bitnet model, which has subln", name, norms[c->norms]);
 	if (strcmp(bd_json_str(b, "quantizer", BD_QUANTIZER, name), BD_QUANTIZER) != 0)

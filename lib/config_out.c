@@ -55,6 +55,7 @@ json_t *bd_config_json(const struct bd_config *c)
 	bd_config_write_rope(c, copy.json, c->family == BD_GEMMA3);
 	if (c->window > 0)
 		write_sliding(c, copy.json);
+	json_object_del(copy.json, "quantization_config"); /* hf.h writes it */
 	json_object_set_new(copy.json, "tie_word_embeddings", json_boolean(c->tied));
 	json_object_set_new(b, "norms", json_string(bd_norms_name(c->norms)));
 	json_object_set_new(b, "weights", json_string(c->ternary ? "ternary" : "full"));

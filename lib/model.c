@@ -3,8 +3,8 @@
 
 #include "io.h"
 #include "mem.h"
+#include "model_out.h"
 #include "msg.h"
-#include "quant.h"
 #include "rng.h"
 
 #include <stdio.h>
@@ -13,12 +13,6 @@
 
 #define NAME 128
 #define ALIGN 16 /* floats: a cache line */
-
-/* What else a model directory holds and every stage hands on. */
-static const char *const companions[] = {
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "merges.txt",
-    "vocab.json",     "tokenizer.model",       "chat_template.jinja",
-};
 
 static void add_param(struct bd_model *m, enum bd_slot s, int layer)
 {
@@ -62,8 +56,12 @@ struct bd_model *bd_model_new(const struct bd_config *c)
 struct bd_model *bd_model_load(const char *dir)
 {
 	struct bd_ckpt *k = bd_ckpt_open(dir);
-	struct bd_model *m = bd_model_new(bd_ckpt_config(k));
+	struct bd_model *m;
 
+	if (bd_ckpt_packed(k))
+		bd_die(BD_DATA, "%s: holds packed ternary weights, and not the masters that this needs; give the directory that it was "
+		       "made from", dir);
+	m = bd_model_new(bd_ckpt_config(k));
 	for (size_t i = 0; i < m->n_param; i++) {
 		const struct bd_param *p = &m->param[i];
 		if (p->rows == 1)
@@ -119,26 +117,6 @@ float *bd_model_data(const struct bd_model *m, enum bd_slot s, int layer)
 
 /* ---- saving ---- */
 
-static void write_values(struct bd_st_writer *w, const float *x, size_t n, enum bd_dtype t)
-{
-	enum { BLOCK = 4096 };
-	uint16_t h[BLOCK];
-
-	if (t == BD_F32) {
-		bd_st_data(w, x, n * sizeof(*x));
-		return;
-	}
-	for (size_t i = 0; i < n; i += BLOCK) {
-		size_t k = n - i < BLOCK ? n - i : BLOCK;
-		if (t == BD_F16)
-			bd_f16_row(h, x + i, k);
-		else
-			for (size_t j = 0; j < k; j++)
-				h[j] = bd_f32_to_bf16(x[i + j]);
-		bd_st_data(w, h, k * sizeof(*h));
-	}
-}
-
 /* As files hold it: gains less one, where the family has them so. */
 static void write_param(struct bd_st_writer *w, const struct bd_model *m, const struct bd_param *p, enum bd_dtype t)
 {
@@ -146,13 +124,13 @@ static void write_param(struct bd_st_writer *w, const struct bd_model *m, const 
 	float *less;
 
 	if (!bd_slot_offset(&m->cfg, p->slot)) {
-		write_values(w, m->data + p->off, n, t);
+		bd_st_data_f32(w, m->data + p->off, n, t);
 		return;
 	}
 	less = bd_alloc(n, sizeof(*less));
 	for (size_t i = 0; i < n; i++)
 		less[i] = m->data[p->off + i] - 1;
-	write_values(w, less, n, t);
+	bd_st_data_f32(w, less, n, t);
 	bd_free(less);
 }
 
@@ -189,46 +167,17 @@ static void save_tensors(const struct bd_model *m, const char *path, enum bd_dty
 	bd_free(list);
 }
 
-static void save_config(const struct bd_model *m, const char *path, enum bd_dtype t, const json_t *history)
-{
-	static const char *const torch[] = {[BD_F32] = "float32", [BD_F16] = "float16", [BD_BF16] = "bfloat16"};
-	json_t *j = bd_config_json(&m->cfg), *b = bd_json_get(j, "bitdistill");
-
-	json_object_set_new(j, "torch_dtype", json_string(torch[t]));
-	json_object_set_new(j, "dtype", json_string(torch[t]));
-	if (m->digest[0] != '\0')
-		json_object_set_new(b, "parent", json_string(m->digest));
-	if (history != NULL)
-		json_object_set_new(b, "history", json_deep_copy(history));
-	char *text = bd_json_text(j, true);
-	size_t n = strlen(text);
-	text[n] = '\n'; /* instead of the NUL */
-	bd_write_file(path, text, n + 1);
-	bd_free(text);
-	json_decref(j);
-}
-
-static void copy_companions(const char *from, const char *to)
-{
-	for (size_t i = 0; i < sizeof(companions) / sizeof(companions[0]); i++) {
-		char *a = bd_path(from, companions[i]), *b = bd_path(to, companions[i]);
-		if (bd_exists(a))
-			bd_copy_file(a, b);
-		bd_free(a);
-		bd_free(b);
-	}
-}
-
 void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, const json_t *history)
 {
-	char *tensors = bd_path(dir, "model.safetensors"), *config = bd_path(dir, "config.json");
+	char *tensors = bd_path(dir, "model.safetensors");
+	json_t *config = bd_config_json(&m->cfg);
 
 	save_tensors(m, tensors, t);
-	save_config(m, config, t, history);
+	bd_model_out_config(config, dir, t, m->digest, history);
 	if (m->dir != NULL)
-		copy_companions(m->dir, dir);
+		bd_model_out_companions(m->dir, dir);
 	bd_free(tensors);
-	bd_free(config);
+	json_decref(config);
 }
 
 void bd_model_free(struct bd_model *m)

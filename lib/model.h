@@ -60,6 +60,12 @@ bool bd_slot_alias(enum bd_slot s, int i, int layer, char *out, size_t n);
 struct bd_ckpt;
 struct bd_ckpt *bd_ckpt_open(const char *dir);
 void bd_ckpt_close(struct bd_ckpt *k);
+/* Besides our own, the forms of transformers' BitNet are read (hf_quant.h): packed weights, and a norm in front of every linear. Where
+ * bitdistill.norms is "subln" there, five of those seven hold the gains of the block's two norms (hf.h), which then count as these. */
+bool bd_ckpt_packed(const struct bd_ckpt *k); /* linears are codes: bd_ckpt_tensor gives no weights of theirs */
+/* The scale D of a linear, and its codes [out, bd_ternary_stride(in)] if not NULL: those that are stored, or of its masters
+ * (quant.h). */
+float bd_ckpt_ternary(const struct bd_ckpt *k, enum bd_slot s, int layer, uint8_t *codes);
 /* A vector of the checkpoint as floats out[cols], a gain as the factor it means (gain_offset undone). */
 void bd_ckpt_vector(const struct bd_ckpt *k, enum bd_slot s, int layer, float *out);
 const struct bd_config *bd_ckpt_config(const struct bd_ckpt *k);

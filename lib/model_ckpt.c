@@ -2,10 +2,13 @@
 #include "model.h"
 
 #include "hash.h"
+#include "hf_quant.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
+#include "quant.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +17,8 @@
 struct bd_ckpt {
 	char *dir;
 	struct bd_config cfg;
+	struct bd_hf_quant quant;
+	bool folded;                      /* the gain in front of q, k, v is the attention norm's, that in front of gate, up the ffn norm's */
 	struct bd_st *st;
 	const struct bd_st_tensor **slot; /* [layers][BD_SLOTS]; slots not per layer in layer 0 */
 	char digest[BD_HEX];
@@ -26,6 +31,14 @@ static const struct bd_st_tensor **slot_at(const struct bd_ckpt *k, enum bd_slot
 	return &k->slot[l * BD_SLOTS + s];
 }
 
+/* The slot under whose name the slot's tensor is stored. */
+static enum bd_slot stored_as(const struct bd_ckpt *k, enum bd_slot s)
+{
+	if (k->folded && (s == BD_ATTN_NORM || s == BD_FFN_NORM))
+		return BD_SUBLN + (s == BD_ATTN_NORM ? BD_LIN_Q : BD_LIN_GATE);
+	return s;
+}
+
 /* The slot's tensor under its name, under an alias, or under the name that the metadata says it shares. */
 static const struct bd_st_tensor *resolve(const struct bd_ckpt *k, enum bd_slot s, int layer)
 {
@@ -33,6 +46,7 @@ static const struct bd_st_tensor *resolve(const struct bd_ckpt *k, enum bd_slot 
 	const char *shared;
 	char name[NAME];
 
+	s = stored_as(k, s);
 	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
 	t = bd_st_find(k->st, name);
 	shared = json_string_value(json_object_get(bd_st_metadata(k->st), name));
@@ -72,6 +86,9 @@ static void settle_norms(struct bd_ckpt *k)
 	if ((found == BD_NORMS_SUBLN && sub != 2) || (found == BD_NORMS_ALL && all != BD_LINS))
 		bd_die(BD_DATA, "%s: norms in front of %d of the 7 linears; 0, 2 (o_proj, down_proj) and 7 are supported",
 		       k->dir, all);
+	k->folded = k->quant.rms_norm && said && k->cfg.norms == BD_NORMS_SUBLN && found == BD_NORMS_ALL;
+	if (k->folded)
+		return;
 	if (said && found != k->cfg.norms)
 		bd_die(BD_DATA, "%s: config.json says bitdistill.norms \"%s\", the tensors have \"%s\"; one of them is not "
 		       "of this checkpoint", k->dir, bd_norms_name(k->cfg.norms), bd_norms_name(found));
@@ -96,9 +113,22 @@ static void settle_tied(struct bd_ckpt *k)
 		        k->dir);
 }
 
+/* Dies unless the tensor has this shape; rows 0: a vector. */
+static void check_shape(const struct bd_st_tensor *t, size_t rows, size_t cols)
+{
+	bool matrix = rows > 0;
+	bool fits = matrix ? t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols : t->ndim == 1 && t->shape[0] == cols;
+
+	if (!fits && matrix)
+		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu, %zu] as config.json asks", t->file, t->name, rows, cols);
+	if (!fits)
+		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu] as config.json asks", t->file, t->name, cols);
+}
+
 static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 {
 	const struct bd_st_tensor *t = *slot_at(k, s, layer);
+	enum bd_kind kind = bd_slot_info(s)->kind;
 	size_t rows, cols;
 	char name[NAME];
 
@@ -106,12 +136,13 @@ static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
 	if (t == NULL)
 		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
-	bool matrix = bd_slot_info(s)->kind == BD_KIND_LINEAR || bd_slot_info(s)->kind == BD_KIND_TABLE;
-	bool fits = matrix ? t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols : t->ndim == 1 && t->shape[0] == cols;
-	if (!fits && matrix)
-		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu, %zu] as config.json asks", t->file, t->name, rows, cols);
-	if (!fits)
-		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu] as config.json asks", t->file, t->name, cols);
+	if (k->quant.packed && kind == BD_KIND_LINEAR && t->dtype == BD_U8) {
+		if (rows % 4 != 0)
+			bd_die(BD_DATA, "%s: tensor %s: %zu rows cannot be packed by fours", t->file, t->name, rows);
+		check_shape(t, rows / 4, cols);
+		return;
+	}
+	check_shape(t, kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE ? rows : 0, cols);
 	if (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16)
 		bd_die(BD_DATA, "%s: tensor %s: weights of type %s are not read, only F32, F16 and BF16", t->file, t->name,
 		       bd_dtype_name(t->dtype));
@@ -133,12 +164,79 @@ static void each_slot(struct bd_ckpt *k, void (*fn)(struct bd_ckpt *, enum bd_sl
 			fn(k, s, -1, arg);
 }
 
+/* The weight_scale of a packed linear. */
+static const struct bd_st_tensor *scale_of(const struct bd_ckpt *k, enum bd_slot s, int layer)
+{
+	const struct bd_st_tensor *t;
+	char name[NAME];
+
+	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
+	strcpy(strrchr(name, '.'), ".weight_scale");
+	t = bd_st_find(k->st, name);
+	if (t == NULL)
+		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
+	if (t->count != 1 || (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16))
+		bd_die(BD_DATA, "%s: tensor %s is not one number", t->file, t->name);
+	return t;
+}
+
+static void mark(const struct bd_ckpt *k, bool *used, const struct bd_st_tensor *t)
+{
+	if (t != NULL)
+		used[t - bd_st_at(k->st, 0)] = true;
+}
+
 static void find_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *used)
 {
 	if (s != BD_EMBED) /* settled before */
 		*slot_at(k, s, layer) = resolve(k, s, layer);
 	check_tensor(k, s, layer);
-	((bool *)used)[*slot_at(k, s, layer) - bd_st_at(k->st, 0)] = true;
+	mark(k, used, *slot_at(k, s, layer));
+	if (k->quant.packed && bd_slot_info(s)->kind == BD_KIND_LINEAR)
+		mark(k, used, scale_of(k, s, layer));
+}
+
+/* A folded norm must be the identity. */
+static void check_identity(const struct bd_ckpt *k, enum bd_slot s, int layer, bool *used)
+{
+	const struct bd_st_tensor *t;
+	char name[NAME];
+	float *x;
+
+	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
+	t = bd_st_find(k->st, name);
+	if (t == NULL)
+		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
+	x = bd_alloc(t->count, sizeof(*x));
+	bd_st_f32(t, 0, t->count, x);
+	for (size_t i = 0; i < t->count; i++)
+		if (x[i] != (bd_slot_offset(&k->cfg, s) ? 0 : 1))
+			bd_die(BD_DATA, "%s: tensor %s: is not the identity, though bitdistill.norms is \"subln\" and every linear has "
+			       "a norm; remove bitdistill.norms from config.json if all of them count", t->file, t->name);
+	bd_free(x);
+	mark(k, used, t);
+}
+
+/* The gains in front of linears with the same input must be the same. */
+static void check_same(const struct bd_ckpt *k, enum bd_lin a, enum bd_lin b, int layer, bool *used)
+{
+	const struct bd_st_tensor *x = resolve(k, BD_SUBLN + a, layer), *y = resolve(k, BD_SUBLN + b, layer);
+
+	if (x->dtype != y->dtype || x->bytes != y->bytes || memcmp(x->data, y->data, x->bytes) != 0)
+		bd_die(BD_DATA, "%s: tensors %s and %s differ, though bitdistill.norms is \"subln\"; remove that from config.json if "
+		       "all norms count", k->dir, x->name, y->name);
+	mark(k, used, y);
+}
+
+static void check_fold(const struct bd_ckpt *k, bool *used)
+{
+	for (int l = 0; k->folded && l < k->cfg.layers; l++) {
+		check_identity(k, BD_ATTN_NORM, l, used);
+		check_identity(k, BD_FFN_NORM, l, used);
+		check_same(k, BD_LIN_Q, BD_LIN_K, l, used);
+		check_same(k, BD_LIN_Q, BD_LIN_V, l, used);
+		check_same(k, BD_LIN_GATE, BD_LIN_UP, l, used);
+	}
 }
 
 /* Old checkpoints carry the rope's frequencies; a tied one may repeat the embedding. */
@@ -172,12 +270,14 @@ struct bd_ckpt *bd_ckpt_open(const char *dir)
 		bd_die(BD_DATA, "%s: is no model directory (config.json, model.safetensors, tokenizer.json)", dir);
 	k->dir = bd_strdup(dir);
 	k->cfg = bd_config_load(dir);
+	k->quant = bd_hf_quant_parse(k->cfg.json, dir);
 	k->st = bd_st_open(dir);
 	k->slot = bd_zalloc(bd_mul((size_t)k->cfg.layers, BD_SLOTS), sizeof(struct bd_st_tensor *));
 	settle_norms(k);
 	settle_tied(k);
 	bool *used = bd_zalloc(bd_st_count(k->st) + 1, sizeof(*used));
 	each_slot(k, find_slot, used);
+	check_fold(k, used);
 	warn_unknown(k, used);
 	bd_free(used);
 	return k;
@@ -209,8 +309,58 @@ void bd_ckpt_vector(const struct bd_ckpt *k, enum bd_slot s, int layer, float *o
 	const struct bd_st_tensor *t = bd_ckpt_tensor(k, s, layer);
 
 	bd_st_f32(t, 0, t->count, out);
-	for (size_t i = 0; bd_slot_offset(&k->cfg, s) && i < t->count; i++)
+	for (size_t i = 0; bd_slot_offset(&k->cfg, stored_as(k, s)) && i < t->count; i++)
 		out[i] += 1;
+	/* AutoBitLinear, offline: (C x + bias) weight_scale */
+	if (k->quant.packed && !k->quant.inverse && bd_slot_info(s)->kind == BD_KIND_BIAS) {
+		float scale = bd_ckpt_ternary(k, s - BD_BIAS + BD_W, layer, NULL);
+		for (size_t i = 0; i < t->count; i++)
+			out[i] *= scale;
+	}
+}
+
+bool bd_ckpt_packed(const struct bd_ckpt *k)
+{
+	return k->quant.packed;
+}
+
+static float stored_scale(const struct bd_ckpt *k, enum bd_slot s, int layer)
+{
+	const struct bd_st_tensor *t = scale_of(k, s, layer);
+	float scale;
+
+	bd_st_f32(t, 0, 1, &scale);
+	scale = k->quant.inverse ? 1 / scale : scale;
+	if (!(scale > 0) || !isfinite(scale))
+		bd_die(BD_DATA, "%s: tensor %s is not a positive number", t->file, t->name);
+	return scale;
+}
+
+float bd_ckpt_ternary(const struct bd_ckpt *k, enum bd_slot s, int layer, uint8_t *codes)
+{
+	const struct bd_st_tensor *t = bd_ckpt_tensor(k, s, layer);
+	float *copy, scale = k->quant.packed ? stored_scale(k, s, layer) : 0;
+	const float *w; /* [rows, cols] */
+	size_t rows, cols;
+
+	bd_slot_shape(&k->cfg, s, &rows, &cols);
+	if (t->dtype == BD_U8) {
+		if (codes != NULL && !bd_hf_unpack(codes, t->data, rows, cols))
+			bd_die(BD_DATA, "%s: tensor %s: holds codes that no ternary weight has", t->file, t->name);
+		return scale;
+	}
+	w = bd_st_floats(t, &copy);
+	for (size_t i = 0; k->quant.packed && i < t->count; i++) /* codes that transformers unpacked and saved again */
+		if (w[i] != -1 && w[i] != 0 && w[i] != 1)
+			bd_die(BD_DATA, "%s: tensor %s: holds other values than -1, 0 and 1", t->file, t->name);
+	if (!k->quant.packed)
+		scale = bd_absmean(w, rows, cols);
+	if (!isfinite(scale))
+		bd_die(BD_DATA, "%s: %s: holds NaN or infinite weights; train again from an earlier checkpoint", t->file, t->name);
+	if (codes != NULL)
+		bd_ternary_pack(codes, w, rows, cols, k->quant.packed ? 1 : scale);
+	bd_free(copy);
+	return scale;
 }
 
 static void digest_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *text)
@@ -220,6 +370,8 @@ static void digest_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *text
 
 	bd_hash128_hex(t->data, t->bytes, hex);
 	bd_buf_fmt(text, "%d %d %s %s\n", (int)s, layer, bd_dtype_name(t->dtype), hex);
+	if (k->quant.packed && bd_slot_info(s)->kind == BD_KIND_LINEAR)
+		bd_buf_fmt(text, "%a\n", (double)stored_scale(k, s, layer));
 }
 
 static void digest_rope(struct bd_buf *text, const struct bd_rope *r)

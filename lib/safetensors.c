@@ -312,6 +312,16 @@ void bd_st_f32(const struct bd_st_tensor *t, size_t first, size_t n, float *out)
 	}
 }
 
+const float *bd_st_floats(const struct bd_st_tensor *t, float **copy)
+{
+	*copy = NULL;
+	if (t->dtype == BD_F32 && (uintptr_t)t->data % sizeof(float) == 0)
+		return t->data;
+	*copy = bd_alloc(t->count, sizeof(float));
+	bd_st_f32(t, 0, t->count, *copy);
+	return *copy;
+}
+
 struct bd_st_writer {
 	char *path;
 	struct bd_out *out;
@@ -367,6 +377,25 @@ void bd_st_data(struct bd_st_writer *w, const void *p, size_t bytes)
 		write_header(w);
 	bd_out_write(w->out, p, bytes);
 	w->written += bytes;
+}
+
+void bd_st_data_f32(struct bd_st_writer *w, const float *x, size_t n, enum bd_dtype t)
+{
+	enum { BLOCK = 4096 };
+	uint16_t h[BLOCK];
+	if (t == BD_F32) {
+		bd_st_data(w, x, n * sizeof *x);
+		return;
+	}
+	for (size_t i = 0; i < n; i += BLOCK) {
+		size_t k = n - i < BLOCK ? n - i : BLOCK;
+		if (t == BD_F16)
+			bd_f16_row(h, x + i, k);
+		else
+			for (size_t j = 0; j < k; j++)
+				h[j] = bd_f32_to_bf16(x[i + j]);
+		bd_st_data(w, h, k * sizeof *h);
+	}
 }
 
 void bd_st_finish(struct bd_st_writer *w)

@@ -32,6 +32,8 @@ const struct bd_st_tensor *bd_st_find(const struct bd_st *s, const char *name); 
 const json_t *bd_st_metadata(const struct bd_st *s);                           /* __metadata__ of the first file or NULL */
 /* Elements [first, first + n) as f32 into out; F32, F16 and BF16 (others die). */
 void bd_st_f32(const struct bd_st_tensor *t, size_t first, size_t n, float *out);
+/* All of them: where they are mapped (*copy is NULL), or converted into *copy, which the caller frees. */
+const float *bd_st_floats(const struct bd_st_tensor *t, float **copy);
 
 /* Writing one file: declare all tensors, then supply their data in declaration order (any chunking). The writer sorts nothing:
  * declare in the order wanted. metadata gets "format":"pt" added. */
@@ -39,6 +41,7 @@ struct bd_st_writer;
 struct bd_st_writer *bd_st_create(const char *path, const json_t *metadata);
 void bd_st_declare(struct bd_st_writer *w, const char *name, enum bd_dtype t, int ndim, const size_t *shape);
 void bd_st_data(struct bd_st_writer *w, const void *p, size_t bytes);
+void bd_st_data_f32(struct bd_st_writer *w, const float *x, size_t n, enum bd_dtype t); /* n values as F32, F16 or BF16 */
 void bd_st_finish(struct bd_st_writer *w); /* checks that all declared bytes came */
 
 #endif

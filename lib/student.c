@@ -2,10 +2,8 @@
 #include "student.h"
 
 #include "mem.h"
-#include "msg.h"
 #include "quant.h"
 
-#include <math.h>
 #include <string.h>
 
 static struct bd_part part_of(struct bd_net *net, enum bd_slot s, int layer)
@@ -59,52 +57,29 @@ struct bd_part *bd_net_parts(struct bd_net *net, size_t *n)
 
 /* ---- from a checkpoint ---- */
 
-static bool aligned(const struct bd_st_tensor *t)
-{
-	return (uintptr_t)t->data % sizeof(float) == 0;
-}
-
-/* The tensor as f32: where it is mapped, or converted into a block that *copy holds. */
-static const float *floats(const struct bd_st_tensor *t, float **copy)
-{
-	*copy = NULL;
-	if (t->dtype == BD_F32 && aligned(t))
-		return t->data;
-	*copy = bd_alloc(t->count, sizeof(float));
-	bd_st_f32(t, 0, t->count, *copy);
-	return *copy;
-}
-
 static void fill_table(struct bd_net *net, const struct bd_part *p, const struct bd_st_tensor *t)
 {
 	float *copy = NULL;
 
 	*p->table = (struct bd_table){.type = BD_GGML_F32, .rows = p->rows, .cols = p->cols};
-	if (t->dtype == BD_F16 && aligned(t)) {
+	if (t->dtype == BD_F16 && (uintptr_t)t->data % sizeof(uint16_t) == 0) {
 		p->table->type = BD_GGML_F16;
 		p->table->p = t->data;
 	} else {
-		p->table->p = floats(t, &copy);
+		p->table->p = bd_st_floats(t, &copy);
 	}
 	if (copy != NULL)
 		bd_net_own(net, copy);
 }
 
-static void fill_linear(struct bd_net *net, const struct bd_part *p, const struct bd_st_tensor *t)
+static void fill_linear(struct bd_net *net, const struct bd_part *p, const struct bd_ckpt *k)
 {
-	uint8_t *codes = bd_alloc(bd_mul(p->rows, bd_ternary_stride(p->cols)), 1);
-	float *copy;
-	const float *w = floats(t, &copy); /* [rows, cols] */
+	uint8_t *codes = bd_net_own(net, bd_alloc(bd_mul(p->rows, bd_ternary_stride(p->cols)), 1));
 
 	p->linear->in = p->cols;
 	p->linear->out = p->rows;
-	p->linear->scale = bd_absmean(w, p->rows, p->cols);
-	if (!isfinite(p->linear->scale))
-		bd_die(BD_DATA, "%s: %s: holds NaN or infinite weights; train again from an earlier checkpoint",
-		       t->file, t->name);
-	bd_ternary_pack(codes, w, p->rows, p->cols, p->linear->scale);
-	p->linear->codes = bd_net_own(net, codes);
-	bd_free(copy);
+	p->linear->codes = codes;
+	p->linear->scale = bd_ckpt_ternary(k, p->slot, p->layer, codes);
 }
 
 static void fill_vector(struct bd_net *net, const struct bd_part *p, const struct bd_ckpt *k)
@@ -132,12 +107,10 @@ struct bd_net *bd_student_open(struct bd_ckpt *k, struct bd_par *par)
 	bd_config_free(&c);
 	part = bd_net_parts(net, &n);
 	for (size_t i = 0; i < n; i++) {
-		const struct bd_st_tensor *t = bd_ckpt_tensor(k, part[i].slot, part[i].layer);
-
 		if (part[i].kind == BD_KIND_TABLE)
-			fill_table(net, &part[i], t);
+			fill_table(net, &part[i], bd_ckpt_tensor(k, part[i].slot, part[i].layer));
 		else if (part[i].kind == BD_KIND_LINEAR)
-			fill_linear(net, &part[i], t);
+			fill_linear(net, &part[i], k);
 		else
 			fill_vector(net, &part[i], k);
 	}
