@@ -1,4 +1,4 @@
-/* Added tokens: few patterns, found by their first byte. */
+/* Added tokens: sorted patterns, narrowed byte by byte. */
 #include "tok_added.h"
 
 #include <stdlib.h>
@@ -14,11 +14,16 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
+/* In bytes, shorter first; of equals, special ones first: that is the one that is found. */
 static int by_pattern(const void *a, const void *b)
 {
 	const struct bd_added *x = *(struct bd_added *const *)a, *y = *(struct bd_added *const *)b;
-	int c = (unsigned char)*x->pattern - (unsigned char)*y->pattern;
-	return c ? c : (x->pattern_n < y->pattern_n) - (x->pattern_n > y->pattern_n);
+	int c = memcmp(x->pattern, y->pattern, x->pattern_n < y->pattern_n ? x->pattern_n : y->pattern_n);
+	if (!c)
+		c = (x->pattern_n > y->pattern_n) - (x->pattern_n < y->pattern_n);
+	if (!c)
+		c = y->special - x->special;
+	return c ? c : by_id(x, y);
 }
 
 static void read_one(struct bd_added *a, const json_t *j, const struct bd_norm *norm, const char *name)
@@ -28,13 +33,12 @@ static void read_one(struct bd_added *a, const json_t *j, const struct bd_norm *
 	int64_t id = bd_json_int(j, "id", -1, 0, BD_MAX_ID, name);
 	if (!*text || id < 0)
 		bd_die(BD_DATA, "%s: added_tokens: a token without content or id", name);
-	if (bd_json_bool(j, "single_word", false, name))
-		bd_die(BD_DATA, "%s: added_tokens: \"%s\": single_word is not known", name, text);
 	a->id = (uint32_t)id;
 	a->n = strlen(text);
 	a->text = bd_strdup(text);
 	a->special = bd_json_bool(j, "special", false, name);
 	a->normalized = bd_json_bool(j, "normalized", true, name);
+	a->word = bd_json_bool(j, "single_word", false, name);
 	a->left = bd_json_bool(j, "lstrip", false, name);
 	a->right = bd_json_bool(j, "rstrip", false, name);
 	a->pattern_n = a->n;
@@ -95,17 +99,18 @@ const struct bd_added *bd_added_at(const struct bd_addeds *a, uint32_t id)
 	return a->n ? bsearch(&key, a->token, a->n, sizeof(key), by_id) : NULL;
 }
 
-static size_t spaces_before(const char *s, size_t end, size_t from)
+static size_t previous(const char *s, size_t i)
 {
-	size_t i = end, len;
-	while (i > from) {
-		size_t c = i - 1;
-		while (c > from && ((unsigned char)s[c] & 0xc0) == 0x80)
-			c--;
-		if (bd_class(bd_utf8(s + c, &len)) != BD_SPACE)
-			break;
-		i = c;
-	}
+	while (--i && ((unsigned char)s[i] & 0xc0) == 0x80)
+		;
+	return i;
+}
+
+static size_t spaces_before(const char *s, size_t i)
+{
+	size_t len, c;
+	for (; i && bd_class(bd_utf8(s + (c = previous(s, i)), &len)) == BD_SPACE; i = c)
+		;
 	return i;
 }
 
@@ -116,23 +121,74 @@ static size_t spaces_after(const char *s, size_t n, size_t i)
 	return i;
 }
 
-bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, size_t from, struct bd_match *match)
+/* No word character stands before start or behind end. */
+static bool alone(const char *s, size_t n, size_t start, size_t end)
 {
-	if (!m->n)
-		return false;
-	for (size_t i = from; i < n; i++) {
-		unsigned char c = (unsigned char)s[i];
-		for (size_t k = m->first[c]; k < m->first[c + 1]; k++) {
-			const struct bd_added *a = m->list[k];
-			if (a->pattern_n > n - i || memcmp(s + i, a->pattern, a->pattern_n))
-				continue;
-			match->token = a;
-			match->start = a->left ? spaces_before(s, i, from) : i;
-			match->end = i + a->pattern_n;
-			if (a->right)
-				match->end = spaces_after(s, n, match->end);
-			return true;
-		}
+	size_t len;
+	return !(start && bd_word_char(bd_utf8(s + previous(s, start), &len))) &&
+	       !(end < n && bd_word_char(bd_utf8(s + end, &len)));
+}
+
+/* First of list[lo, hi), sorted by their bytes at k, whose byte there is not below c. */
+static size_t lower(const struct bd_matcher *m, size_t lo, size_t hi, size_t k, unsigned c)
+{
+	while (lo < hi) {
+		size_t mid = (lo + hi) / 2;
+		if ((unsigned char)m->list[mid]->pattern[k] < c)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* The longest pattern that s[n], n > 0, begins with, or NULL. */
+static const struct bd_added *longest(const struct bd_matcher *m, const char *s, size_t n)
+{
+	const struct bd_added *best = NULL;
+	size_t lo = m->first[(unsigned char)*s], hi = m->first[(unsigned char)*s + 1];
+	for (size_t k = 1; lo < hi; k++) { /* list[lo, hi) begin with s[0, k) */
+		if (m->list[lo]->pattern_n == k)
+			best = m->list[lo];
+		while (lo < hi && m->list[lo]->pattern_n == k)
+			lo++;
+		if (k == n)
+			break;
+		unsigned c = (unsigned char)s[k];
+		lo = lower(m, lo, hi, k, c);
+		hi = lower(m, lo, hi, k, c + 1);
+	}
+	return best;
+}
+
+/* The next match that counts, into scan->found. */
+static bool find(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan)
+{
+	while (m->n && scan->from < n) {
+		size_t start = scan->from;
+		const struct bd_added *a = longest(m, s + start, n - start);
+		scan->from += a ? a->pattern_n : 1;
+		if (!a || (scan->plain && a->special) || (a->word && !alone(s, n, start, scan->from)))
+			continue;
+		if (a->left)
+			start = spaces_before(s, start);
+		if (a->left && start < scan->done)
+			start = scan->done;
+		scan->found = (struct bd_piece){start, a->right ? spaces_after(s, n, scan->from) : scan->from, a};
+		return true;
 	}
 	return false;
+}
+
+bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan, struct bd_piece *piece)
+{
+	bool hit = scan->found.token || find(m, s, n, scan);
+	if (hit && scan->done >= scan->found.start) {
+		*piece = scan->found;
+		scan->found.token = NULL;
+	} else {
+		*piece = (struct bd_piece){scan->done, hit ? scan->found.start : n, NULL};
+	}
+	scan->done = piece->end;
+	return piece->token || piece->start < n;
 }

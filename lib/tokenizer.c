@@ -15,6 +15,7 @@
 #include "tok_bpe.h"
 #include "tok_dec.h"
 #include "tok_norm.h"
+#include "tok_post.h"
 #include "tok_pre.h"
 #include "unicode.h"
 
@@ -28,45 +29,8 @@ struct bd_tok {
 	const struct bd_vocab *vocab;
 	struct bd_addeds added;
 	struct bd_dec dec;
-	int64_t bos;
+	struct bd_post post;
 };
-
-/* TemplateProcessing puts at most one token in front. */
-static void parse_template(struct bd_tok *t, const json_t *j, const char *name)
-{
-	const json_t *single = bd_json_get(j, "single");
-	size_t n = json_array_size(single);
-	const json_t *front = n == 2 ? bd_json_get(json_array_get(single, 0), "SpecialToken") : NULL;
-	if (n < 1 || n > 2 || (n == 2 && !front) || !bd_json_get(json_array_get(single, n - 1), "Sequence"))
-		bd_die(BD_DATA,
-		       "%s: post_processor: TemplateProcessing is known with one token in front of the text, "
-		       "or none",
-		       name);
-	if (!front)
-		return;
-	const char *id = bd_json_str(front, "id", "", name);
-	const json_t *ids = bd_json_get(bd_json_get(bd_json_get(j, "special_tokens"), id), "ids");
-	const json_t *bos = json_array_get(ids, 0);
-	if (json_array_size(ids) != 1 || !json_is_integer(bos) || json_integer_value(bos) < 0 ||
-	    json_integer_value(bos) > BD_MAX_ID)
-		bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has no single id", name, id);
-	t->bos = json_integer_value(bos);
-}
-
-static void parse_post(struct bd_tok *t, const json_t *j, const char *name)
-{
-	const char *type = bd_json_str(j, "type", "", name);
-	if (!strcmp(type, "Sequence")) {
-		size_t i;
-		json_t *e;
-		json_array_foreach(bd_json_get(j, "processors"), i, e)
-			parse_post(t, e, name);
-	} else if (!strcmp(type, "TemplateProcessing"))
-		parse_template(t, j, name);
-	else if (strcmp(type, "ByteLevel"))
-		bd_die(BD_DATA, "%s: post_processor: %s is not known", name,
-		       *type ? type : "a step without a type");
-}
 
 /* Added tokens share ids with the vocabulary only where the spelling is the same. */
 static void check_added(const struct bd_tok *t, const char *name)
@@ -111,28 +75,43 @@ static void digest(struct bd_tok *t, const json_t *root)
 	bd_buf_free(&b);
 }
 
-struct bd_tok *bd_tok_parse(const char *json, size_t n, const char *name)
+/* The tokens of the post-processor exist. */
+static void check_post(const struct bd_tok *t, const struct bd_ids *ids, const char *name)
+{
+	for (size_t i = 0; i < ids->n; i++)
+		if (ids->id[i] >= bd_tok_vocab(t))
+			bd_die(BD_DATA, "%s: post_processor: id %" PRIu32 " is outside the vocabulary", name,
+			       ids->id[i]);
+}
+
+/* json[n] is the text of root, and t's from now on. */
+static struct bd_tok *from_json(const json_t *root, char *json, size_t n, const char *name)
 {
 	struct bd_tok *t = bd_zalloc(1, sizeof(*t));
-	json_t *root = bd_json_parse(json, n, name);
 	if (!json_is_object(root) || !json_is_object(bd_json_get(root, "model")))
 		bd_die(BD_DATA, "%s: no \"model\": this is not a tokenizer.json", name);
 	if (bd_json_get(root, "truncation") || bd_json_get(root, "padding"))
 		bd_warn("%s: its truncation and padding are not applied", name);
-	t->json = bd_strndup(json, n);
+	t->json = json;
 	t->json_n = n;
-	t->bos = -1;
 	bd_norm_parse(&t->norm, bd_json_get(root, "normalizer"), name);
 	bd_pre_parse(&t->pre, bd_json_get(root, "pre_tokenizer"), name);
-	parse_post(t, bd_json_get(root, "post_processor"), name);
+	bd_post_parse(&t->post, bd_json_get(root, "post_processor"), name);
 	bd_dec_parse(&t->dec, bd_json_get(root, "decoder"), name);
 	t->bpe = bd_bpe_new(bd_json_get(root, "model"), t->pre.byte_level, name);
 	t->vocab = bd_bpe_vocab(t->bpe);
 	bd_added_read(&t->added, bd_json_get(root, "added_tokens"), &t->norm, name);
 	check_added(t, name);
-	if (t->bos >= (int64_t)bd_tok_vocab(t))
-		bd_die(BD_DATA, "%s: post_processor: id %" PRId64 " is outside the vocabulary", name, t->bos);
+	check_post(t, &t->post.front, name);
+	check_post(t, &t->post.back, name);
 	digest(t, root);
+	return t;
+}
+
+struct bd_tok *bd_tok_parse(const char *json, size_t n, const char *name)
+{
+	json_t *root = bd_json_parse(json, n, name);
+	struct bd_tok *t = from_json(root, bd_strndup(json, n), n, name);
 	json_decref(root);
 	return t;
 }
@@ -149,14 +128,31 @@ static struct bd_tok *from_gguf(const char *path)
 	return t;
 }
 
+static struct bd_tok *from_dir(const char *dir)
+{
+	char *file = bd_path(dir, "tokenizer.json");
+	size_t n;
+	char *text = bd_read_file(file, &n);
+	json_t *root = bd_json_parse(text, n, file);
+	if (bd_post_complete(root, dir)) {
+		bd_free(text);
+		text = bd_json_text(root, false);
+		n = strlen(text);
+	}
+	struct bd_tok *t = from_json(root, text, n, file);
+	json_decref(root);
+	bd_free(file);
+	return t;
+}
+
 struct bd_tok *bd_tok_open(const char *path)
 {
-	char *file = bd_is_dir(path) ? bd_path(path, "tokenizer.json") : bd_strdup(path);
-	struct bd_map m = bd_map_file(file);
+	if (bd_is_dir(path))
+		return from_dir(path);
+	struct bd_map m = bd_map_file(path);
 	bool gguf = m.n >= 4 && !memcmp(m.p, "GGUF", 4);
-	struct bd_tok *t = gguf ? from_gguf(file) : bd_tok_parse((const char *)m.p, m.n, file);
+	struct bd_tok *t = gguf ? from_gguf(path) : bd_tok_parse((const char *)m.p, m.n, path);
 	bd_unmap(&m);
-	bd_free(file);
 	return t;
 }
 
@@ -165,6 +161,7 @@ void bd_tok_free(struct bd_tok *t)
 	if (!t)
 		return;
 	bd_norm_free(&t->norm);
+	bd_post_free(&t->post);
 	bd_bpe_free(t->bpe);
 	bd_added_free(&t->added);
 	bd_dec_free(&t->dec);
@@ -191,6 +188,7 @@ void bd_ids_free(struct bd_ids *v)
 struct job {
 	const struct bd_tok *t;
 	struct bd_ids *out;
+	bool plain;
 	struct bd_bpe_work work;
 	struct bd_buf norm[2], pre;
 };
@@ -205,42 +203,46 @@ static void merge_piece(void *ctx, const char *s, size_t n)
 static void encode_text(struct job *j, const char *s, size_t n, enum bd_place place)
 {
 	const struct bd_tok *t = j->t;
-	struct bd_match m = {0};
+	struct bd_added_scan scan = {.plain = j->plain};
+	struct bd_piece piece;
 	s = bd_norm_run(&t->norm, s, &n, place != BD_CONTINUED, j->norm);
-	for (size_t at = 0; at < n; at = m.end) {
-		bool hit = bd_added_next(&t->added.normal, s, n, at, &m);
-		if (!hit)
-			m.start = m.end = n;
-		bd_pre_run(&t->pre, s + at, m.start - at, at ? BD_LATER : place, &j->pre, merge_piece, j);
-		if (hit)
-			bd_ids_push(j->out, m.token->id);
+	while (bd_added_next(&t->added.normal, s, n, &scan, &piece)) {
+		if (piece.token)
+			bd_ids_push(j->out, piece.token->id);
+		else
+			bd_pre_run(&t->pre, s + piece.start, piece.end - piece.start, piece.start ? BD_LATER : place,
+			           &j->pre, merge_piece, j);
 	}
+}
+
+static void push_all(struct bd_ids *out, const struct bd_ids *ids)
+{
+	for (size_t i = 0; i < ids->n; i++)
+		bd_ids_push(out, ids->id[i]);
 }
 
 void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned flags, struct bd_ids *out)
 {
-	struct job j = {.t = t, .out = out};
+	struct job j = {.t = t, .out = out, .plain = flags & BD_TOK_PLAIN};
 	struct bd_buf repaired = {0};
-	struct bd_match m = {0};
-	if (flags & BD_TOK_BOS && !(flags & BD_TOK_CONT) && t->bos >= 0)
-		bd_ids_push(out, (uint32_t)t->bos);
+	struct bd_added_scan scan = {.plain = j.plain};
+	struct bd_piece piece;
+	enum bd_place first = flags & BD_TOK_CONT ? BD_CONTINUED : BD_FIRST;
+	if (flags & BD_TOK_BOS && !(flags & BD_TOK_CONT))
+		push_all(out, &t->post.front);
 	if (!bd_utf8_valid(text, n)) {
 		bd_utf8_repair(text, n, &repaired);
 		text = repaired.p;
 		n = repaired.n;
 	}
-	for (size_t at = 0; at < n; at = m.end) {
-		bool hit = bd_added_next(&t->added.raw, text, n, at, &m);
-		if (!hit)
-			m.start = m.end = n;
-		if (m.start > at)
-			encode_text(&j, text + at, m.start - at,
-			            at                    ? BD_LATER
-			            : flags & BD_TOK_CONT ? BD_CONTINUED
-			                                  : BD_FIRST);
-		if (hit)
-			bd_ids_push(out, m.token->id);
+	while (bd_added_next(&t->added.raw, text, n, &scan, &piece)) {
+		if (piece.token)
+			bd_ids_push(out, piece.token->id);
+		else
+			encode_text(&j, text + piece.start, piece.end - piece.start, piece.start ? BD_LATER : first);
 	}
+	if (flags & BD_TOK_EOS)
+		push_all(out, &t->post.back);
 	bd_bpe_work_free(&j.work);
 	bd_buf_free(&j.norm[0]);
 	bd_buf_free(&j.norm[1]);
@@ -269,13 +271,20 @@ static const char *decoded(const struct bd_tok *t, uint32_t id, size_t *n)
 	return a->pattern;
 }
 
+/* Hugging Face compares what the decoder sees with the special tokens' spelling: one whose normal form differs stays. */
+static bool left_out(const struct bd_tok *t, uint32_t id, const char *text, size_t n)
+{
+	const struct bd_added *a = bd_added_at(&t->added, id);
+	return a && a->special && a->n == n && !memcmp(a->text, text, n);
+}
+
 void bd_tok_decode(const struct bd_tok *t, const uint32_t *id, size_t n, bool special, struct bd_buf *out)
 {
 	struct bd_dec_state s = {0};
 	for (size_t i = 0; i < n; i++) {
 		size_t len;
 		const char *text = decoded(t, id[i], &len);
-		if (text && (special || !bd_tok_special(t, id[i])))
+		if (text && (special || !left_out(t, id[i], text, len)))
 			bd_dec_token(&t->dec, &s, text, len, true, out);
 	}
 	bd_dec_end(&t->dec, &s, out);
@@ -338,7 +347,7 @@ bool bd_tok_special(const struct bd_tok *t, uint32_t id)
 
 int64_t bd_tok_bos(const struct bd_tok *t)
 {
-	return t->bos;
+	return t->post.front.n ? (int64_t)t->post.front.id[0] : -1;
 }
 
 const char *bd_tok_ggml_model(const struct bd_tok *t)

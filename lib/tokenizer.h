@@ -10,7 +10,8 @@
 #include "mem.h"
 
 struct bd_tok;
-/* path: tokenizer.json, a model directory, or a GGUF file written by bd-pack (its tokenizer.huggingface.json). */
+/* path: tokenizer.json, a model directory, or a GGUF file written by bd-pack (its tokenizer.huggingface.json). In a directory
+ * add_bos_token and add_eos_token of tokenizer_config.json count where tokenizer.json has no post_processor. */
 struct bd_tok *bd_tok_open(const char *path);
 struct bd_tok *bd_tok_parse(const char *json, size_t n, const char *name); /* name for messages */
 void bd_tok_free(struct bd_tok *t); /* NULL is fine */
@@ -19,8 +20,10 @@ const char *bd_tok_json(const struct bd_tok *t, size_t *n);   /* the definition'
 uint32_t bd_tok_vocab(const struct bd_tok *t);                /* highest id + 1 */
 
 enum bd_tok_flag {
-	BD_TOK_BOS = 1,  /* what the post-processor adds (nothing for Qwen) */
-	BD_TOK_CONT = 2, /* a continuation: no "prepend" normaliser, no BOS */
+	BD_TOK_BOS = 1,   /* what the post-processor puts in front (nothing for Qwen) */
+	BD_TOK_CONT = 2,  /* a continuation: no "prepend" normaliser, no BOS */
+	BD_TOK_EOS = 4,   /* what the post-processor puts behind (nothing for most) */
+	BD_TOK_PLAIN = 8, /* special tokens that are spelled in the text are plain text */
 };
 struct bd_ids {
 	uint32_t *id;
@@ -43,7 +46,7 @@ void bd_tok_stream(const struct bd_tok *t, struct bd_tok_stream *s, uint32_t id,
 int64_t bd_tok_id(const struct bd_tok *t, const char *token); /* -1 if there is none */
 const char *bd_tok_text(const struct bd_tok *t, uint32_t id); /* raw vocabulary entry, NULL for an unused id */
 bool bd_tok_special(const struct bd_tok *t, uint32_t id);
-int64_t bd_tok_bos(const struct bd_tok *t); /* the id BD_TOK_BOS puts in front, -1: none */
+int64_t bd_tok_bos(const struct bd_tok *t); /* the first id BD_TOK_BOS puts in front, -1: none */
 /* For GGUF: kind of model ("gpt2" or "llama"), pre-tokenizer name ("qwen2", "llama-bpe", "gpt-2", "default"), merges. */
 const char *bd_tok_ggml_model(const struct bd_tok *t);
 const char *bd_tok_ggml_pre(const struct bd_tok *t);

@@ -12,6 +12,7 @@
 
 enum bd_class { BD_OTHER, BD_LETTER, BD_NUMBER, BD_SPACE }; /* \p{L}, \p{N}, \s and the rest */
 enum bd_class bd_class(uint32_t c);
+bool bd_word_char(uint32_t c); /* \w of Rust's regular expressions */
 
 /* The code point at s, which must be valid UTF-8; *len: its bytes. */
 static inline uint32_t bd_utf8(const char *s, size_t *len)

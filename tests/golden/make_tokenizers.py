@@ -129,7 +129,21 @@ def tokenizers():
     yield "metaspace", tokenizer(model, tokens, None, meta, bos("<s>", 1), meta)
     model, tokens = pieces_model(specials[:3], False, fuse_unk=False)
     after = dict(type="Split", pattern={"String": " "}, behavior="MergedWithPrevious", invert=False)
-    yield "gemma", tokenizer(model, tokens, replace(" ", MARK), after, bos("<s>", 1), seq("decoders", replace(MARK, " "), dict(type="ByteFallback"), dict(type="Fuse")))
+    undo = seq("decoders", replace(MARK, " "), dict(type="ByteFallback"), dict(type="Fuse"))
+    yield "unfused", tokenizer(model, tokens, replace(" ", MARK), after, bos("<s>", 1), undo)
+    # Gemma: runs of newlines and of spaces and tags are tokens, a tab has the place of <0x09>
+    runs = [(c * n, dict(special=False)) for c in ("\n", MARK) for n in range(2, 6)]
+    specials = [(c, {}) for c in ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")]
+    model, tokens = pieces_model([*specials, ("<unused0>", dict(special=False)), *runs, ("<td>", dict(special=False))], True)
+    model["vocab"] = {"\t" if c == "<0x09>" else c: i for c, i in model["vocab"].items()}
+    yield "gemma", tokenizer(model, tokens, replace(" ", MARK), after, bos("<bos>", 2), undo)
+    # Every flag of added tokens, and tokens behind the text
+    model, tokens = bytes_model([end, ("<l>", dict(lstrip=True)), ("<r>", dict(rstrip=True)), ("<r><l>", dict(lstrip=True, normalized=True, special=False)),
+                                 ("word", dict(single_word=True, special=False)), ("wordy", dict(normalized=True, special=False)),
+                                 ("\n\n", dict(special=False)), ("e\u0301", dict(normalized=True)), ("\u0301", {})])
+    ends = dict(type="TemplateProcessing", single=[{"SpecialToken": {"id": "<l>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}, {"SpecialToken": {"id": "<|end|>", "type_id": 0}}], pair=[],
+                special_tokens={t["content"]: {"id": t["content"], "ids": [t["id"]], "tokens": [t["content"]]} for t in tokens[:2]})
+    yield "flags", tokenizer(model, tokens, {"type": "NFC"}, seq("pretokenizers", split(R1), level(False)), ends, level(False))
 
 
 FIXED = [
@@ -138,13 +152,15 @@ FIXED = [
     "a\u0898\u0301b \u08ca\u0327 \u1ace\u0316", "\u180e x\u00a0\u3000y\u2003z\u0085w", "x\r\n\r\n y\r", "!!!\n\n?? ...\r\nthe", "<|end|>the<|end|>", "in <|end|> the <tool> thing<tool>",
     "a  <mask>  b<mask>\n\u2003c", "longer<|end|> longer<|end", "<s>the</s> <pad> x<pad>y <unk>", "<0x41>\u2581the\u2581\u2581", "sentences sentence  sentences", "the thing the things",
     "\u0000\u0001\u007f\u00ad\u00ff", "\U000323af\u1c8a\U00010d4a\U0001e5f1", "\ufffd\ufeff\u200d", "aaaaaaaaaa", "thethethethe", "seasellsoldsea" * 12,
+    "a <l> <r> \n\n b<r>\n\n\nc <r><l> d\u3000<l>", "word words aword word-wordy \u0301word word\u0301 _word wordy", "e\u0301 \u00e9 x\u0301\u0327 <r>\n\n\n\n<l>",
+    "\uac00\u11a7 \uac00\u11a8 \u1100\u1161\u11a7\u11a8 \u1112\u1175\u11c2", "x\n\n\n\n\n\n\ny\t\t \u2581\u2581\u2581     z<td><unused0>", "<start_of_turn>the\n<end_of_turn>\n",
 ]
 
 
 def random_text(r):
     kinds = [lambda: r.choice(WORDS), lambda: " " * r.randrange(1, 4), lambda: chr(r.randrange(32, 127)), lambda: r.choice("\n\t\r \u2581'"),
              lambda: r.choice("0123456789"), lambda: chr(r.choice([*range(0xA0, 0xD800), *range(0xE000, 0x20000)])),
-             lambda: chr(r.randrange(0x300, 0x345)), lambda: r.choice(["<|end|>", "<s>", "<mask>", "<pad>", "<unk>", "the thing"])]
+             lambda: chr(r.randrange(0x300, 0x345)), lambda: r.choice(["<|end|>", "<s>", "<mask>", "<pad>", "<unk>", "the thing", "<l>", "<r>", "word", "wordy", "\n\n", "\u2581\u2581", "<td>"])]
     return "".join(r.choice(kinds)() for _ in range(r.randrange(1, 16)))
 
 
@@ -157,7 +173,7 @@ def main():
         cases = []
         for s in FIXED + [random_text(r) for _ in range(24)]:
             ids = t.encode(s).ids
-            cases.append(dict(text=s, ids=ids, decoded=t.decode(ids, skip_special_tokens=False)))
+            cases.append(dict(text=s, ids=ids, decoded=t.decode(ids, skip_special_tokens=False), plain=t.decode(ids)))
         lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
         (HERE / f"tok-{name}.cases.json").write_text(f"[\n{lines}\n]\n")
 

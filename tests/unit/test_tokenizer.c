@@ -15,7 +15,7 @@
 #define GOLDEN "tests/golden/"
 #define SEPARATOR "\n__ggml_vocab_test__\n"
 
-static const char *const names[] = {"bytes", "llama3", "gpt2", "digits", "spm", "metaspace", "gemma"};
+static const char *const names[] = {"bytes", "llama3", "gpt2", "digits", "spm", "metaspace", "unfused", "gemma", "flags"};
 
 /* ---- cases ---- */
 
@@ -31,7 +31,7 @@ static void same_ids(const char *what, const struct bd_ids *got, const uint32_t 
 
 static void check_case(const struct bd_tok *t, const json_t *c, const char *name)
 {
-	const json_t *text = json_object_get(c, "text"), *ids = json_object_get(c, "ids"), *decoded = json_object_get(c, "decoded");
+	const json_t *text = json_object_get(c, "text"), *ids = json_object_get(c, "ids");
 	size_t n = json_array_size(ids);
 	uint32_t *want = bd_alloc(n, sizeof(*want));
 	struct bd_ids got = {0};
@@ -39,11 +39,15 @@ static void check_case(const struct bd_tok *t, const json_t *c, const char *name
 	char *what = bd_sprintf("%s: \"%s\"", name, json_string_value(text));
 	for (size_t i = 0; i < n; i++)
 		want[i] = (uint32_t)json_integer_value(json_array_get(ids, i));
-	bd_tok_encode(t, json_string_value(text), json_string_length(text), BD_TOK_BOS, &got);
+	bd_tok_encode(t, json_string_value(text), json_string_length(text), BD_TOK_BOS | BD_TOK_EOS, &got);
 	same_ids(what, &got, want, n);
-	bd_tok_decode(t, want, n, true, &back);
-	if (back.n != json_string_length(decoded) || (back.n && memcmp(back.p, json_string_value(decoded), back.n)))
-		fail_msg("%s: decoded to \"%s\", \"%s\" expected", what, back.p, json_string_value(decoded));
+	for (int special = 0; special < 2; special++) {
+		const json_t *decoded = json_object_get(c, special ? "decoded" : "plain");
+		bd_buf_clear(&back);
+		bd_tok_decode(t, want, n, special, &back);
+		if (back.n != json_string_length(decoded) || (back.n && memcmp(back.p, json_string_value(decoded), back.n)))
+			fail_msg("%s: decoded to \"%s\", \"%s\" expected", what, back.p, json_string_value(decoded));
+	}
 	bd_buf_free(&back);
 	bd_ids_free(&got);
 	bd_free(want);
@@ -244,6 +248,70 @@ static void inside_gguf(void **state)
 	bd_free(path);
 }
 
+/* ---- directories, and special tokens as plain text ---- */
+
+/* The first and the last id of "the" with the tokenizer of a directory whose tokenizer_config.json is `config`. */
+static void ends_of(const char *dir, const char *config, bool keep, uint32_t end[2])
+{
+	json_t *j = bd_json_load(GOLDEN "tok-spm.json");
+	char *file[2] = {bd_path(dir, "tokenizer.json"), bd_path(dir, "tokenizer_config.json")}, *text;
+	struct bd_ids ids = {0};
+	struct bd_tok *t, *again;
+	if (!keep)
+		json_object_set_new(j, "post_processor", json_null());
+	text = bd_json_text(j, false);
+	bd_write_file(file[0], text, strlen(text));
+	bd_write_file(file[1], config, strlen(config));
+	t = bd_tok_open(dir);
+	again = bd_tok_parse(bd_tok_json(t, NULL), strlen(bd_tok_json(t, NULL)), "again"); /* as it travels in GGUF */
+	assert_string_equal(bd_tok_digest(t), bd_tok_digest(again));
+	encode_str(again, "the", BD_TOK_BOS | BD_TOK_EOS, &ids);
+	end[0] = ids.id[0];
+	end[1] = ids.id[ids.n - 1];
+	bd_ids_free(&ids);
+	bd_tok_free(t);
+	bd_tok_free(again);
+	json_decref(j);
+	bd_free(text);
+	bd_free(file[0]);
+	bd_free(file[1]);
+}
+
+static void config_flags(void **state)
+{
+	(void)state;
+	static const char both[] = "{\"add_bos_token\":true,\"bos_token\":{\"content\":\"<s>\"},\"add_eos_token\":true,\"eos_token\":\"</s>\","
+	                           "\"model_max_length\":1000000000000000019884624838656}";
+	char dir[] = "/tmp/bd-test-tok.XXXXXX";
+	uint32_t end[2];
+	assert_non_null(mkdtemp(dir));
+	ends_of(dir, both, false, end);
+	assert_true(end[0] == 1 && end[1] == 2);
+	ends_of(dir, "{\"bos_token\":\"<s>\"}", false, end);
+	assert_true(end[0] > 2 && end[0] == end[1]);
+	ends_of(dir, both, true, end); /* a post_processor decides alone */
+	assert_true(end[0] == 1 && end[1] > 2);
+	bd_remove_tree(dir);
+}
+
+static void plain_text(void **state)
+{
+	(void)state;
+	struct bd_tok *t = bd_tok_open(GOLDEN "tok-bytes.json");
+	struct bd_ids a = {0};
+	struct bd_buf text = {0};
+	encode_str(t, "<|end|><tool>", BD_TOK_PLAIN, &a);
+	assert_true(a.n > 2 && !bd_tok_special(t, a.id[0]));
+	assert_int_equal(a.id[a.n - 1], bd_tok_id(t, "<tool>")); /* added, but not special */
+	bd_tok_decode(t, a.id, a.n, false, &text);
+	assert_string_equal(text.p, "<|end|><tool>");
+	encode_str(t, "<|end|><tool>", 0, &a);
+	assert_int_equal(a.n, 2);
+	bd_ids_free(&a);
+	bd_buf_free(&text);
+	bd_tok_free(t);
+}
+
 /* ---- what is refused ---- */
 
 static void try_parse(void *j)
@@ -277,7 +345,6 @@ static void refusals(void **state)
 	refused(b, NULL, "model", "{\"type\":\"Unigram\",\"vocab\":[]}", "Unigram");
 	refused(b, NULL, "model", "null", "not a tokenizer.json");
 	refused(b, NULL, "added_tokens", "[{\"id\":3,\"content\":\"<x>\"}]", "<x>");
-	refused(b, NULL, "added_tokens", "[{\"id\":1000,\"content\":\"<x>\",\"single_word\":true}]", "single_word");
 	refused(b, "model", "dropout", "0.1", "dropout");
 	refused(b, "model", "end_of_word_suffix", "\"</w>\"", "end_of_word_suffix");
 	refused(b, "model", "merges", "[\"qq qqq\"]", "merge 0");
@@ -286,8 +353,13 @@ static void refusals(void **state)
 	refused(b, "model", "vocab", "{\"a\":0,\"b\":0}", "same id");
 	refused(b, "model", "vocab", "{\"a\":-1}", "id of \"a\"");
 	refused(b, "model", "vocab", "{\"a\":99999999999}", "id of \"a\"");
-	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{\"id\":\"A\"}},{\"SpecialToken\":{\"id\":\"</s>\"}}]}",
-	        "TemplateProcessing");
+	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"</s>\"}}],"
+	        "\"special_tokens\":{\"</s>\":{\"ids\":[1]}}}", "without the text");
+	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{}},{\"Sequence\":{}}]}", "once");
+	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{}}]}",
+	        "\"x\" has no ids");
+	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{}}],"
+	        "\"special_tokens\":{\"x\":{\"ids\":[70000]}}}", "outside the vocabulary");
 }
 
 /* ---- Unicode ---- */
@@ -295,9 +367,12 @@ static void refusals(void **state)
 static void classes(void **state)
 {
 	(void)state;
-	size_t n[4] = {0};
-	for (uint32_t c = 0; c < 0x110000; c++)
+	size_t n[4] = {0}, words = 0;
+	for (uint32_t c = 0; c < 0x110000; c++) {
 		n[bd_class(c)]++;
+		words += bd_word_char(c);
+	}
+	assert_int_equal(words, 144667); /* as measured with tokenizers 0.23.3 */
 	assert_int_equal(n[BD_LETTER], 141028); /* Unicode 16.0 */
 	assert_int_equal(n[BD_NUMBER], 1911);
 	assert_int_equal(n[BD_SPACE], 25);
@@ -491,7 +566,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(golden_cases),	cmocka_unit_test(invalid_bytes), cmocka_unit_test(continuation),
 		cmocka_unit_test(streaming),	cmocka_unit_test(broken_bytes),	 cmocka_unit_test(getters),
-		cmocka_unit_test(digests),	cmocka_unit_test(inside_gguf),	 cmocka_unit_test(refusals),
+		cmocka_unit_test(digests),	cmocka_unit_test(inside_gguf), cmocka_unit_test(config_flags), cmocka_unit_test(plain_text),	 cmocka_unit_test(refusals),
 		cmocka_unit_test(classes),	cmocka_unit_test(vectors),	 cmocka_unit_test(sentencepiece_vectors),
 		cmocka_unit_test(corpus),
 	};
