@@ -11,6 +11,7 @@ import shutil
 import safetensors.torch
 import torch
 import transformers
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, eager_mask
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 import reference as ref
@@ -26,6 +27,12 @@ QWEN3 = BASE | {"architectures": ["Qwen3ForCausalLM"], "model_type": "qwen3", "r
                 "use_sliding_window": False}
 LLAMA = BASE | {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "rms_norm_eps": 1e-5, "attention_bias": False,
                 "mlp_bias": False}
+QWEN2 = BASE | {"architectures": ["Qwen2ForCausalLM"], "model_type": "qwen2", "rms_norm_eps": 1e-6}
+GEMMA3 = BASE | {"architectures": ["Gemma3ForCausalLM"], "model_type": "gemma3_text", "rms_norm_eps": 1e-6, "attention_bias": False,
+                 "hidden_activation": "gelu_pytorch_tanh", "num_hidden_layers": 3, "sliding_window": 4, "query_pre_attn_scalar": 20}
+del GEMMA3["hidden_act"]
+BITNET = BASE | {"architectures": ["BitNetForCausalLM"], "model_type": "bitnet", "rms_norm_eps": 1e-5, "attention_bias": False,
+                 "hidden_act": "relu2"}
 
 
 def shape(hidden, heads, kv_heads, head_dim, ffn, vocab, tied):
@@ -45,7 +52,22 @@ DENSE = {
 	"llama-bias": LLAMA | shape(32, 4, 1, 14, 50, 71, True)
 	| {"attention_bias": True, "mlp_bias": True, "dtype": "float32",
 	   "rope_parameters": {"rope_type": "linear", "factor": 2.5, "rope_theta": 10000.0}},
+	"llama-yarn": LLAMA | shape(36, 3, 3, 20, 46, 64, False)
+	| {"rope_theta": 10000.0, "torch_dtype": "float32",
+	   "rope_scaling": {"type": "yarn", "factor": 4.0, "beta_fast": 8.0, "original_max_position_embeddings": 256}},
+	"qwen2-sliding": QWEN2 | shape(40, 4, 2, 10, 52, 66, True)
+	| {"rope_theta": 1000000.0, "torch_dtype": "float32", "use_sliding_window": True, "sliding_window": 5, "max_window_layers": 1},
+	"gemma3-v4": GEMMA3 | shape(32, 4, 1, 12, 44, 68, True)
+	| {"rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "rope_scaling": {"rope_type": "linear", "factor": 8.0},
+	   "sliding_window_pattern": 2, "torch_dtype": "float32"},
+	"gemma3-v5": GEMMA3 | shape(42, 6, 2, 10, 57, 61, False)
+	| {"attention_bias": True, "dtype": "float32", "layer_types": ["full_attention", "sliding_attention", "sliding_attention"],
+	   "rope_parameters": {"full_attention": {"rope_type": "default", "rope_theta": 50000.0},
+	                       "sliding_attention": {"rope_type": "default", "rope_theta": 2000.0}}},
+	"bitnet-relu2": BITNET | shape(48, 4, 2, 12, 56, 65, False)
+	| {"dtype": "float32", "rope_parameters": {"rope_type": "default", "rope_theta": 500000.0}},
 }
+del DENSE["qwen2-sliding"]["head_dim"]
 TERNARY = {
 	"ternary-subln": QWEN3 | shape(32, 4, 2, 12, 44, 64, True)
 	| {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}, "dtype": "float32",
@@ -53,6 +75,12 @@ TERNARY = {
 	"ternary-all": LLAMA | shape(36, 3, 1, 20, 52, 67, False)
 	| {"rope_theta": 10000.0, "torch_dtype": "float32", "attention_bias": True,
 	   "bitdistill": {"norms": "all", "weights": "ternary"}},
+	"ternary-gemma3": GEMMA3 | shape(32, 4, 2, 16, 44, 64, True)
+	| {"rope_theta": 1000000.0, "rope_local_base_freq": 10000.0, "rope_scaling": None, "sliding_window_pattern": 2,
+	   "torch_dtype": "float32", "bitdistill": {"norms": "subln", "weights": "ternary"}},
+	"ternary-qwen2": QWEN2 | shape(36, 3, 1, 12, 52, 67, True)
+	| {"rope_theta": 10000.0, "rope_scaling": None, "torch_dtype": "float32",
+	   "bitdistill": {"norms": "subln", "weights": "ternary"}},
 }
 TEACHER = QWEN3 | shape(40, 5, 1, 16, 60, 64, True) | {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}
 # Distillation: options of the losses, and the weights of the whole objective.
@@ -64,9 +92,9 @@ STEPS, LR, DECAY, BETAS, EPS = 10, 1e-3, 0.1, (0.9, 0.95), 1e-8
 
 def parameter_shapes(c):
 	"""Names and shapes of the checkpoint."""
-	C, D, F = c["hidden_size"], c["head_dim"], c["intermediate_size"]
+	C, D, F = c["hidden_size"], ref.head_dim(c), c["intermediate_size"]
 	HD, GD = c["num_attention_heads"] * D, c["num_key_value_heads"] * D
-	norms = c.get("bitdistill", {}).get("norms")
+	norms = "subln" if c["model_type"] == "bitnet" else c.get("bitdistill", {}).get("norms")
 	linears = {"self_attn.q_proj": (HD, C), "self_attn.k_proj": (GD, C), "self_attn.v_proj": (GD, C), "self_attn.o_proj": (C, HD),
 	           "mlp.gate_proj": (F, C), "mlp.up_proj": (F, C), "mlp.down_proj": (C, F)}
 	out = {"model.embed_tokens.weight": (c["vocab_size"], C), "model.norm.weight": (C,)}
@@ -75,15 +103,23 @@ def parameter_shapes(c):
 	for i in range(c["num_hidden_layers"]):
 		layer = f"model.layers.{i}."
 		out[layer + "input_layernorm.weight"] = out[layer + "post_attention_layernorm.weight"] = (C,)
-		if c["model_type"] == "qwen3":
+		if ref.gemma(c):
+			out[layer + "pre_feedforward_layernorm.weight"] = out[layer + "post_feedforward_layernorm.weight"] = (C,)
+		if c["model_type"] == "qwen3" or ref.gemma(c):
 			out[layer + "self_attn.q_norm.weight"] = out[layer + "self_attn.k_norm.weight"] = (D,)
 		for name, (rows, cols) in linears.items():
 			out[layer + name + ".weight"] = (rows, cols)
-			if c.get("attention_bias" if "attn" in name else "mlp_bias"):
+			if has_bias(c, name):
 				out[layer + name + ".bias"] = (rows,)
-			if norms == "all" or norms == "subln" and name in ("self_attn.o_proj", "mlp.down_proj"):
-				out[layer + name + ".norm.weight"] = (cols,)
+			if norms == "all" or norms == "subln" and name in ref.SUBLN:
+				out[layer + (ref.SUBLN[name] if c["model_type"] == "bitnet" else name + ".norm") + ".weight"] = (cols,)
 	return out
+
+
+def has_bias(c, linear):
+	if c["model_type"] == "qwen2":
+		return linear in ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+	return c.get("attention_bias" if "attn" in linear else "mlp_bias")
 
 
 def random_parameters(c, generator):
@@ -94,7 +130,9 @@ def random_parameters(c, generator):
 			return 0.4 * x
 		if len(size) == 2:
 			return x / size[1] ** 0.5
-		return 0.1 * x if name.endswith("bias") else 1 + 0.2 * x
+		if name.endswith("bias"):
+			return 0.1 * x
+		return 0.2 * x + (0 if ref.gemma(c) and not name.endswith("proj.norm.weight") else 1)
 	return {name: make(name, size) for name, size in parameter_shapes(c).items()}
 
 
@@ -165,13 +203,13 @@ WATCHED = []
 def watched_attention(module, query, key, value, attention_mask, scaling, **kwargs):
 	"""Eager attention that notes what it was given: q[1, H, T, D], k, v[1, G, T, D]."""
 	WATCHED.append(tuple(x[0].transpose(0, 1).flatten(1) for x in (query, key, value)))
-	n, repeat = query.shape[2], query.shape[1] // key.shape[1]
-	scores = query @ key.repeat_interleave(repeat, 1).transpose(2, 3) * scaling
-	p = scores.masked_fill(torch.ones(n, n, dtype=torch.bool).triu(1), -torch.inf).softmax(-1)
+	repeat = query.shape[1] // key.shape[1]
+	p = (query @ key.repeat_interleave(repeat, 1).transpose(2, 3) * scaling + attention_mask).softmax(-1)
 	return (p @ value.repeat_interleave(repeat, 1)).transpose(1, 2).contiguous(), p
 
 
 ALL_ATTENTION_FUNCTIONS.register("watched", watched_attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register("watched", eager_mask)
 
 
 # Vectors.
@@ -364,3 +402,5 @@ if __name__ == "__main__":
 		dense(case, config, seed)
 	ternary("ternary-subln", TERNARY["ternary-subln"], 100, True)
 	ternary("ternary-all", TERNARY["ternary-all"], 200, False)
+	ternary("ternary-gemma3", TERNARY["ternary-gemma3"], 300, True)
+	ternary("ternary-qwen2", TERNARY["ternary-qwen2"], 405, False)

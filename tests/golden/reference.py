@@ -8,7 +8,7 @@ T tokens, C hidden size, H query heads, G key/value heads, D head size, F ffn si
 import math
 
 import torch
-from torch.nn.functional import log_softmax, silu
+from torch.nn.functional import gelu, log_softmax, relu, silu
 
 QEPS = 1e-5
 
@@ -37,29 +37,74 @@ def rms_norm(x, gain, eps):
 	return gain * (x * torch.rsqrt((x * x).mean(-1, keepdim=True) + eps))
 
 
-def inverse_frequencies(config):
-	rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-	theta = rope.get("rope_theta", config.get("rope_theta", 10000.0))
-	d = config["head_dim"]
-	f = theta ** -(torch.arange(0, d, 2, dtype=torch.float64) / d)
-	kind = rope.get("rope_type", "default")
+def gemma(config):
+	return config["model_type"] == "gemma3_text"
+
+
+def head_dim(config):
+	return config.get("head_dim", config["hidden_size"] // config["num_attention_heads"])
+
+
+def slides(config, layer):
+	"""Whether a position of this layer sees the last sliding_window keys only."""
+	if "layer_types" in config:
+		return config["layer_types"][layer] == "sliding_attention"
+	if gemma(config):
+		return (layer + 1) % config.get("sliding_window_pattern", 6) != 0
+	return config.get("use_sliding_window", False) and layer >= config["max_window_layers"]
+
+
+def rope_of(config, layer):
+	"""rope_theta and, if scaled, the rest, of either dialect."""
+	local = gemma(config) and slides(config, layer)
+	if "rope_parameters" in config:
+		rope = config["rope_parameters"]
+		return rope["sliding_attention" if local else "full_attention"] if gemma(config) else rope
+	if local:
+		return {"rope_theta": config["rope_local_base_freq"]}
+	return {"rope_theta": config["rope_theta"]} | (config.get("rope_scaling") or {})
+
+
+def yarn(rope, f, d):
+	"""YaRN (arXiv 2309.00071): pairs that turn often stay, those that turn seldom stretch, with a ramp between them."""
+	pair = lambda turns: d * math.log(rope["original_max_position_embeddings"] / (turns * 2 * math.pi)) / (2 * math.log(rope["rope_theta"]))
+	first, last = pair(rope.get("beta_fast", 32)), pair(rope.get("beta_slow", 1))
+	if rope.get("truncate", True):
+		first, last = math.floor(first), math.ceil(last)
+	first, last = max(first, 0), min(last, d - 1)
+	stretch = ((torch.arange(d // 2) - first) / (last - first)).clamp(0, 1).double()
+	return stretch * f / rope["factor"] + (1 - stretch) * f, rope.get("attention_factor", 0.1 * math.log(rope["factor"]) + 1)
+
+
+def inverse_frequencies(rope, d):
+	"""Of d / 2 pairs, and the factor on cos and sin."""
+	f = rope["rope_theta"] ** -(torch.arange(0, d, 2, dtype=torch.float64) / d)
+	kind = rope.get("rope_type", rope.get("type", "default"))
 	if kind == "linear":
-		return f / rope["factor"]
+		return f / rope["factor"], 1
 	if kind == "llama3":
 		turns = rope["original_max_position_embeddings"] * f / (2 * math.pi)
 		low, high = rope["low_freq_factor"], rope["high_freq_factor"]
 		smooth = ((turns - low) / (high - low)).clamp(0, 1)
-		return (1 - smooth) * f / rope["factor"] + smooth * f
+		return (1 - smooth) * f / rope["factor"] + smooth * f, 1
+	if kind == "yarn":
+		return yarn(rope, f, d)
 	assert kind == "default"
-	return f
+	return f, 1
 
 
-def rotate(x, config):
+def rotate(x, rope):
 	"""Rotary embedding of x[T, heads, D]: pairs (i, i + D/2)."""
-	angle = torch.outer(torch.arange(len(x), dtype=torch.float64), inverse_frequencies(config))[:, None, :]
-	cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+	f, factor = inverse_frequencies(rope, x.shape[-1])
+	angle = torch.outer(torch.arange(len(x), dtype=torch.float64), f)[:, None, :]
+	cos, sin = (factor * angle.cos()).to(x.dtype), (factor * angle.sin()).to(x.dtype)
 	a, b = x.chunk(2, -1)
 	return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
+
+
+ACTIVATION = {"silu": silu, "gelu_pytorch_tanh": lambda x: gelu(x, approximate="tanh"), "relu2": lambda x: relu(x) ** 2}
+# What BitNetForCausalLM calls the norms on the inputs of o and down.
+SUBLN = {"self_attn.o_proj": "self_attn.attn_sub_norm", "mlp.down_proj": "mlp.ffn_sub_norm"}
 
 
 class Model:
@@ -71,10 +116,17 @@ class Model:
 		self.eps = config["rms_norm_eps"]
 		self.states, self.margins = [], []
 
-	def linear(self, name, x):
+	def norm(self, name, x):
+		"""Gemma's parameter is the gain less one."""
+		return rms_norm(x, self.params[name + ".weight"] + (1 if gemma(self.config) else 0), self.eps)
+
+	def linear(self, layer, name, x):
 		p = self.params
-		if name + ".norm.weight" in p:
-			x = rms_norm(x, p[name + ".norm.weight"], self.eps)
+		layer = f"model.layers.{layer}."
+		for subln in (name + ".norm", SUBLN.get(name, "")):
+			if layer + subln + ".weight" in p:
+				x = rms_norm(x, p[layer + subln + ".weight"], self.eps)
+		name = layer + name
 		w = p[name + ".weight"]
 		if self.ternary:
 			x, w = int8(x, self.margins), ternary(w)
@@ -83,40 +135,46 @@ class Model:
 
 	def attention(self, layer, x):
 		"""x[T, C] -> [T, C], causal, each key/value head serving H / G query heads."""
-		c, p, name = self.config, self.params, f"model.layers.{layer}.self_attn."
-		H, G, D, T = c["num_attention_heads"], c["num_key_value_heads"], c["head_dim"], len(x)
-		q = self.linear(name + "q_proj", x).view(T, H, D)
-		k = self.linear(name + "k_proj", x).view(T, G, D)
-		v = self.linear(name + "v_proj", x)
+		c, p, name, rope = self.config, self.params, f"model.layers.{layer}.self_attn.", rope_of(self.config, layer)
+		H, G, D, T = c["num_attention_heads"], c["num_key_value_heads"], head_dim(c), len(x)
+		q = self.linear(layer, "self_attn.q_proj", x).view(T, H, D)
+		k = self.linear(layer, "self_attn.k_proj", x).view(T, G, D)
+		v = self.linear(layer, "self_attn.v_proj", x)
 		if name + "q_norm.weight" in p:
-			q = rms_norm(q, p[name + "q_norm.weight"], self.eps)
-			k = rms_norm(k, p[name + "k_norm.weight"], self.eps)
-		q, k = rotate(q, c).reshape(T, H * D), rotate(k, c).reshape(T, G * D)
+			q, k = self.norm(name + "q_norm", q), self.norm(name + "k_norm", k)
+		q, k = rotate(q, rope).reshape(T, H * D), rotate(k, rope).reshape(T, G * D)
 		self.states.append((q, k, v))
 		heads = []
-		future = torch.ones(T, T, dtype=torch.bool).triu(1)
+		unseen = torch.ones(T, T, dtype=torch.bool).triu(1)
+		if slides(c, layer):
+			unseen |= torch.ones(T, T, dtype=torch.bool).tril(-c["sliding_window"])
 		for h in range(H):
 			g = h // (H // G)
 			qh, kh, vh = q[:, h * D:(h + 1) * D], k[:, g * D:(g + 1) * D], v[:, g * D:(g + 1) * D]
-			scores = (qh @ kh.T / math.sqrt(D)).masked_fill(future, -math.inf)
+			scores = (qh @ kh.T / math.sqrt(c.get("query_pre_attn_scalar", D))).masked_fill(unseen, -math.inf)
 			heads.append(scores.softmax(-1) @ vh)
-		return self.linear(name + "o_proj", torch.cat(heads, -1))
+		return self.linear(layer, "self_attn.o_proj", torch.cat(heads, -1))
 
 	def mlp(self, layer, x):
-		name = f"model.layers.{layer}.mlp."
-		return self.linear(name + "down_proj", silu(self.linear(name + "gate_proj", x)) * self.linear(name + "up_proj", x))
+		act = ACTIVATION[self.config["hidden_activation" if gemma(self.config) else "hidden_act"]]
+		return self.linear(layer, "mlp.down_proj", act(self.linear(layer, "mlp.gate_proj", x)) * self.linear(layer, "mlp.up_proj", x))
 
 	def forward(self, ids):
-		p = self.params
+		p, c = self.params, self.config
 		self.states, self.margins = [], []
 		embedding = p["model.embed_tokens.weight"]
-		x = embedding[ids]
-		for i in range(self.config["num_hidden_layers"]):
+		x = embedding[ids] * (c["hidden_size"] ** 0.5 if gemma(c) else 1)
+		for i in range(c["num_hidden_layers"]):
 			layer = f"model.layers.{i}."
-			x = x + self.attention(i, rms_norm(x, p[layer + "input_layernorm.weight"], self.eps))
-			x = x + self.mlp(i, rms_norm(x, p[layer + "post_attention_layernorm.weight"], self.eps))
-		h = rms_norm(x, p["model.norm.weight"], self.eps)
-		return h @ p.get("lm_head.weight", embedding).T
+			a = self.attention(i, self.norm(layer + "input_layernorm", x))
+			if gemma(c):
+				x = x + self.norm(layer + "post_attention_layernorm", a)
+				m = self.mlp(i, self.norm(layer + "pre_feedforward_layernorm", x))
+				x = x + self.norm(layer + "post_feedforward_layernorm", m)
+			else:
+				x = x + a
+				x = x + self.mlp(i, self.norm(layer + "post_attention_layernorm", x))
+		return self.norm("model.norm", x) @ p.get("lm_head.weight", embedding).T
 
 
 # The losses. Each is the sum over the rows it is given.
