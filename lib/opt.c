@@ -58,6 +58,7 @@ static void append_default(struct bd_buf *b, const struct bd_opt *o)
 
 	switch (o->type) {
 	case BD_FLAG:
+	case BD_LIST:
 		break;
 	case BD_INT:
 		bd_buf_fmt(b, " [%" PRId64 "]", *(int64_t *)o->dst);
@@ -138,6 +139,13 @@ static int parse_enum(const struct bd_opt *o, const char *s, const char *what)
 	bd_die(BD_USAGE, "%s: \"%s\" is unknown; choose one of %s", what, s, o->arg);
 }
 
+static void append_item(struct bd_list *list, const char *s, const char *what)
+{
+	if (list->n == sizeof(list->item) / sizeof(*list->item))
+		bd_die(BD_USAGE, "%s: given more than %zu times", what, list->n);
+	list->item[list->n++] = s;
+}
+
 static void assign(const struct bd_opt *o, const char *s)
 {
 	bool bounded = o->min != 0 || o->max != 0;
@@ -161,6 +169,9 @@ static void assign(const struct bd_opt *o, const char *s)
 		break;
 	case BD_ENUM:
 		*(int *)o->dst = parse_enum(o, s, what);
+		break;
+	case BD_LIST:
+		append_item(o->dst, s, what);
 		break;
 	}
 }

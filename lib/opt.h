@@ -3,6 +3,7 @@
 #define BD_OPT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 enum bd_opt_type {
@@ -11,6 +12,12 @@ enum bd_opt_type {
 	BD_REAL, /* double *   */
 	BD_STR,  /* const char ** */
 	BD_ENUM, /* int *: index into the '|'-separated list of `arg` */
+	BD_LIST, /* struct bd_list *: may be given several times */
+};
+
+struct bd_list {
+	const char *item[16]; /* from the command line; one more dies BD_USAGE */
+	size_t n;
 };
 
 struct bd_opt {
