@@ -1,6 +1,7 @@
 /* The tokenizer's keys in a packed file: GGUF's own, for people and other programs, and the whole tokenizer.json for our reader. */
 #include "pack_tok.h"
 
+#include "chat.h"
 #include "io.h"
 #include "json.h"
 #include "mem.h"
@@ -81,28 +82,9 @@ static void put_merges(struct bd_gguf_writer *w, const struct bd_tok *tok, size_
 	bd_free(merge);
 }
 
-/* The chat template: a file of its own, or in tokenizer_config.json. */
-static void put_chat_template(struct bd_gguf_writer *w, const char *dir)
-{
-	char *file = bd_path(dir, "chat_template.jinja"), *config = bd_path(dir, "tokenizer_config.json");
-	char *text = bd_exists(file) ? bd_read_file(file, NULL) : NULL;
-	/* model_max_length is often 10^30, which is an integer only to Python */
-	json_t *json = json_load_file(config, JSON_DECODE_INT_AS_REAL, NULL);
-	json_t *value = bd_json_get(json, "chat_template");
-
-	if (text != NULL)
-		bd_gguf_put_str(w, "tokenizer.chat_template", text);
-	else if (json_is_string(value))
-		bd_gguf_put_str(w, "tokenizer.chat_template", json_string_value(value));
-	json_decref(json);
-	bd_free(text);
-	bd_free(config);
-	bd_free(file);
-}
-
 void bd_pack_tokenizer(struct bd_gguf_writer *w, const char *dir, const struct bd_config *c)
 {
-	char *path = bd_path(dir, "tokenizer.json");
+	char *path = bd_path(dir, "tokenizer.json"), *chat = bd_chat_source(dir);
 	size_t V = (size_t)c->vocab;
 	struct bd_tok *tok;
 
@@ -118,8 +100,10 @@ void bd_pack_tokenizer(struct bd_gguf_writer *w, const char *dir, const struct b
 			bd_gguf_put_u32(w, "tokenizer.ggml.eos_token_id", c->eos[0]);
 		bd_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", bd_tok_bos(tok) >= 0);
 		bd_gguf_put_str(w, "tokenizer.huggingface.json", bd_tok_json(tok, NULL));
-		put_chat_template(w, dir);
+		if (chat != NULL)
+			bd_gguf_put_str(w, "tokenizer.chat_template", chat);
 		bd_tok_free(tok);
 	}
+	bd_free(chat);
 	bd_free(path);
 }

@@ -7,7 +7,7 @@ awk '
 BEGIN {
 	n = split("msg mem num opt io temp rng json hash history log procs|" \
 		"cpu par quant kern gemm dist|" \
-		"safetensors gguf stream unicode tok tokenizer template example rows config hf model checkpoint feed|" \
+		"safetensors gguf stream unicode tok tokenizer chat stop template example rows config hf model checkpoint feed|" \
 		"op loss adamw sched|" \
 		"net student packed pack sample infer eval update distill dump codes plan step train bench", layer, "|")
 	for (i = 1; i <= n; i++) {
