@@ -70,19 +70,19 @@ struct bd_chat *bd_chat_named(const char *name, const struct bd_tok *tok)
 	struct bd_chat *c;
 
 	if (strcmp(name, "chatml") == 0)
-		return make(BD_CHATML, tok);
+		return make(BD_CHAT_CHATML, tok);
 	if (strcmp(name, "qwen3") == 0)
-		return make(BD_QWEN3, tok);
+		return make(BD_CHAT_QWEN3, tok);
 	if (strcmp(name, "gemma") == 0)
-		return make(BD_GEMMA, tok);
+		return make(BD_CHAT_GEMMA, tok);
 	if (strcmp(name, "llama3") == 0) {
-		c = make(BD_LLAMA3, tok);
+		c = make(BD_CHAT_LLAMA3, tok);
 		c->dated = c->today = true;
 		return c;
 	}
 	if (strcmp(name, "qwen2.5") != 0)
 		return NULL;
-	c = make(BD_CHATML, tok);
+	c = make(BD_CHAT_CHATML, tok);
 	c->system = bd_strdup(QWEN);
 	return c;
 }
@@ -126,7 +126,7 @@ static struct bd_chat *detect_chatml(const char *jinja, const struct bd_tok *tok
 		plain = plain && !has(jinja, more[i]);
 	if (!plain || !has(jinja, "<|im_end|>") || !has(jinja, "assistant"))
 		return NULL;
-	c = make(BD_CHATML, tok);
+	c = make(BD_CHAT_CHATML, tok);
 	if (own_system(jinja, &c->system))
 		return c;
 	bd_chat_free(c);
@@ -138,16 +138,16 @@ struct bd_chat *bd_chat_detect(const char *jinja, const struct bd_tok *tok)
 	struct bd_chat *c = NULL;
 
 	if (has(jinja, "<|im_start|>") && has(jinja, "last_query_index") && has(jinja, "enable_thinking is false")) {
-		c = make(BD_QWEN3, tok);
+		c = make(BD_CHAT_QWEN3, tok);
 	} else if (has(jinja, "<|im_start|>")) {
 		c = detect_chatml(jinja, tok);
 	} else if (has(jinja, "<|start_header_id|>") && has(jinja, "<|end_header_id|>") && has(jinja, "<|eot_id|>")) {
-		c = make(BD_LLAMA3, tok);
+		c = make(BD_CHAT_LLAMA3, tok);
 		c->dated = has(jinja, "Cutting Knowledge Date: December 2023");
 		c->today = has(jinja, "strftime_now");
 	} else if (has(jinja, "<start_of_turn>") && has(jinja, "<end_of_turn>") &&
 	           (has(jinja, "first_user_prefix") || has(jinja, "System role not supported"))) {
-		c = make(BD_GEMMA, tok);
+		c = make(BD_CHAT_GEMMA, tok);
 		c->no_system = !has(jinja, "first_user_prefix");
 	}
 	return c;

@@ -17,7 +17,7 @@
 #define BD_CHAT_NAMES "chatml|qwen2.5|qwen3|llama3|gemma"
 
 struct bd_chat {
-	enum bd_chat_family { BD_CHATML, BD_QWEN3, BD_LLAMA3, BD_GEMMA } family;
+	enum bd_chat_family { BD_CHAT_CHATML, BD_CHAT_QWEN3, BD_CHAT_LLAMA3, BD_CHAT_GEMMA } family;
 	char *system;      /* chatml: for a conversation that brings none; NULL: none */
 	bool dated, today; /* llama3: a system text with a date, of today or as in the template */
 	bool no_system;    /* gemma: a system text is refused */

@@ -191,16 +191,16 @@ void bd_chat_render(const struct bd_chat *c, const struct bd_message *m, size_t 
 			bd_die(BD_DATA, "%s: message %zu has the role \"%s\"; known are system, user and assistant", where, i + 1,
 			       m[i].role);
 	switch (c->family) {
-	case BD_CHATML:
+	case BD_CHAT_CHATML:
 		chatml(c, m, n, out);
 		break;
-	case BD_QWEN3:
+	case BD_CHAT_QWEN3:
 		qwen3(c, m, n, out);
 		break;
-	case BD_LLAMA3:
+	case BD_CHAT_LLAMA3:
 		llama3(c, m, n, out);
 		break;
-	case BD_GEMMA:
+	case BD_CHAT_GEMMA:
 		gemma(c, m, n, where, out);
 		break;
 	}

@@ -128,7 +128,7 @@ static void detection(void **state)
 	assert_null(bd_chat_named("no such", NULL));
 	c = bd_chat_detect("bos_token '<|start_header_id|>' '<|end_header_id|>' '<|eot_id|>' 'Cutting Knowledge Date: December 2023' "
 	                   "'26 Jul 2024'", NULL);
-	assert_true(c->family == BD_LLAMA3 && c->dated && !c->today);
+	assert_true(c->family == BD_CHAT_LLAMA3 && c->dated && !c->today);
 	assert_string_equal(c->end, "<|eot_id|>");
 	bd_chat_free(c);
 }
@@ -140,7 +140,7 @@ static void try_render(void *arg)
 	struct bd_buf out = {0};
 	size_t n;
 
-	chat->no_system = chat->family == BD_GEMMA && json_array_size(arg) == 3;
+	chat->no_system = chat->family == BD_CHAT_GEMMA && json_array_size(arg) == 3;
 	bd_chat_render(chat, messages_of(list, &n), json_array_size(list), "here", &out);
 }
 
