@@ -1,4 +1,7 @@
-# make [check|lint|install|clean] [SAN=1] [BUILD=dir] [BIN=dir]
+# make [check|lint|clean] [SAN=1] [BUILD=dir] [BIN=dir]
+# make install|uninstall [PREFIX=/usr/local] [DESTDIR=]
+# make dist|deb            a source archive, a Debian package; in BUILD, the same bytes for the same SOURCE_DATE_EPOCH
+#
 # SAN=1: everything under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/.
 
 ifdef SAN
@@ -9,6 +12,8 @@ endif
 BUILD ?= build
 BIN ?= bin
 PREFIX ?= /usr/local
+ZSH ?= share/zsh/site-functions
+VERSION := $(shell sed -n 's/^\#define BD_VERSION "\(.*\)"/\1/p' lib/msg.h)
 
 CFLAGS ?= -O3 -g
 PKG_CONFIG ?= pkg-config
@@ -21,17 +26,34 @@ $(warning some libraries are missing; "sh pipelines/deps.sh --build" installs th
 endif
 override CPPFLAGS += -D_GNU_SOURCE= -iquote lib $(PKG_CFLAGS)
 override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -fno-math-errno -pthread $(SANFLAGS)
-LDLIBS = $(PKG_LIBS) -ldnnl -lgomp -lm -lpthread
+OTHER_LIBS = -ldnnl -lgomp -lm -lpthread
+LDLIBS = $(PKG_LIBS) $(OTHER_LIBS)
 
 LIB = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c lib/kern/*.c))
 TOOLS = $(patsubst bin/%.c,$(BIN)/%,$(wildcard bin/bd-*.c))
 TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
-MAN1 = $(wildcard man/*.1)
-MAN5 = $(wildcard man/*.5)
-MAN7 = $(wildcard man/*.7)
-TEMPLATES = $(wildcard examples/templates/*)
+NAMES = $(notdir $(TOOLS))
 
-all: $(BUILD)/libbd.a $(TOOLS)
+# What is installed: in.DIR are the files that go into DIR below PREFIX.
+in.bin = $(TOOLS)
+in.lib = $(BUILD)/libbd.a
+in.lib/pkgconfig = $(BUILD)/bd.pc
+in.include/bd = $(wildcard lib/*.h)
+in.share/man/man1 = $(wildcard man/*.1)
+in.share/man/man5 = $(wildcard man/*.5)
+in.share/man/man7 = $(wildcard man/*.7)
+in.share/doc/bd = README.md LICENSE
+in.share/bd/templates = $(wildcard examples/templates/*)
+in.share/bd/configs = $(wildcard examples/configs/*)
+in.share/bash-completion/completions = $(NAMES:%=$(BUILD)/complete/bash/%)
+in.$(ZSH) = $(NAMES:%=$(BUILD)/complete/zsh/_%)
+in.share/fish/vendor_completions.d = $(NAMES:%=$(BUILD)/complete/fish/%.fish)
+INTO = $(patsubst in.%,%,$(filter in.%,$(.VARIABLES)))
+OURS = include/bd share/doc/bd share/bd/templates share/bd/configs share/bd # removed too
+TOP = Makefile README.md LICENSE bin lib man tests examples pipelines .ci .gitignore .clang-format
+TO = $(DESTDIR)$(PREFIX)
+
+all: $(foreach d,$(INTO),$(in.$d))
 
 tests: $(TESTS)
 
@@ -64,23 +86,45 @@ check:
 lint:
 	sh tests/lint.sh
 
+$(BUILD)/complete/bash/%: $(BIN)/%
+	@mkdir -p $(@D)
+	$(BIN)/$* --completion bash >$@
+$(BUILD)/complete/zsh/_%: $(BIN)/%
+	@mkdir -p $(@D)
+	$(BIN)/$* --completion zsh >$@
+$(BUILD)/complete/fish/%.fish: $(BIN)/%
+	@mkdir -p $(@D)
+	$(BIN)/$* --completion fish >$@
+
+# Finds the library from its own place, so that it is the same for every PREFIX.
+$(BUILD)/bd.pc: Makefile lib/msg.h
+	@mkdir -p $(@D)
+	printf '%s\n' 'prefix=$${pcfiledir}/../..' 'Name: bd' 'Description: ternary language models by BitNet Distillation' \
+		'Version: $(VERSION)' 'Requires: $(PKGS)' 'Libs: -L$${prefix}/lib -lbd $(OTHER_LIBS)' \
+		'Cflags: -I$${prefix}/include' >$@
+
 install: all
-	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin share/man/man1 share/man/man5 share/man/man7 share/bd/templates)
-	$(if $(TOOLS),install $(TOOLS) $(DESTDIR)$(PREFIX)/bin)
-	$(if $(MAN1),install -m 644 $(MAN1) $(DESTDIR)$(PREFIX)/share/man/man1)
-	$(if $(MAN5),install -m 644 $(MAN5) $(DESTDIR)$(PREFIX)/share/man/man5)
-	$(if $(MAN7),install -m 644 $(MAN7) $(DESTDIR)$(PREFIX)/share/man/man7)
-	$(if $(TEMPLATES),install -m 644 $(TEMPLATES) $(DESTDIR)$(PREFIX)/share/bd/templates)
+	$(foreach d,$(INTO),install -d '$(TO)/$d' && install -m $(if $(filter bin,$d),755,644) $(in.$d) '$(TO)/$d' &&) :
 
 uninstall:
-	cd $(DESTDIR)$(PREFIX)/bin && rm -f $(notdir $(TOOLS))
-	cd $(DESTDIR)$(PREFIX)/share/man && rm -f $(MAN1:man/%=man1/%) $(MAN5:man/%=man5/%) $(MAN7:man/%=man7/%)
-	rm -rf $(DESTDIR)$(PREFIX)/share/bd
+	$(foreach d,$(INTO),rm -f $(foreach f,$(in.$d),'$(TO)/$d/$(notdir $f)') &&) :
+	for d in $(OURS); do if test -d "$(TO)/$$d"; then rmdir --ignore-fail-on-non-empty "$(TO)/$$d"; fi; done
+
+# From a clone: the files git knows; from an unpacked archive: all but what was built.
+dist: EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell test -e .git && git log -1 --format=%ct || stat -c %Y Makefile))
+dist:
+	@mkdir -p $(BUILD)
+	{ test -e .git && git ls-files || find $(TOP) -type f ! -path 'bin/*' -o -path 'bin/*.c'; } | LC_ALL=C sort | \
+		tar -c -T - --mtime=@$(EPOCH) --owner=0 --group=0 --numeric-owner --mode=u=rwX,go=rX --format=ustar \
+		--transform='s,^,bd-$(VERSION)/,' | gzip -9n >$(BUILD)/bd-$(VERSION).tar.gz
+
+deb: all
+	BUILD=$(BUILD) BIN=$(BIN) VERSION=$(VERSION) MAKE='$(MAKE)' sh pipelines/deb.sh
 
 clean:
 	rm -rf build build-san $(BUILD)
 	rm -f $(TOOLS)
 
-.PHONY: all tests check lint install uninstall clean
+.PHONY: all tests check lint install uninstall dist deb clean
 .SECONDARY: # keep all objects
--include $(shell find $(BUILD) -name '*.d' 2>/dev/null)
+-include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

@@ -6,6 +6,7 @@
 #include "mem.h"
 #include "msg.h"
 #include "num.h"
+#include "opt_complete.h"
 #include "procs.h"
 
 #include <fcntl.h>
@@ -31,6 +32,7 @@ static struct parser {
 	bool given[OPT_MAX];
 	size_t n, own; /* all, the tool's */
 	bool help, version;
+	int shell; /* of --completion */
 	char *command;
 	size_t name_n; /* bytes of the program's name in it */
 } parser;
@@ -71,7 +73,7 @@ static void append_default(struct bd_buf *b, const struct bd_opt *o)
 			bd_buf_fmt(b, " [%s]", *(const char **)o->dst);
 		break;
 	case BD_ENUM:
-		s = choice(o->arg, *(int *)o->dst, &n);
+		s = *(int *)o->dst < 0 ? NULL : choice(o->arg, *(int *)o->dst, &n);
 		if (s != NULL)
 			bd_buf_fmt(b, " [%.*s]", (int)n, s);
 		break;
@@ -97,26 +99,28 @@ static void append_option(struct bd_buf *b, const struct bd_opt *o)
 	bd_buf_str(b, "\n");
 }
 
-static void print_help(const struct bd_tool *tool)
+static void append_help(struct bd_buf *b, const struct bd_tool *tool)
 {
-	struct bd_buf b = {0};
-
-	bd_buf_fmt(&b, "Usage: %s %s\n\n%s\n\n", tool->name, tool->synopsis, tool->summary);
+	bd_buf_fmt(b, "Usage: %s %s\n\n%s\n\n", tool->name, tool->synopsis, tool->summary);
 	for (size_t i = 0; i < parser.n; i++) {
 		if (i == parser.own && i > 0)
-			bd_buf_str(&b, "\n");
-		append_option(&b, &parser.opts[i]);
+			bd_buf_str(b, "\n");
+		append_option(b, &parser.opts[i]);
 	}
-	fputs(b.p, stdout);
-	bd_buf_free(&b);
 }
 
 static _Noreturn void inform(void)
 {
+	struct bd_buf b = {0};
+
 	if (parser.help)
-		print_help(parser.tool);
+		append_help(&b, parser.tool);
+	else if (parser.version)
+		bd_buf_fmt(&b, "%s %s\n", parser.tool->name, BD_VERSION);
 	else
-		printf("%s %s\n", parser.tool->name, BD_VERSION);
+		bd_opt_complete(&b, (enum bd_shell)parser.shell, parser.tool->name, parser.opts, parser.n);
+	fputs(b.p, stdout);
+	bd_buf_free(&b);
 	bd_stdout_close();
 	exit(BD_OK);
 }
@@ -236,9 +240,11 @@ static void collect(const struct bd_tool *tool, struct bd_common *common)
 	    {"verbose", 'v', BD_FLAG, &common->verbose, NULL, "more on stderr", 0, 0},
 	    {"help", 'h', BD_FLAG, &parser.help, NULL, "print this and exit", 0, 0},
 	    {"version", 'V', BD_FLAG, &parser.version, NULL, "print the version and exit", 0, 0},
+	    {"completion", 0, BD_ENUM, &parser.shell, "bash|zsh|fish", "print a completion script and exit", 0, 0},
 	};
 
 	parser.n = 0;
+	parser.shell = -1;
 	for (const struct bd_opt *o = tool->opts; o != NULL && o->name != NULL; o++)
 		add_option(*o);
 	parser.own = parser.n;
@@ -298,7 +304,7 @@ static void parse_options(int argc, char **argv)
 		i = find(value);
 		parser.given[i] = true;
 		assign(&parser.opts[i], optarg);
-		if (parser.help || parser.version)
+		if (parser.help || parser.version || parser.shell >= 0)
 			inform();
 	}
 }

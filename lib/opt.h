@@ -1,4 +1,4 @@
-/* Command lines: every tool declares one table, which parses, prints --help and (later) makes completions. */
+/* Command lines: every tool declares one table, which parses, prints --help and makes completions for shells. */
 #ifndef BD_OPT_H
 #define BD_OPT_H
 
@@ -11,7 +11,7 @@ enum bd_opt_type {
 	BD_INT,  /* int64_t *  */
 	BD_REAL, /* double *   */
 	BD_STR,  /* const char ** */
-	BD_ENUM, /* int *: index into the '|'-separated list of `arg` */
+	BD_ENUM, /* int *: index into the '|'-separated list of `arg`; negative: no default */
 	BD_LIST, /* struct bd_list *: may be given several times */
 };
 
@@ -25,7 +25,8 @@ struct bd_opt {
 	int letter;       /* short letter or 0 */
 	enum bd_opt_type type;
 	void *dst;        /* holds the default, which --help prints */
-	const char *arg;  /* word for the argument in --help; for BD_ENUM the choices "a|b|c" */
+	const char *arg;  /* word for the argument in --help: with FILE, DIR, MODEL or STREAM in it, it is a path, which
+	                   * shells complete; for BD_ENUM the choices "a|b|c" */
 	const char *help; /* one line */
 	double min, max;  /* bounds of BD_INT and BD_REAL; both 0: none */
 };
@@ -38,14 +39,14 @@ struct bd_tool {
 	int min_args, max_args; /* operands; max_args < 0: any number */
 };
 
-/* Common options, the same letter in every tool: -t threads, -s seed, -q quiet, -v verbose, -h, -V. */
+/* Common options, the same letter in every tool: -t threads, -s seed, -q quiet, -v verbose, -h, -V, --completion. */
 struct bd_common {
 	int64_t threads; /* default: processors this process may use */
 	int64_t seed;    /* default 1 */
 	bool quiet, verbose;
 };
 
-/* Parses; --help and --version print on stdout and exit 0; errors exit BD_USAGE. Sets the tool's name and
+/* Parses; --help, --version and --completion print on stdout and exit 0; errors exit BD_USAGE. Sets the tool's name and
  * ignores SIGPIPE, so that a broken pipe is an error of write(). Returns the index of the first operand.
  * `common` is filled. Call it first in main(). */
 int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc, char **argv);

@@ -21,7 +21,7 @@ setup() {
 # What the examples speak of: models, rows, streams, text, packed files.
 make_world() {
 	ln -s "$repo/examples" examples
-	cp examples/templates/sst2.json sst2 # the bare names are found beside an installed suite only
+	cp examples/templates/sst2.json sst2 # the bare name is found only if BIN is beside examples or installed
 	cp examples/templates/qnli.json qnli.json
 	mkdir tok
 	cp "$repo/tests/golden/tok-bytes.json" tok/tokenizer.json
@@ -83,16 +83,19 @@ run_examples() {
 	cp -R "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR/world"
 	cd "$BATS_TEST_TMPDIR/world" || return
 	extract "$repo/man/$1"
+	ran=
 	for example in example.*; do
 		[ -s "$example" ] || continue
 		if grep -q '| jq' "$example" && ! command -v jq >/dev/null; then continue; fi
 		# Results that earlier examples or the world have left are in the way of -o.
 		sed -n 's/.* -o \([^ ]*\).*/\1/p' "$example" | xargs rm -rf
 		cat "$example"
+		ran=1
 		status=0
 		bash -o pipefail "$example" </dev/null || status=$?
 		[ "$status" -le 1 ] # 1: the answer is no
 	done
+	[ -n "$ran" ]
 }
 
 @test "examples of bd-bench.1" {
@@ -147,20 +150,42 @@ run_examples() {
 	run_examples bd.7
 }
 
-@test "every tool has a page that names all its options, and only those" {
+# The options of `bd-x --help` as lines "LETTER NAME", and those that manual pages describe.
+helps() {
+	"$1" --help | sed -nE 's/^  (-(.), |    )--([a-z0-9-]+).*/\2 \3/p' | sort
+}
+describes() {
+	grep -h '^\.It .*Fl Fl' "$@" | grep -oE '(Fl . , )?Fl Fl [a-z0-9-]+' | sed -E 's/^(Fl (.) , )?Fl Fl (.*)/\2 \3/' | sort -u
+}
+
+@test "every option of every tool is in its page or common in bd.7, with its letter; and no page has another" {
 	for source in "$repo"/bin/bd-*.c; do
 		tool=$(basename "$source" .c)
-		"$tool" --help | grep -o -- '--[a-z][a-z0-9-]*' | sort -u >has
-		pages=$repo/man/$tool.1
-		grep -q 'trainer of$\|options are those of$' "$pages" && pages="$pages $repo/man/bd-sft.1"
-		# shellcheck disable=SC2086 # one or two names
-		grep -oh 'Fl Fl [a-z][a-z0-9-]*' $pages | sed 's/Fl Fl /--/' | sort -u >says
-		# The common ones are in bd(7).
-		printf -- '--%s\n' threads seed quiet verbose help version | sort >common
-		comm -23 has common | comm -23 - says >missing
-		comm -13 has says >invented
-		if [ -s missing ]; then echo "$tool.1 does not name:" && cat missing; fi
-		[ ! -s missing ]
+		pages=("$repo/man/$tool.1" "$repo/man/bd.7")
+		# Some pages refer to the one of another trainer.
+		other=$(sed -nE '/(options are those|is the trainer) of$/{n;s/^\.Xr (bd-[a-z-]+) 1.*/\1/p}' "$repo/man/$tool.1")
+		[ -z "$other" ] || pages+=("$repo/man/$other.1")
+		helps "$tool" >has
+		[ -s has ]
+		describes "${pages[@]}" >says
+		echo "$tool: help (<) and manual (>)"
+		diff has says
+	done
+}
+
+@test "the common options are those of bd.7" {
+	bd-info --help | awk '/^$/ { n++ } n == 3' | sed -nE 's/^  (-(.), |    )--([a-z0-9-]+).*/\2 \3/p' | sort >has
+	[ "$(wc -l <has)" -ge 7 ]
+	describes "$repo/man/bd.7" | diff has -
+}
+
+@test "every page of a tool has its sections" {
+	for page in "$repo"/man/*.1; do
+		echo "$page"
+		for section in NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' EXAMPLES 'SEE ALSO'; do
+			grep -qx ".Sh $section" "$page"
+		done
+		grep -q '^\.Xr bd 7$' "$page"
 	done
 }
 
