@@ -82,13 +82,15 @@ static void bash(struct bd_buf *b, const char *tool, const struct bd_opt *opts, 
 
 /* ---- zsh ---- */
 
-/* '(-o --output)'{-o+,--output=}'[help]:FILE:_files' */
+/* '(-o --output)'{-o+,--output=}'[help]:FILE:_files', and '*--stop=[help]:TEXT:' of what may be given again */
 static void zsh_option(struct bd_buf *b, const struct bd_opt *o)
 {
 	const char *plus = o->type == BD_FLAG ? "" : "+", *equals = o->type == BD_FLAG ? "" : "=";
 
-	bd_buf_str(b, " \\\n\t'");
-	if (o->letter != 0)
+	bd_buf_str(b, o->type == BD_LIST ? " \\\n\t'*" : " \\\n\t'");
+	if (o->letter != 0 && o->type == BD_LIST)
+		bd_buf_fmt(b, "'{-%c+,--%s=}'[", o->letter, o->name);
+	else if (o->letter != 0)
 		bd_buf_fmt(b, "(-%c --%s)'{-%c%s,--%s%s}'[", o->letter, o->name, o->letter, plus, o->name, equals);
 	else
 		bd_buf_fmt(b, "--%s%s[", o->name, equals);

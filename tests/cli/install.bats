@@ -113,7 +113,7 @@ make_() {
 		"$prefix/bin/$tool" --help | sed -n 's/^  \(-., \|    \)--\([a-z0-9-]*\).*/\2/p' | sort >has
 		sed -n "s/^complete -c $tool \\(-s . \\)*-l \\([a-z0-9-]*\\) -d '.*'.*/\\2/p" "$fish" | sort | diff has -
 		[ "$(head -n 1 "$zsh")" = "#compdef $tool" ]
-		sed -nE "s/^\t'(\(-. --[a-z0-9-]+\)'\{-.\+?,)?--([a-z0-9-]+)=?(\}'\[|\[).*\].*'( \\\\)?$/\2/p" "$zsh" | sort | diff has -
+		sed -nE "s/^\t'\*?(\(-. --[a-z0-9-]+\)'\{-.\+?,)?--([a-z0-9-]+)=?(\}'\[|\[).*\].*'( \\\\)?$/\2/p" "$zsh" | sort | diff has -
 		! command -v zsh >/dev/null || zsh -n "$zsh"
 		! command -v fish >/dev/null || fish -n "$fish"
 	done
