@@ -6,18 +6,26 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Ids of ggml; 36 is Microsoft's (upstream removed what it had there), 134 and 135 are ik_llama.cpp's. */
 enum bd_ggml_type {
 	BD_GGML_F32 = 0,
 	BD_GGML_F16 = 1,
+	BD_GGML_Q4_0 = 2,
 	BD_GGML_Q8_0 = 8,
+	BD_GGML_Q6_K = 14,
+	BD_GGML_BF16 = 30,
 	BD_GGML_TQ1_0 = 34,
 	BD_GGML_TQ2_0 = 35,
 	BD_GGML_I2_S = 36, /* rows of n/4 bytes, then one f32 scale and 28 zero bytes per tensor */
+	BD_GGML_Q2_0 = 42,
+	BD_GGML_IQ1_BN = 134,
+	BD_GGML_IQ2_BN = 135,
 };
 const char *bd_ggml_name(uint32_t type);                       /* "I2_S"; "unknown" for types not listed here */
 size_t bd_ggml_block(uint32_t type); /* columns of a block; 0 for unknown types */
 /* Bytes of a tensor of rows x cols, or 0 if the type is unknown or cols is no multiple of its block. */
 size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols);
+size_t bd_ggml_stride(uint32_t type, size_t cols); /* bytes of a row, or 0 likewise */
 
 /* Types of values. */
 enum bd_gguf_type {
@@ -33,7 +41,7 @@ struct bd_gguf_tensor {
 	size_t bytes;      /* of an unknown type: up to the next tensor */
 	const void *data;
 };
-/* Row r as cols floats; dies for types whose values are not read here (TQ1_0, unknown ones). */
+/* Row r as cols floats (gguf_table.h, gguf_ternary.h); dies for unknown types. */
 void bd_gguf_f32(const struct bd_gguf_tensor *t, size_t r, float *out);
 
 struct bd_gguf;

@@ -3,26 +3,17 @@
 
 #include <string.h>
 
-#include "quant.h"
+#include "gguf_table.h"
 
 static const uint8_t *table_row(const struct bd_table *e, size_t row)
 {
-	size_t bytes = e->type == BD_GGML_F32   ? e->cols * sizeof(float)
-	               : e->type == BD_GGML_F16 ? e->cols * sizeof(uint16_t)
-	                                        : e->cols / BD_Q8_0_BLOCK * BD_Q8_0_BYTES;
-	return (const uint8_t *)e->p + row * bytes;
+	return (const uint8_t *)e->p + row * bd_ggml_stride(e->type, e->cols);
 }
 
 /* out[n,C] = rows row .. row+n of the table; rows lie one after another, so they convert as one. */
 static void table_read(float *out, const struct bd_table *e, size_t row, size_t n)
 {
-	const uint8_t *p = table_row(e, row);
-	if (e->type == BD_GGML_F32)
-		memcpy(out, p, n * e->cols * sizeof *out);
-	else if (e->type == BD_GGML_F16)
-		bd_f32_row(out, (const uint16_t *)(const void *)p, n * e->cols);
-	else
-		bd_q8_0_unpack(out, p, n * e->cols);
+	bd_table_load(e->type, out, table_row(e, row), n * e->cols);
 }
 
 void bd_embed_forward(float *out, const struct bd_table *e, float scale, const uint32_t *ids, size_t T)
@@ -50,19 +41,23 @@ struct head {
 	size_t P;
 };
 
-static float row_dot(const struct bd_kern *k, const float *h, const struct bd_table *e, size_t row)
+/* The same from rows as they are stored, of the types that a kernel reads. */
+static void head_stored(const struct head *j, size_t v0, size_t v1)
 {
-	const void *w = table_row(e, row);
-	return e->type == BD_GGML_F32   ? k->dot(h, w, e->cols)
-	       : e->type == BD_GGML_F16 ? k->dot_f16(h, w, e->cols)
-	                                : k->dot_q8_0(h, w, e->cols);
+	size_t V = j->e->rows, C = j->e->cols, stride = bd_ggml_stride(j->e->type, C);
+	const uint8_t *w = table_row(j->e, v0);
+	for (size_t v = v0; v < v1; v++, w += stride)
+		for (size_t p = 0; p < j->P; p++)
+			j->z[p * V + v] = j->e->type == BD_GGML_F16
+			                      ? j->k->dot_f16(j->h + p * C, (const uint16_t *)(const void *)w, C)
+			                      : j->k->dot_q8_0(j->h + p * C, w, C);
 }
 
 /* Columns [v0, v1) of z. One position multiplies the rows as they are stored; for several, converting a block
  * of rows first is cheaper and gives the same bits. */
 static void head_slice(void *ctx, size_t v0, size_t v1, int slice)
 {
-	enum { BLOCK = 16384 }; /* floats: a 64 KiB block of converted rows */
+	enum { BLOCK = BD_TABLE_COLS }; /* floats: a 64 KiB block of converted rows */
 	float w[BLOCK];
 	const struct head *j = ctx;
 	size_t V = j->e->rows, C = j->e->cols, step = BLOCK / C;
@@ -71,10 +66,8 @@ static void head_slice(void *ctx, size_t v0, size_t v1, int slice)
 		j->k->head_f32(j->z + v0, V, j->h, j->P, (const float *)j->e->p + v0 * C, v1 - v0, C);
 		return;
 	}
-	if (j->P == 1 || !step) {
-		for (size_t v = v0; v < v1; v++)
-			for (size_t p = 0; p < j->P; p++)
-				j->z[p * V + v] = row_dot(j->k, j->h + p * C, j->e, v);
+	if ((j->P == 1 || !step) && (j->e->type == BD_GGML_F16 || j->e->type == BD_GGML_Q8_0)) {
+		head_stored(j, v0, v1);
 		return;
 	}
 	for (size_t v = v0; v < v1; v += step) {

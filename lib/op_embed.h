@@ -8,8 +8,9 @@
 #include "kern.h"
 #include "par.h"
 
+#define BD_TABLE_COLS 16384
 struct bd_table {
-	enum bd_ggml_type type; /* F32, F16 or Q8_0 */
+	enum bd_ggml_type type; /* one of gguf_table.h; rows wider than BD_TABLE_COLS only in F32, F16 and Q8_0 */
 	size_t rows, cols;      /* V, C */
 	const void *p;
 };

@@ -6,17 +6,21 @@
 
 #include "gguf.h"
 #include "par.h"
+#include "target.h"
 
 struct bd_pack_opt {
-	enum bd_ggml_type ternary; /* BD_GGML_I2_S or BD_GGML_TQ2_0 */
-	enum bd_ggml_type embd;    /* F32, F16, Q8_0: embedding and head */
+	enum bd_target target;     /* not BD_TARGET_HF, which is no GGUF */
+	enum bd_ggml_type ternary; /* a type of gguf_ternary.h; BD_GGML_F32: the first of the target's that fits */
+	enum bd_ggml_type embd;    /* of the embedding: a type of gguf_table.h */
+	enum bd_ggml_type head;    /* of the head, where own_head says that it is another */
+	bool own_head;
 	bool force;                /* pack a model that was not trained as ternary */
 	const char *name;          /* general.name; NULL: the directory's */
 };
-/* Writes dir's checkpoint to path: the memory beyond the mapped files is about one tensor and the codes. The trained scale D is kept
- * exactly (I2_S: in the tensor; TQ2_0: block scale 1 and an f32 `.scale` tensor). The file gets its name only after it was read back
- * and every tensor's digest and the logits of every golden prompt were those of the directory (with its tables rounded to `embd`), bit by
- * bit; else BD_NO. */
+/* Writes dir's checkpoint to path ("-": stdout): the memory beyond mapped files is about one tensor and the codes. The trained scale D
+ * is kept exactly. What cannot run on the target is refused (BD_DATA). The file gets its name only after it was read back and every
+ * tensor's digest and the logits of every golden prompt were those of the directory (with its tables rounded to `embd` and `head`), bit
+ * by bit; else BD_NO. */
 void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *o, struct bd_par *par);
 
 #endif

@@ -53,11 +53,4 @@ void bd_f32_row(float *out, const uint16_t *h, size_t n);
 void bd_q8_0_pack(uint8_t *out, const float *x, size_t n);
 void bd_q8_0_unpack(float *out, const uint8_t *in, size_t n);
 
-/* TQ2_0 (ggml): blocks of 256 = { u8 qs[64]; f16 d }, qs[32h+m] bits 2n..2n+1 = weight 128h+32n+m. Packs ternary codes given as
- * an I2_S row (columns past `cols` are 0) with block scale d. 66 bytes a block of 256; a row has ceil(cols/256) blocks. */
-size_t bd_tq2_0_stride(size_t cols);
-void bd_tq2_0_from_i2_s(uint8_t *out, const uint8_t *codes, size_t cols, float d);
-/* Returns the common block scale; a row whose blocks differ in scale returns NAN. codes must hold bd_ternary_stride(cols) bytes. */
-float bd_tq2_0_to_i2_s(uint8_t *codes, const uint8_t *in, size_t cols);
-
 #endif

@@ -59,11 +59,12 @@ struct bd_part *bd_net_parts(struct bd_net *net, size_t *n)
 
 static void fill_table(struct bd_net *net, const struct bd_part *p, const struct bd_st_tensor *t)
 {
+	bool half = t->dtype == BD_F16 || (t->dtype == BD_BF16 && p->cols <= BD_TABLE_COLS);
 	float *copy = NULL;
 
 	*p->table = (struct bd_table){.type = BD_GGML_F32, .rows = p->rows, .cols = p->cols};
-	if (t->dtype == BD_F16 && (uintptr_t)t->data % sizeof(uint16_t) == 0) {
-		p->table->type = BD_GGML_F16;
+	if (half && (uintptr_t)t->data % sizeof(uint16_t) == 0) {
+		p->table->type = t->dtype == BD_F16 ? BD_GGML_F16 : BD_GGML_BF16;
 		p->table->p = t->data;
 	} else {
 		p->table->p = bd_st_floats(t, &copy);

@@ -2,6 +2,8 @@
 #include "child.h"
 
 #include "gguf.h"
+#include "gguf_table.h"
+#include "gguf_ternary.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
@@ -48,34 +50,20 @@ static float weight(size_t r, size_t c)
 static void put_row(struct bd_gguf_writer *w, uint32_t type, size_t r)
 {
 	uint8_t codes[COLS / 4], bytes[COLS * 4];
-	uint16_t half[COLS];
 	float x[COLS];
 
 	for (size_t c = 0; c < COLS; c++)
 		x[c] = weight(r, c);
 	bd_ternary_pack(codes, x, 1, COLS, SCALE);
-	switch (type) {
-	case BD_GGML_F32:
-		bd_gguf_data(w, x, sizeof(x));
-		break;
-	case BD_GGML_F16:
-		bd_f16_row(half, x, COLS);
-		bd_gguf_data(w, half, sizeof(half));
-		break;
-	case BD_GGML_Q8_0:
-		bd_q8_0_pack(bytes, x, COLS);
-		bd_gguf_data(w, bytes, COLS / 32 * 34);
-		break;
-	case BD_GGML_TQ2_0:
-		bd_tq2_0_from_i2_s(bytes, codes, COLS, SCALE);
-		bd_gguf_data(w, bytes, 66);
-		break;
-	default:
-		bd_gguf_data(w, codes, sizeof(codes));
-	}
+	if (bd_ggml_table(type))
+		bd_table_store(type, bytes, x, COLS);
+	else
+		bd_ternary_store(type, bytes, codes, COLS, SCALE);
+	bd_gguf_data(w, bytes, bd_ggml_stride(type, COLS));
 }
 
-static const uint32_t types[] = {BD_GGML_F32, BD_GGML_F16, BD_GGML_Q8_0, BD_GGML_TQ2_0, BD_GGML_I2_S};
+static const uint32_t types[] = {BD_GGML_F32,   BD_GGML_F16,  BD_GGML_BF16,   BD_GGML_Q8_0,  BD_GGML_TQ2_0,
+                                 BD_GGML_TQ1_0, BD_GGML_Q2_0, BD_GGML_IQ2_BN, BD_GGML_IQ1_BN, BD_GGML_I2_S};
 enum { TYPES = sizeof(types) / sizeof(types[0]) };
 
 static void write_file(const char *path)

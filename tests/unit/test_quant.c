@@ -232,45 +232,6 @@ static void test_q8_0(void **state)
 	free(q);
 }
 
-static void test_tq2_0(void **state)
-{
-	static const size_t cols[] = {1, 32, 100, 128, 129, 256, 300, 384, 512, 576};
-
-	(void)state;
-	for (size_t s = 0; s < sizeof cols / sizeof cols[0]; s++) {
-		const size_t n = cols[s], stride = bd_ternary_stride(n), bytes = bd_tq2_0_stride(n);
-		float *w = exactly(4 * n);
-		uint8_t *codes = exactly(stride), *tq = exactly(bytes), *back = exactly(stride);
-
-		assert_int_equal(bytes, (n + 255) / 256 * 66);
-		for (size_t i = 0; i < n; i++)
-			w[i] = (float)((int)bd_rng_below(6, s, i, 3) - 1);
-		bd_ternary_pack(codes, w, 1, n, 1.0f);
-		bd_tq2_0_from_i2_s(tq, codes, n, 0.125f);
-		for (size_t i = 0; i < bytes / 66 * 256; i++) { /* as ggml reads it */
-			const uint8_t *block = tq + i / 256 * 66;
-			const size_t h = i % 256 / 128, j = i % 128 / 32, m = i % 32;
-			const int c = (block[32 * h + m] >> 2 * j & 3) - 1;
-
-			assert_true((float)c == (i < n ? w[i] : 0.0f));
-			assert_int_equal(block[64] | block[65] << 8, 0x3000);
-		}
-		assert_true(bd_tq2_0_to_i2_s(back, tq, n) == 0.125f);
-		assert_memory_equal(back, codes, stride);
-
-		tq[(n - 1) / 256 * 66 + 31 + (n - 1) % 256 / 128 * 32] =
-		    0xaa; /* columns 31, 63, 95, 127 of the last 128 */
-		bd_tq2_0_to_i2_s(back, tq, n);
-		for (size_t i = n; i < 4 * stride; i++)
-			assert_int_equal(code(back, i), 1);
-		if (bytes > 66) {
-			tq[bytes - 1] ^= 1;
-			assert_true(isnan(bd_tq2_0_to_i2_s(back, tq, n)));
-		}
-		free(w), free(codes), free(tq), free(back);
-	}
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -278,7 +239,6 @@ int main(void)
 	    cmocka_unit_test(test_ternary_bytes), cmocka_unit_test(test_ternary_shapes),
 	    cmocka_unit_test(test_f16),           cmocka_unit_test(test_bf16),
 	    cmocka_unit_test(test_half_rows),     cmocka_unit_test(test_q8_0),
-	    cmocka_unit_test(test_tq2_0),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
