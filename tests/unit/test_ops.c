@@ -135,6 +135,38 @@ static void test_rope_llama3(void **state)
 	bd_free(si);
 }
 
+/* YaRN over 32768 positions stretched by 4, theta 1e6, head 64 (transformers' ROPE_INIT_FUNCTIONS["yarn"], evaluated in double):
+ * as Qwen publishes it, and with bounds of its own between whole pairs. */
+static void test_rope_yarn(void **state)
+{
+	static const size_t pair[] = {0, 11, 14, 17, 18, 19, 20, 31};
+	static const struct {
+		struct bd_rope r;
+		double inv[sizeof pair / sizeof *pair];
+	} known[] = {
+	    {{BD_ROPE_YARN, 1e6, 4, 1, 32, 32768, 1.138629436111989, true},
+	     {1.0, 0.008659643233600653, 0.0017785302792462413, 0.0003246908157881056, 0.00017570687642857595, 9.128065447547873e-05,
+	      4.445698525097307e-05, 3.84981631514873e-07}},
+	    {{BD_ROPE_YARN, 1e6, 4, 2, 16, 32768, 0.75, false},
+	     {1.0, 0.008659643233600653, 0.0021510983562511698, 0.00028570487589714823, 0.00011986686741615794, 6.846049085660904e-05,
+	      4.445698525097307e-05, 3.84981631514873e-07}},
+	};
+	enum { N = 3001 };
+	float *co = bd_alloc(N * 32, sizeof *co), *si = bd_alloc(N * 32, sizeof *si);
+	(void)state;
+	for (size_t k = 0; k < 2; k++) {
+		bd_rope_table(co, si, &known[k].r, 64, N);
+		for (size_t j = 0; j < sizeof pair / sizeof *pair; j++)
+			for (size_t t = 0; t < N; t += 1000) {
+				double a = (double)t * known[k].inv[j], f = known[k].r.attention;
+				assert_near1("yarn cos", (double)co[t * 32 + pair[j]], f * cos(a), 1e-6);
+				assert_near1("yarn sin", (double)si[t * 32 + pair[j]], f * sin(a), 1e-6);
+			}
+	}
+	bd_free(co);
+	bd_free(si);
+}
+
 static void test_rope_default_linear(void **state)
 {
 	enum { N = 50, H = 32 };
@@ -179,45 +211,62 @@ static void test_rope_rotation(void **state)
 	bd_free(x), bd_free(y), bd_free(x0), bd_free(want);
 }
 
-/* SwiGLU */
+/* Gated units */
 
 struct glu {
 	double *gate, *up, *dout;
 	size_t n;
+	enum bd_act act;
 };
+
+/* The activations as their papers have them. */
+static double act_of(enum bd_act act, double g)
+{
+	if (act == BD_GELU_TANH)
+		return 0.5 * g * (1 + tanh(sqrt(2 / M_PI) * (g + 0.044715 * g * g * g)));
+	return act == BD_SILU ? g / (1 + exp(-g)) : g > 0 ? g * g : 0;
+}
 
 static double glu_loss(void *ctx)
 {
 	const struct glu *c = ctx;
 	double sum = 0;
 	for (size_t i = 0; i < c->n; i++)
-		sum += c->dout[i] * c->gate[i] / (1 + exp(-c->gate[i])) * c->up[i];
+		sum += c->dout[i] * act_of(c->act, c->gate[i]) * c->up[i];
 	return sum;
+}
+
+static void glu_case(const struct bd_kern *k, enum bd_act act)
+{
+	enum { N = 1100 }; /* more than one chunk of the implementation */
+	float *gate = normal(N, 4), *up = normal(N, 1), *dout = normal(N, 1), *out = normal(N, 1), *dg = normal(N, 1);
+	float far = act == BD_RELU2 ? 9 : 200;
+	gate[1] = far, gate[2] = -far, gate[3] = 0;
+	struct glu c = {doubles(gate, N), doubles(up, N), doubles(dout, N), N, act};
+	double *want = doubles(NULL, N);
+	for (size_t i = 0; i < N; i++)
+		want[i] = act_of(act, c.gate[i]) * c.up[i];
+	bd_glu_forward(k, act, out, gate, up, N);
+	assert_near("glu", out, want, N, 1e-6);
+	double *want_dg = gradient(glu_loss, &c, c.gate, N, NULL), *want_du = gradient(glu_loss, &c, c.up, N, NULL);
+	bd_glu_backward(k, act, dg, dout, dout, gate, up, N); /* dup may be dout */
+	assert_near("glu dgate", dg, want_dg, N, 1e-6);
+	assert_near("glu dup", dout, want_du, N, 1e-6);
+	bd_glu_forward(k, act, gate, gate, up, N); /* out may be gate */
+	assert_same("glu in place", gate, out, N);
+	void *all[] = {gate, up, dout, out, dg, c.gate, c.up, c.dout, want, want_dg, want_du};
+	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		bd_free(all[i]);
 }
 
 static void test_glu(void **state)
 {
-	enum { N = 1100 }; /* more than one chunk of the implementation */
 	(void)state;
 	EACH_KERN(k)
 	{
-		float *gate = normal(N, 4), *up = normal(N, 1), *dout = normal(N, 1), *out = normal(N, 1),
-		      *dg = normal(N, 1);
-		gate[1] = 200, gate[2] = -200, gate[3] = 0;
-		struct glu c = {doubles(gate, N), doubles(up, N), doubles(dout, N), N};
-		double *want = doubles(NULL, N);
-		for (size_t i = 0; i < N; i++)
-			want[i] = c.gate[i] / (1 + exp(-c.gate[i])) * c.up[i];
-		bd_glu_forward(k, BD_SILU, out, gate, up, N);
-		assert_near("glu", out, want, N, 1e-6);
-		double *want_dg = gradient(glu_loss, &c, c.gate, N, NULL),
-		       *want_du = gradient(glu_loss, &c, c.up, N, NULL);
-		bd_glu_backward(k, BD_SILU, dg, dout, dout, gate, up, N); /* dup may be dout */
-		assert_near("glu dgate", dg, want_dg, N, 1e-6);
-		assert_near("glu dup", dout, want_du, N, 1e-6);
-		void *all[] = {gate, up, dout, out, dg, c.gate, c.up, c.dout, want, want_dg, want_du};
-		for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-			bd_free(all[i]);
+		glu_case(k, BD_SILU);
+		glu_case(k, BD_GELU_TANH);
+		glu_case(k, BD_RELU2);
 	}
 }
 
@@ -238,7 +287,7 @@ static void attn_naive(struct attn *c)
 			double *out = c->out + (i * a->H + h) * D, z = 0;
 			for (size_t d = 0; d < D; d++)
 				out[d] = 0;
-			for (size_t j = 0; j < m; j++) {
+			for (size_t j = a->window && m > a->window ? m - a->window : 0; j < m; j++) {
 				double s = 0;
 				for (size_t d = 0; d < D; d++)
 					s += c->q[(i * a->H + h) * D + d] * c->k[(j * a->G + g) * D + d];
@@ -326,22 +375,34 @@ static void test_attention(void **state)
 		attention_case(kern,
 		               (struct bd_attn){.n = 50, .past = 7, .H = 3, .G = 1, .D = 80, .scale = 0.1f},
 		               false);
+		/* Windows of one key, within a tile, over several, and wider than the sequence. */
+		for (size_t window = 1; window < 100; window = 3 * window + 1) {
+			attention_case(kern, (struct bd_attn){.n = 19, .H = 4, .G = 2, .D = 6, .scale = 0.5f, .window = window},
+			               true);
+			attention_case(kern,
+			               (struct bd_attn){.n = 27, .past = 11, .H = 2, .G = 2, .D = 80, .scale = 0.1f, .window = window},
+			               false);
+			attention_case(kern,
+			               (struct bd_attn){.n = 3, .past = 37, .H = 2, .G = 1, .D = 8, .scale = 0.3f, .window = window},
+			               false);
+		}
 	}
 	/* Several blocks of queries. */
 	attention_case(bd_kern(),
 	               (struct bd_attn){.n = 139, .past = 0, .H = 2, .G = 1, .D = 2, .scale = 0.7f}, true);
+	attention_case(bd_kern(),
+	               (struct bd_attn){.n = 139, .H = 2, .G = 1, .D = 2, .scale = 0.7f, .window = 70}, true);
 }
 
 /* The same sequence whole, in chunks over a cache, and with every instruction set: one answer. */
-static void test_attention_bits(void **state)
+static void attention_bits(size_t window)
 {
 	enum { N = 45, H = 4, G = 2, D = 64 };
 	static const size_t chunk[] = {1, 1, 3, 17, 8, 15};
 	float *q = normal(N * H * D, 1), *k = normal(N * G * D, 1), *v = normal(N * G * D, 1);
 	float *whole = normal(N * H * D, 1), *out = normal(N * H * D, 1), *lse0 = normal(N * H, 1),
 	      *lse = normal(N * H, 1);
-	struct bd_attn a = {.n = N, .past = 0, .H = H, .G = G, .D = D, .scale = 0.125f};
-	(void)state;
+	struct bd_attn a = {.n = N, .past = 0, .H = H, .G = G, .D = D, .scale = 0.125f, .window = window};
 	attn_forward(&bd_kern_ref, &a, whole, lse0, q, k, v);
 	EACH_KERN(kern)
 	{
@@ -358,6 +419,14 @@ static void test_attention_bits(void **state)
 		memset(out, 0, N * H * D * sizeof *out);
 	}
 	bd_free(q), bd_free(k), bd_free(v), bd_free(whole), bd_free(out), bd_free(lse0), bd_free(lse);
+}
+
+static void test_attention_bits(void **state)
+{
+	(void)state;
+	attention_bits(0);
+	attention_bits(5);
+	attention_bits(20);
 }
 
 /* Backward of all heads at once on four threads (the GEMM library is called from each) equals one thread, bit
@@ -445,15 +514,19 @@ static void test_embed(void **state)
 		}
 		bd_free(want);
 	}
+	float *scaled = normal(T * C, 1);
+	bd_embed_forward(scaled, &kinds[2].e, 3.5f, ids, T);
+	for (size_t i = 0; i < T * C; i++)
+		assert_true(scaled[i] == 3.5f * out[i]);
 	double *want = doubles(f32, V * C);
 	for (size_t t = 0; t < T; t++)
 		for (size_t c = 0; c < C; c++)
-			want[ids[t] * C + c] += (double)out[t * C + c];
-	bd_embed_backward(f32, out, 1, ids, T, C);
+			want[ids[t] * C + c] += 3.5 * (double)out[t * C + c];
+	bd_embed_backward(f32, out, 3.5f, ids, T, C);
 	assert_near("embedding gradient", f32, want, V * C, 1e-6);
 	bd_par_free(par);
 	bd_free(f32), bd_free(q8_values), bd_free(f16_values), bd_free(out), bd_free(h), bd_free(z),
-	    bd_free(z1), bd_free(want);
+	    bd_free(z1), bd_free(want), bd_free(scaled);
 }
 
 /* Linear layers */
@@ -544,6 +617,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_norm),
 	    cmocka_unit_test(test_rope_llama3),
+	    cmocka_unit_test(test_rope_yarn),
 	    cmocka_unit_test(test_rope_default_linear),
 	    cmocka_unit_test(test_rope_rotation),
 	    cmocka_unit_test(test_glu),

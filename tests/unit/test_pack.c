@@ -26,7 +26,8 @@
 
 enum { V = 96, T = 37 };
 
-/* Widths that are no multiples of 128 or 256, key/value heads shared, attention wider than the hidden size. */
+/* Widths that are no multiples of 128 or 256, key/value heads shared, attention wider than the hidden size; every family, windows
+ * shorter than the sequence, scaled rope. */
 static const char *const config[] = {
 	"{\"model_type\": \"qwen3\", \"hidden_size\": 96, \"num_hidden_layers\": 2, \"num_attention_heads\": 4,"
 	" \"num_key_value_heads\": 2, \"head_dim\": 40, \"intermediate_size\": 172, \"vocab_size\": 96,"
@@ -37,6 +38,20 @@ static const char *const config[] = {
 	" \"num_key_value_heads\": 4, \"intermediate_size\": 300, \"vocab_size\": 96, \"max_position_embeddings\": 64,"
 	" \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0, \"attention_bias\": true,"
 	" \"tie_word_embeddings\": false, \"bitdistill\": {\"norms\": \"all\", \"weights\": \"ternary\"}}",
+	"{\"model_type\": \"gemma3_text\", \"hidden_size\": 96, \"num_hidden_layers\": 3, \"num_attention_heads\": 4,"
+	" \"num_key_value_heads\": 1, \"head_dim\": 40, \"intermediate_size\": 172, \"vocab_size\": 96, \"max_position_embeddings\": 64,"
+	" \"sliding_window\": 9, \"sliding_window_pattern\": 2, \"query_pre_attn_scalar\": 50, \"rope_theta\": 1000000.0,"
+	" \"rope_local_base_freq\": 10000.0, \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}}",
+	"{\"model_type\": \"qwen2\", \"hidden_size\": 64, \"num_hidden_layers\": 3, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
+	" \"intermediate_size\": 140, \"vocab_size\": 96, \"max_position_embeddings\": 64, \"use_sliding_window\": true,"
+	" \"sliding_window\": 12, \"max_window_layers\": 2, \"tie_word_embeddings\": true,"
+	" \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}}",
+	"{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"intermediate_size\": 130,"
+	" \"vocab_size\": 96, \"max_position_embeddings\": 64, \"rope_theta\": 10000.0, \"rope_scaling\": {\"rope_type\": \"yarn\","
+	" \"factor\": 4.0, \"beta_fast\": 8.0, \"original_max_position_embeddings\": 256},"
+	" \"bitdistill\": {\"norms\": \"none\", \"weights\": \"ternary\"}}",
+	"{\"model_type\": \"bitnet\", \"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
+	" \"intermediate_size\": 130, \"vocab_size\": 96, \"max_position_embeddings\": 64, \"bitdistill\": {\"weights\": \"ternary\"}}",
 };
 enum { CONFIGS = sizeof(config) / sizeof(*config) };
 
