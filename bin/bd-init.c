@@ -50,21 +50,20 @@ int main(int argc, char **argv)
 	if (tokenizer != NULL)
 		check_tokenizer(&c, tokenizer);
 	struct bd_outdir *out = bd_outdir_open(output, force);
-	struct bd_model *m = bd_model_new(&c);
+	struct bd_par *par = bd_par_new((int)common.threads);
 	const char *from = tokenizer != NULL ? tokenizer : config;
-	bd_model_init(m, (uint64_t)common.seed);
-	json_object_set_new(bd_config_bitdistill(&m->cfg), "stage", json_string("init"));
-	m->dir = bd_is_dir(from) ? bd_strdup(from) : NULL;
+	const char *companions = bd_is_dir(from) ? from : NULL;
+	json_object_set_new(bd_config_bitdistill(&c), "stage", json_string("init"));
 	json_t *history = history_of(config);
-	bd_model_save(m, bd_outdir_path(out), dtypes[dtype], history);
-	if (tokenizer != NULL && m->dir == NULL) {
+	bd_model_save_random(&c, (uint64_t)common.seed, companions, bd_outdir_path(out), dtypes[dtype], history, par);
+	if (tokenizer != NULL && companions == NULL) {
 		char *to = bd_path(bd_outdir_path(out), "tokenizer.json");
 		bd_copy_file(tokenizer, to);
 		bd_free(to);
 	}
 	bd_outdir_commit(out);
 	json_decref(history);
-	bd_model_free(m);
+	bd_par_free(par);
 	bd_config_free(&c);
 	bd_stdout_close();
 	return BD_OK;

@@ -13,6 +13,7 @@
 
 #define NAME 128
 #define ALIGN 16 /* floats: a cache line */
+#define BLOCK (1 << 20) /* floats that are made and written together */
 
 static void add_param(struct bd_model *m, enum bd_slot s, int layer)
 {
@@ -39,12 +40,20 @@ static void list_params(struct bd_model *m)
 			add_param(m, s, -1);
 }
 
-struct bd_model *bd_model_new(const struct bd_config *c)
+/* A model that knows its parameters but holds none. */
+static struct bd_model *model_listed(const struct bd_config *c)
 {
 	struct bd_model *m = bd_zalloc(1, sizeof(*m));
 
 	m->cfg = bd_config_copy(c);
 	list_params(m);
+	return m;
+}
+
+struct bd_model *bd_model_new(const struct bd_config *c)
+{
+	struct bd_model *m = model_listed(c);
+
 	m->data = bd_zalloc(m->n, sizeof(*m->data));
 	for (size_t i = 0; i < m->n_param; i++)
 		if (bd_slot_info(m->param[i].slot)->kind == BD_KIND_GAIN)
@@ -75,19 +84,53 @@ struct bd_model *bd_model_load(const char *dir)
 	return m;
 }
 
+/* ---- random values ---- */
+
+struct random {
+	const struct bd_model *m;
+	uint64_t seed;
+	float sd, *quantile;
+	struct bd_par *par;
+	float *out;
+	const struct bd_param *p;
+	size_t from; /* of p, first in out */
+};
+
+static struct random random_new(const struct bd_model *m, uint64_t seed, struct bd_par *par)
+{
+	double sd = bd_json_real(m->cfg.json, "initializer_range", 0.02, m->cfg.name);
+
+	return (struct random){.m = m, .seed = seed, .sd = (float)sd, .quantile = bd_rng_quantiles(), .par = par};
+}
+
+static void random_slice(void *ctx, size_t begin, size_t end, int slice)
+{
+	const struct random *r = ctx;
+	enum bd_kind kind = bd_slot_info(r->p->slot)->kind;
+
+	(void)slice;
+	for (size_t i = begin; (kind == BD_KIND_GAIN || kind == BD_KIND_BIAS) && i < end; i++)
+		r->out[i] = kind == BD_KIND_GAIN;
+	if (kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE)
+		bd_rng_normals(r->out + begin, end - begin, r->sd, r->quantile, r->seed, (uint64_t)(r->p - r->m->param), r->from + begin);
+}
+
+/* Values [from, from + n) of p. A source of save_tensors, as from_memory below. */
+static void from_random(void *ctx, const struct bd_param *p, size_t from, size_t n, float *out)
+{
+	struct random *r = ctx;
+
+	r->out = out, r->p = p, r->from = from;
+	bd_par_for(r->par, n, random_slice, r);
+}
+
 void bd_model_init(struct bd_model *m, uint64_t seed)
 {
-	double std = bd_json_real(m->cfg.json, "initializer_range", 0.02, m->cfg.name);
+	struct random r = random_new(m, seed, NULL);
 
-	for (size_t i = 0; i < m->n_param; i++) {
-		const struct bd_param *p = &m->param[i];
-		enum bd_kind kind = bd_slot_info(p->slot)->kind;
-		float *w = m->data + p->off;
-		for (size_t j = 0; j < p->rows * p->cols; j++)
-			w[j] = kind == BD_KIND_GAIN   ? 1
-			       : kind == BD_KIND_BIAS ? 0
-						      : (float)(std * bd_rng_normal(seed, i, j));
-	}
+	for (size_t i = 0; i < m->n_param; i++)
+		from_random(&r, &m->param[i], 0, m->param[i].rows * m->param[i].cols, m->data + m->param[i].off);
+	bd_free(r.quantile);
 }
 
 /* The order of the list makes the index a sum; the slots before this one are counted once. */
@@ -117,21 +160,28 @@ float *bd_model_data(const struct bd_model *m, enum bd_slot s, int layer)
 
 /* ---- saving ---- */
 
-/* As files hold it: gains less one, where the family has them so. */
-static void write_param(struct bd_st_writer *w, const struct bd_model *m, const struct bd_param *p, enum bd_dtype t)
-{
-	size_t n = p->rows * p->cols;
-	float *less;
+typedef void source(void *ctx, const struct bd_param *p, size_t from, size_t n, float *out);
 
-	if (!bd_slot_offset(&m->cfg, p->slot)) {
-		bd_st_data_f32(w, m->data + p->off, n, t);
-		return;
+static void from_memory(void *ctx, const struct bd_param *p, size_t from, size_t n, float *out)
+{
+	const struct bd_model *m = ctx;
+
+	memcpy(out, m->data + p->off + from, n * sizeof(*out));
+}
+
+/* As files hold it: gains less one, where the family has them so. buf[BLOCK]. */
+static void write_param(struct bd_st_writer *w, const struct bd_model *m, const struct bd_param *p, enum bd_dtype t, source *get,
+                        void *ctx, float *buf)
+{
+	size_t all = p->rows * p->cols, n;
+
+	for (size_t from = 0; from < all; from += n) {
+		n = all - from < BLOCK ? all - from : BLOCK;
+		get(ctx, p, from, n, buf);
+		for (size_t i = 0; bd_slot_offset(&m->cfg, p->slot) && i < n; i++)
+			buf[i] -= 1;
+		bd_st_data_f32(w, buf, n, t);
 	}
-	less = bd_alloc(n, sizeof(*less));
-	for (size_t i = 0; i < n; i++)
-		less[i] = m->data[p->off + i] - 1;
-	bd_st_data_f32(w, less, n, t);
-	bd_free(less);
 }
 
 struct named {
@@ -145,10 +195,11 @@ static int by_name(const void *a, const void *b)
 }
 
 /* Sorted by name, as the reference writer does for tensors of one type: equal models are equal files. */
-static void save_tensors(const struct bd_model *m, const char *path, enum bd_dtype t)
+static void save_tensors(const struct bd_model *m, const char *path, enum bd_dtype t, source *get, void *ctx)
 {
 	struct bd_st_writer *w = bd_st_create(path, NULL);
 	struct named *list = bd_alloc(m->n_param, sizeof(*list));
+	float *buf = bd_alloc(BLOCK, sizeof(*buf));
 
 	for (size_t i = 0; i < m->n_param; i++) {
 		list[i].p = &m->param[i];
@@ -162,22 +213,40 @@ static void save_tensors(const struct bd_model *m, const char *path, enum bd_dty
 		bd_st_declare(w, list[i].name, t, matrix ? 2 : 1, matrix ? shape : shape + 1);
 	}
 	for (size_t i = 0; i < m->n_param; i++)
-		write_param(w, m, list[i].p, t);
+		write_param(w, m, list[i].p, t, get, ctx, buf);
 	bd_st_finish(w);
 	bd_free(list);
+	bd_free(buf);
 }
 
-void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, const json_t *history)
+static void save(const struct bd_model *m, const char *dir, enum bd_dtype t, const json_t *history, source *get, void *ctx)
 {
 	char *tensors = bd_path(dir, "model.safetensors");
 	json_t *config = bd_config_json(&m->cfg);
 
-	save_tensors(m, tensors, t);
+	save_tensors(m, tensors, t, get, ctx);
 	bd_model_out_config(config, dir, t, m->digest, history);
 	if (m->dir != NULL)
 		bd_model_out_companions(m->dir, dir);
 	bd_free(tensors);
 	json_decref(config);
+}
+
+void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, const json_t *history)
+{
+	save(m, dir, t, history, from_memory, (void *)(uintptr_t)m);
+}
+
+void bd_model_save_random(const struct bd_config *c, uint64_t seed, const char *companions, const char *dir, enum bd_dtype t,
+                          const json_t *history, struct bd_par *par)
+{
+	struct bd_model *m = model_listed(c);
+	struct random r = random_new(m, seed, par);
+
+	m->dir = companions != NULL ? bd_strdup(companions) : NULL;
+	save(m, dir, t, history, from_random, &r);
+	bd_free(r.quantile);
+	bd_model_free(m);
 }
 
 void bd_model_free(struct bd_model *m)

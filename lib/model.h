@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "config.h"
+#include "par.h"
 #include "safetensors.h"
 
 enum bd_lin { BD_LIN_Q, BD_LIN_K, BD_LIN_V, BD_LIN_O, BD_LIN_GATE, BD_LIN_UP, BD_LIN_DOWN, BD_LINS };
@@ -91,6 +92,10 @@ struct bd_model {
 struct bd_model *bd_model_new(const struct bd_config *c);  /* zeros, gains one */
 struct bd_model *bd_model_load(const char *dir);
 void bd_model_init(struct bd_model *m, uint64_t seed);     /* normal(0, initializer_range or 0.02), gains one, biases zero */
+/* Saves what bd_model_new and _init give, in the memory of a block; companions: a directory whose tokenizer files are copied, or NULL.
+ * The bytes do not depend on the threads. */
+void bd_model_save_random(const struct bd_config *c, uint64_t seed, const char *companions, const char *dir, enum bd_dtype t,
+                          const json_t *history, struct bd_par *par);
 const struct bd_param *bd_model_param(const struct bd_model *m, enum bd_slot s, int layer); /* NULL if absent */
 float *bd_model_data(const struct bd_model *m, enum bd_slot s, int layer);                  /* NULL if absent */
 /* Writes config.json, model.safetensors (F32, or BF16/F16) and copies the tokenizer files of m->dir into the existing directory `dir`

@@ -2,6 +2,7 @@
  * step for each of the three, and once more after the counter. */
 #include "rng.h"
 
+#include "mem.h"
 #include "msg.h"
 
 #include <math.h>
@@ -33,6 +34,35 @@ double bd_rng_normal(uint64_t seed, uint64_t stream, uint64_t counter)
 	double v = bd_rng_uniform(seed, stream, 2 * counter + 1);
 
 	return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
+}
+
+/* Newton's method from the quantile before: Phi(z) = erfc(-z / sqrt(2)) / 2 is convex below 0, and the upper half mirrors the lower. */
+float *bd_rng_quantiles(void)
+{
+	enum { N = 65536 };
+	float *q = bd_alloc(N, sizeof(*q));
+	double z = -4.4;
+
+	for (size_t i = 0; i < N / 2; i++) {
+		for (int step = 0; step < 6; step++)
+			z -= (erfc(-z * 0.7071067811865476) / 2 - ((double)i + 0.5) / N) / (0.3989422804014327 * exp(-z * z / 2));
+		q[i] = (float)z;
+		q[N - 1 - i] = (float)-z;
+	}
+	return q;
+}
+
+void bd_rng_normals(float *x, size_t n, float sd, const float *quantile, uint64_t seed, uint64_t stream, uint64_t from)
+{
+	uint64_t u = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		uint64_t j = from + i;
+
+		if (i == 0 || j % 4 == 0)
+			u = bd_rng_u64(seed, stream, j / 4);
+		x[i] = sd * quantile[u >> 16 * (j % 4) & 0xffff];
+	}
 }
 
 /* Lemire, "Fast Random Integer Generation in an Interval" (2019): the high half of u * n is uniform once the

@@ -366,6 +366,34 @@ static void test_rng_moments(void **state)
 	assert_true(fabs(u / N - .5) < 5 * sqrt(1. / 12 / N));
 }
 
+/* The quantiles are the inverse of the distribution, and a piece of a row is that piece. */
+static void test_rng_normals(void **state)
+{
+	enum { N = 4000 };
+	float *q = bd_rng_quantiles(), all[N], piece[N];
+	double sum = 0, square = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 65536; i++) {
+		double phi = erfc(-(double)q[i] / sqrt(2)) / 2;
+
+		assert_true(fabs(phi - ((double)i + .5) / 65536) < 1e-7);
+		assert_true(i == 0 || q[i] > q[i - 1]);
+	}
+	bd_rng_normals(all, N, 3, q, 5, 2, 0);
+	for (size_t i = 0; i < N; i++) {
+		sum += (double)all[i];
+		square += (double)all[i] * (double)all[i];
+	}
+	assert_true(fabs(sum / N) < 5 * 3 / sqrt(N));
+	assert_true(fabs(square / N / 9 - 1) < 5 * sqrt(2. / N));
+	for (size_t from = 0; from < 9; from++) {
+		bd_rng_normals(piece, N - 20, 3, q, 5, 2, from);
+		assert_memory_equal(piece, all + from, (N - 20) * sizeof(*all));
+	}
+	bd_free(q);
+}
+
 /* Chi-squared of the bytes of consecutive counters, of consecutive streams and of consecutive seeds. */
 static void test_rng_bytes(void **state)
 {
@@ -615,6 +643,7 @@ int main(void)
 	    cmocka_unit_test(test_opt_refuses),   cmocka_unit_test(test_help),
 	    cmocka_unit_test(test_rng_moments),   cmocka_unit_test(test_rng_bytes),
 	    cmocka_unit_test(test_rng_avalanche), cmocka_unit_test(test_rng_below),
+	    cmocka_unit_test(test_rng_normals),
 	    cmocka_unit_test(test_rng_values),    cmocka_unit_test(test_json),
 	    cmocka_unit_test(test_json_numbers),  cmocka_unit_test(test_json_refuses),
 	    cmocka_unit_test(test_hash),          cmocka_unit_test(test_log),

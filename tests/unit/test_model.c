@@ -118,6 +118,103 @@ static void facts(void **state)
 	bd_config_free(&c);
 }
 
+#define QWEN2 "\"model_type\":\"qwen2\"," SHAPE
+#define GEMMA "\"model_type\":\"gemma3_text\",\"head_dim\":6," SHAPE
+#define BITNET "\"model_type\":\"bitnet\"," SHAPE
+#define TWO_ROPES                                                                                              \
+	"\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8.0,\"rope_theta\":1e6},"       \
+	"\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":3e4}}"
+
+/* What each family's name decides, and its defaults. */
+static void families(void **state)
+{
+	struct bd_config c = config(QWEN2);
+
+	(void)state;
+	assert_true(c.attn_bias && !c.o_bias && !c.mlp_bias && !c.qk_norm && !c.post_norms && !c.tied);
+	assert_true(c.head_dim == 2 && c.act == BD_SILU && c.window == 0 && c.sliding == NULL);
+	assert_true(c.embed_scale == 1 && c.attn_scale == (float)sqrt(0.5) && c.rope_local.theta == c.rope.theta);
+	assert_false(bd_slot_exists(&c, BD_BIAS + BD_LIN_O));
+	assert_true(bd_slot_exists(&c, BD_BIAS + BD_LIN_V));
+	bd_config_free(&c);
+	c = config(GEMMA ",\"query_pre_attn_scalar\":64");
+	assert_true(c.qk_norm && c.post_norms && c.gain_offset && c.tied && c.act == BD_GELU_TANH && !c.attn_bias);
+	assert_true(c.attn_scale == 0.125f && c.embed_scale == (float)sqrt(8));
+	assert_true(c.rope.theta == 1e6 && c.rope_local.theta == 1e4);
+	assert_true(c.window == 4096 && c.sliding[0] && c.sliding[1]); /* the 6th would not */
+	bd_config_free(&c);
+	c = config("\"model_type\":\"bitnet\",\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+	           "\"intermediate_size\":12,\"vocab_size\":10,\"attention_bias\":true");
+	assert_true(c.norms == BD_NORMS_SUBLN && c.act == BD_RELU2 && c.rope.theta == 5e5 && c.eps == 1e-5f && c.o_bias);
+	assert_true(!c.ternary && !c.gain_offset);
+	bd_config_free(&c);
+	c = config(BITNET ",\"hidden_act\":\"silu\"");
+	assert_true(c.act == BD_SILU);
+	bd_config_free(&c);
+}
+
+/* Which of three layers slide, as a number in binary, the first layer first; 8: the window. */
+static int sliding_of(const char *text)
+{
+	struct bd_config c = config(text);
+	int all = 0;
+
+	for (int i = 0; c.window > 0 && i < c.layers; i++)
+		all = 2 * all + c.sliding[i];
+	if (c.window > 0)
+		assert_int_equal(c.window, 5);
+	bd_config_free(&c);
+	return all;
+}
+
+static void sliding(void **state)
+{
+#define THREE "\"num_attention_heads\":4,\"intermediate_size\":12,\"vocab_size\":10,\"hidden_size\":8,\"num_hidden_layers\":3,\"sliding_window\":5"
+#define TYPES "\"layer_types\":[\"sliding_attention\",\"full_attention\",\"sliding_attention\"]"
+	(void)state;
+	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE), 7);
+	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":2"), 5);
+	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":1"), 0);
+	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":1," TYPES), 5);
+	assert_int_equal(sliding_of("\"model_type\":\"qwen2\"," THREE ",\"max_window_layers\":1"), 0);
+	assert_int_equal(sliding_of("\"model_type\":\"qwen2\"," THREE ",\"max_window_layers\":1,\"use_sliding_window\":true"), 3);
+	assert_int_equal(sliding_of("\"model_type\":\"qwen3\"," THREE ",\"use_sliding_window\":true"), 0);
+	assert_int_equal(sliding_of("\"model_type\":\"qwen3\"," THREE ",\"use_sliding_window\":true," TYPES), 5);
+}
+
+/* What is written is read again, whichever of the two dialects the reader knows. */
+static void written(void **state)
+{
+	static const char *const texts[] = {
+	    QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":5,\"max_window_layers\":1",
+	    LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"mscale\":0.7,\"mscale_all_dim\":1.1,\"truncate\":false}",
+	    LLAMA ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"beta_fast\":20,\"beta_slow\":2}",
+	    GEMMA ",\"sliding_window_pattern\":2,\"sliding_window\":5,\"rope_local_base_freq\":3e4,"
+	          "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}",
+	    GEMMA ",\"layer_types\":[\"sliding_attention\",\"full_attention\"],\"sliding_window\":5," TWO_ROPES,
+	    GEMMA ",\"layer_types\":[\"full_attention\",\"sliding_attention\"],\"sliding_window\":5," TWO_ROPES,
+	    BITNET ",\"attention_bias\":true",
+	};
+	static const char *const v4[] = {"rope_theta", "rope_scaling", "rope_local_base_freq", "sliding_window_pattern"},
+	                 *const v5[] = {"rope_parameters", "layer_types"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
+		for (int without = 4; without <= 5; without++) {
+			struct bd_config a = config(texts[i]), b;
+			json_t *j = bd_config_json(&a);
+			for (size_t k = 0; k < (without == 4 ? 4 : 2); k++)
+				/* no pattern says "full, sliding": there v4 has no words */
+				if (i != 5 || without == 4 || k == 0)
+					json_object_del(j, without == 4 ? v4[k] : v5[k]);
+			b = bd_config_parse(j, "test");
+			same_facts(&a, &b);
+			json_decref(j);
+			bd_config_free(&a);
+			bd_config_free(&b);
+		}
+}
+
 #define LLAMA3 "\"factor\":32.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192"
 
 static void dialects(void **state)
@@ -173,6 +270,24 @@ static void refused(void **state)
 	    {LLAMA ",\"rope_parameters\":{\"rope_type\":\"longrope\"}", "\"longrope\" is not supported"},
 	    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":4.0}", "\"original_max_position_embeddings\" is missing"},
 	    {LLAMA ",\"rope_theta\":-1", "\"rope_theta\" is missing or not positive"},
+	    {LLAMA ",\"rope_parameters\":{\"rope_theta\":1e4,\"mrope_section\":[1]}", "mrope_section"},
+	    {LLAMA "," TWO_ROPES, "must not have entries for full_attention"},
+	    {GEMMA ",\"rope_parameters\":{\"rope_theta\":1e4}", "must have entries for full_attention"},
+	    {LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"beta_fast\":1,\"beta_slow\":2}", "beta_fast not below"},
+	    {LLAMA ",\"rope_scaling\":{\"type\":\"yarn\"}", "\"factor\" is missing"},
+	    {GEMMA ",\"use_bidirectional_attention\":true", "use_bidirectional_attention is not supported"},
+	    {GEMMA ",\"final_logit_softcapping\":30.0", "logit softcapping is not supported"},
+	    {GEMMA ",\"hidden_activation\":\"gelu\"", "hidden_activation \"gelu\" is not supported"},
+	    {GEMMA ",\"query_pre_attn_scalar\":0", "\"query_pre_attn_scalar\" is missing or not positive"},
+	    {GEMMA ",\"layer_types\":[\"full_attention\"]", "layer_types has 1 entries for 2 layers"},
+	    {GEMMA ",\"layer_types\":[\"full_attention\",\"chunked_attention\"]", "layer_types \"chunked_attention\" is not supported"},
+	    {GEMMA ",\"layer_types\":[\"full_attention\",3]", "layer_types"},
+	    {GEMMA ",\"layer_types\":\"full_attention\"", "layer_types has 0 entries"},
+	    {LLAMA ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "this family does not slide"},
+	    {LLAMA ",\"num_local_experts\":8", "a mixture of experts is not supported"},
+	    {"\"model_type\":\"qwen2_moe\"", "\"qwen2_moe\" is not supported"},
+	    {"\"model_type\":\"gemma3\"", "save that (gemma3_text)"},
+	    {BITNET ",\"bitdistill\":{\"norms\":\"all\"}", "in a bitnet model, which has subln"},
 	    {LLAMA ",\"partial_rotary_factor\":0.5", "partial_rotary_factor"},
 	    {LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}", "\"gptq\" are not read"},
 	    {LLAMA ",\"eos_token_id\":\"x\"", "eos_token_id is neither"},
@@ -238,6 +353,40 @@ static void slots(void **state)
 	bd_config_free(&c);
 }
 
+/* The families that call a slot by another name. */
+static void names(void **state)
+{
+	static const struct {
+		const char *text;
+		enum bd_slot slot;
+		const char *hf, *gguf;
+	} want[] = {
+	    {LLAMA, BD_FFN_NORM, "post_attention_layernorm", "ffn_norm"},
+	    {GEMMA, BD_FFN_NORM, "pre_feedforward_layernorm", "ffn_norm"},
+	    {GEMMA, BD_ATTN_POST, "post_attention_layernorm", "post_attention_norm"},
+	    {GEMMA, BD_FFN_POST, "post_feedforward_layernorm", "post_ffw_norm"},
+	    {BITNET, BD_SUBLN + BD_LIN_O, "self_attn.attn_sub_norm", "attn_sub_norm"},
+	    {BITNET, BD_SUBLN + BD_LIN_DOWN, "mlp.ffn_sub_norm", "ffn_sub_norm"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
+		struct bd_config c = config(want[i].text);
+		char name[128], *hf = bd_sprintf("model.layers.1.%s.weight", want[i].hf), *gguf = bd_sprintf("blk.1.%s.weight", want[i].gguf);
+		assert_true(bd_slot_exists(&c, want[i].slot));
+		bd_slot_name(&c, want[i].slot, 1, name, sizeof(name));
+		assert_string_equal(name, hf);
+		bd_slot_gguf_name(want[i].slot, 1, name, sizeof(name));
+		assert_string_equal(name, gguf);
+		bd_free(hf);
+		bd_free(gguf);
+		bd_config_free(&c);
+	}
+	struct bd_config c = config(LLAMA);
+	assert_false(bd_slot_exists(&c, BD_ATTN_POST) || bd_slot_exists(&c, BD_FFN_POST));
+	bd_config_free(&c);
+}
+
 /* ---- models on disk ---- */
 
 static void save(const struct bd_model *m, const char *path, enum bd_dtype t)
@@ -268,6 +417,9 @@ static void round_trip(void **state)
 	    LLAMA ",\"tie_word_embeddings\":true",
 	    LLAMA ",\"attention_bias\":true,\"mlp_bias\":true,\"bitdistill\":{\"norms\":\"all\",\"weights\":\"ternary\"}",
 	    QWEN ",\"bitdistill\":{\"norms\":\"subln\",\"weights\":\"ternary\"},\"kept\":{\"a\":[1,null]}",
+	    GEMMA ",\"bitdistill\":{\"norms\":\"subln\",\"weights\":\"ternary\"}",
+	    QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":5,\"max_window_layers\":1",
+	    BITNET ",\"tie_word_embeddings\":true",
 	};
 
 	(void)state;
@@ -295,6 +447,61 @@ static void round_trip(void **state)
 		bd_free(a);
 		bd_free(b);
 	}
+}
+
+/* Gemma's files hold gains less one, but of SubLN the gains. */
+static void offset_gains(void **state)
+{
+	struct bd_model *m = make(GEMMA ",\"bitdistill\":{\"norms\":\"subln\"}");
+	struct bd_ckpt *k;
+	struct bd_st *st;
+
+	(void)state;
+	save(m, "a", BD_F32);
+	k = bd_ckpt_open("a");
+	st = bd_st_open("a");
+	for (size_t i = 0; i < m->n_param; i++) {
+		const struct bd_param *p = &m->param[i];
+		char name[128];
+		float file[32], mean[32], less = p->slot >= BD_SUBLN && p->slot < BD_BIAS ? 0 : 1;
+		if (bd_slot_info(p->slot)->kind != BD_KIND_GAIN)
+			continue;
+		bd_slot_name(&m->cfg, p->slot, p->layer, name, sizeof(name));
+		bd_st_f32(bd_st_find(st, name), 0, p->cols, file);
+		bd_ckpt_vector(k, p->slot, p->layer, mean);
+		for (size_t j = 0; j < p->cols; j++)
+			assert_true(file[j] == m->data[p->off + j] - less && mean[j] == m->data[p->off + j]);
+	}
+	bd_st_close(st);
+	bd_ckpt_close(k);
+	bd_model_free(m);
+}
+
+/* Written piece by piece with any number of threads: what init and save make in memory. */
+static void random_on_disk(void **state)
+{
+	struct bd_config c = config(GEMMA);
+	struct bd_model *m = bd_model_new(&c);
+	size_t na, nb;
+
+	(void)state;
+	bd_model_init(m, 3);
+	save(m, "a", BD_BF16);
+	char *a = bd_read_file("a/model.safetensors", &na);
+	for (int threads = 1; threads <= 3; threads++) {
+		struct bd_par *par = bd_par_new(threads);
+		struct bd_outdir *d = bd_outdir_open("b", true);
+		bd_model_save_random(&c, 3, NULL, bd_outdir_path(d), BD_BF16, NULL, par);
+		bd_outdir_commit(d);
+		char *b = bd_read_file("b/model.safetensors", &nb);
+		assert_int_equal(na, nb);
+		assert_memory_equal(a, b, na);
+		bd_free(b);
+		bd_par_free(par);
+	}
+	bd_free(a);
+	bd_model_free(m);
+	bd_config_free(&c);
 }
 
 static void narrow_types(void **state)
@@ -549,11 +756,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(facts),
+	    cmocka_unit_test(families),
+	    cmocka_unit_test(sliding),
 	    cmocka_unit_test(dialects),
+	    cmocka_unit_test(written),
 	    cmocka_unit_test(refused),
 	    cmocka_unit_test(slots),
+	    cmocka_unit_test(names),
 	    cmocka_unit_test(initial_values),
 	    cmocka_unit_test_setup_teardown(round_trip, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(offset_gains, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(random_on_disk, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(narrow_types, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(digests, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(aliases, set_up, tear_down),
