@@ -5,6 +5,7 @@
 #include "mem.h"
 #include "msg.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,9 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,6 +78,7 @@ void bd_remove_tree(const char *path)
 /* Nodes are reused but never freed, so that a signal handler may walk the list at any moment. */
 struct bd_temp {
 	atomic_bool live;
+	int lock; /* of a directory: keeps it locked while we live; -1: none */
 	char path[PATH_MAX];
 	struct bd_temp *next;
 };
@@ -132,6 +136,7 @@ static struct bd_temp *add(const char *path)
 		temps = t;
 	}
 	strcpy(t->path, path);
+	t->lock = -1;
 	t->live = true;
 	pthread_mutex_unlock(&lock);
 	return t;
@@ -142,16 +147,74 @@ const char *bd_temp_path(const struct bd_temp *t)
 	return t->path;
 }
 
+static void unlock(struct bd_temp *t)
+{
+	if (t->lock >= 0)
+		close(t->lock);
+	t->lock = -1;
+}
+
 void bd_temp_keep(struct bd_temp *t)
 {
+	unlock(t);
 	t->live = false;
 }
 
 void bd_temp_drop(struct bd_temp *t)
 {
+	unlock(t);
 	remove_at(AT_FDCWD, t->path);
 	t->live = false;
 }
+
+/* ---- what the dead have left ---- */
+
+/* The process that `entry` belongs to, if it is .NAME.PID.tmp or .NAME.PID-TRY.tmp; else 0. */
+static long owner_of(const char *entry, const char *name)
+{
+	size_t n = strlen(name);
+	char *end;
+	long pid;
+
+	if (entry[0] != '.' || strncmp(entry + 1, name, n) != 0 || entry[1 + n] != '.' || !isdigit((unsigned char)entry[2 + n]))
+		return 0;
+	pid = strtol(entry + 2 + n, &end, 10);
+	if (*end == '-' && isdigit((unsigned char)end[1]))
+		strtol(end + 1, &end, 10);
+	return strcmp(end, ".tmp") == 0 && pid <= INT_MAX ? pid : 0;
+}
+
+/* The process number is not enough: on a shared disk or in a container it may be one of elsewhere. But who lives holds a lock. */
+static bool is_left(int dir, const char *entry, long pid)
+{
+	bool left;
+	int fd;
+
+	if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
+		return false;
+	fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	left = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+	if (fd >= 0)
+		close(fd);
+	return left;
+}
+
+static void remove_left(const char *path)
+{
+	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
+	char *parent = slash != NULL ? bd_strndup(path, (size_t)(name - path)) : bd_strdup(".");
+	DIR *d = opendir(parent);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL)
+		if (is_left(dirfd(d), e->d_name, owner_of(e->d_name, name)))
+			remove_at(dirfd(d), e->d_name);
+	if (d != NULL)
+		closedir(d);
+	bd_free(parent);
+}
+
+/* ---- making ---- */
 
 /* DIR/.NAME.PID.tmp, the try-th variant: a process killed with SIGKILL may have left one with our number. */
 static char *temp_name(const char *path, int try)
@@ -166,6 +229,7 @@ static char *temp_name(const char *path, int try)
 
 static struct bd_temp *create(const char *path, int *fd)
 {
+	remove_left(path);
 	for (int try = 0; try < 100; try++) {
 		char *name = temp_name(path, try);
 		struct bd_temp *t;
@@ -182,6 +246,8 @@ static struct bd_temp *create(const char *path, int *fd)
 		else
 			rc = mkdir(name, 0777);
 		if (rc >= 0) {
+			t->lock = fd == NULL ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+			flock(fd != NULL ? *fd : t->lock, LOCK_SH | LOCK_NB); /* best effort: not all file systems can */
 			bd_free(name);
 			return t;
 		}

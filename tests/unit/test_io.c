@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <zstd.h>
@@ -641,6 +642,43 @@ static void test_outdir(void **state)
 	assert_int_equal(count("."), 2);
 }
 
+/* What a killed process has left for this target goes; other targets, other names and what somebody holds stay. */
+static void test_left_by_the_dead(void **state)
+{
+	pid_t pid = fork();
+	int status, fd;
+	char name[64];
+
+	(void)state;
+	if (pid == 0) {
+		bd_out_open("f", true, 0);
+		bd_write_file(bd_path(bd_outdir_path(bd_outdir_open("d", false)), "inside"), "x", 1);
+		raise(SIGKILL);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(count("."), 2);
+	bd_write_file("f", "new", 3);
+	assert_int_equal(count("."), 2); /* f and what belongs to d */
+	struct bd_outdir *d = bd_outdir_open("d", false);
+	bd_outdir_commit(d);
+	assert_int_equal(count("."), 2);
+
+	static const char *const others[] = {".ff.%d.tmp", ".f.%dx.tmp", ".f.%d.tmp2", ".f.x%d.tmp"};
+	for (size_t i = 0; i < 4; i++) {
+		snprintf(name, sizeof(name), others[i], (int)pid);
+		close(open(name, O_CREAT | O_WRONLY, 0666));
+	}
+	snprintf(name, sizeof(name), ".f.%d-7.tmp", (int)pid);
+	fd = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
+	assert_int_equal(flock(fd, LOCK_SH), 0);
+	bd_write_file("f", "newer", 5);
+	assert_int_equal(count("."), 7); /* somebody elsewhere with that number lives */
+	close(fd);
+	bd_write_file("f", "newest", 6);
+	assert_int_equal(count("."), 6);
+	assert_file("f", "newest");
+}
+
 static void test_remove_tree(void **state)
 {
 	char name[40];
@@ -671,7 +709,7 @@ int main(void)
 	    TEST(test_atomic),         TEST(test_link),          TEST(test_leftover),
 	    TEST(test_killed),         TEST(test_full),          TEST(test_stdout),
 	    TEST(test_patch_stdout),   TEST(test_patch_outside), TEST(test_outdir),
-	    TEST(test_remove_tree),
+	    TEST(test_left_by_the_dead), TEST(test_remove_tree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
