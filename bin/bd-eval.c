@@ -87,7 +87,7 @@ static json_t *history_of(struct bd_infer *m, const struct bd_source *src)
 
 int main(int argc, char **argv)
 {
-	struct bd_eval_out out = {0};
+	struct bd_eval_opts out = {0};
 	struct bd_common common;
 	int64_t batch_tokens = 1024;
 	bool tsv = false, ternary = false;

@@ -1,21 +1,20 @@
 /* Evaluation: records are gathered into batches, run, and scored position by position. */
 #include "eval.h"
 
+#include "eval_out.h"
+#include "eval_window.h"
 #include "io.h"
 #include "log.h"
 #include "mem.h"
 #include "msg.h"
 
-#include <errno.h>
-#include <float.h>
 #include <math.h>
-#include <stdio.h>
 #include <string.h>
 
 /* What scoring one batch needs. */
 struct scorer {
 	struct bd_score *s;
-	const struct bd_eval_out *out;
+	const struct bd_eval_opts *opts;
 	struct bd_net *net;
 	size_t V, n_choice;
 	const uint32_t *choice;
@@ -25,9 +24,11 @@ struct scorer {
 	double nll;                /* of the example being scored */
 	size_t next, done;         /* that example's record, its positions scored so far */
 	size_t predicted;
-	FILE *z;                   /* logits [positions, V] on their way to safetensors */
-	struct bd_ids ids;         /* predicted ids, in the order of z */
+	struct bd_spool *spool;
 	struct bd_out *lines;
+	bool keep;
+	double (*sum)[2];          /* [examples] nll and tokens of each, if they are kept: for the interval */
+	size_t sum_cap;
 };
 
 /* -log softmax(z)[y], sums in double; *best = argmax of z. */
@@ -60,8 +61,8 @@ static void classify(struct scorer *c, const struct bd_record *r, const float *z
 	c->s->exact += best == c->choice[label];
 	c->s->correct += c->predicted == label;
 	c->s->labelled++;
-	if (c->out->confusion != NULL)
-		c->out->confusion[label * c->n_choice + c->predicted]++;
+	if (c->opts->confusion != NULL)
+		c->opts->confusion[label * c->n_choice + c->predicted]++;
 }
 
 static bool labelled(const struct scorer *c, const struct bd_record *r)
@@ -71,68 +72,22 @@ static bool labelled(const struct scorer *c, const struct bd_record *r)
 
 /* ---- what is written down ---- */
 
-static FILE *open_spool(void)
-{
-	FILE *f = tmpfile(); /* the header of safetensors wants the number of positions first */
-
-	if (f == NULL)
-		bd_die(BD_SYS, "cannot create a temporary file:");
-	return f;
-}
-
-static void spool(struct scorer *c, const float *z, size_t P, const struct bd_record *r, const size_t *row)
-{
-	if (c->z == NULL)
-		return;
-	if (fwrite(z, sizeof(*z), P * c->V, c->z) != P * c->V)
-		bd_die(BD_SYS, "temporary file for %s: cannot write:", c->out->logits);
-	for (size_t j = 0; j < P; j++)
-		bd_ids_push(&c->ids, r->ids[row[j]]);
-}
-
-static void write_logits(struct scorer *c)
-{
-	struct bd_st_writer *w = bd_st_create(c->out->logits, NULL);
-	size_t P = c->ids.n, shape[2] = {P, c->V}, n = c->V;
-
-	bd_st_declare(w, "logits", BD_F32, 2, shape);
-	bd_st_declare(w, "ids", BD_I32, 1, shape);
-	if (fflush(c->z) != 0 || fseeko(c->z, 0, SEEK_SET) != 0)
-		bd_die(BD_SYS, "temporary file for %s: cannot write:", c->out->logits);
-	for (size_t j = 0; j < P; j++) {
-		if (fread(c->e, sizeof(*c->e), n, c->z) != n)
-			bd_die(BD_SYS, "temporary file for %s: cannot read:", c->out->logits);
-		bd_st_data(w, c->e, n * sizeof(*c->e));
-	}
-	bd_st_data(w, c->ids.id, P * sizeof(*c->ids.id));
-	bd_st_finish(w);
-}
-
-static json_t *number(double x)
-{
-	return isfinite(x) ? json_real(x) : json_null();
-}
-
 /* One line of --predictions for an example that is complete. */
 static void write_line(struct scorer *c, const struct bd_record *r, size_t P)
 {
 	json_t *o = json_pack("{s:I, s:I, s:o}", "index", (json_int_t)r->index, "tokens", (json_int_t)P, "nll",
-	                      number(c->nll));
-	char *text;
+	                      bd_number(c->nll));
 
 	if (labelled(c, r) && P > 0) {
 		json_t *p = json_array();
 
 		for (size_t i = 0; i < c->n_choice; i++)
-			json_array_append_new(p, number(c->p[i]));
+			json_array_append_new(p, bd_number(c->p[i]));
 		json_object_set_new(o, "label", json_integer(r->label));
 		json_object_set_new(o, "predicted", json_integer((json_int_t)c->predicted));
 		json_object_set_new(o, "probability", p);
 	}
-	text = bd_json_text(o, false);
-	bd_out_str(c->lines, text);
-	bd_out_str(c->lines, "\n");
-	bd_free(text);
+	bd_json_line(c->lines, o);
 	json_decref(o);
 }
 
@@ -147,6 +102,20 @@ static size_t targets(const struct bd_record *r)
 	return P;
 }
 
+static void keep_sums(struct scorer *c)
+{
+	size_t i = c->s->examples;
+
+	if (!c->keep)
+		return;
+	if (i == c->sum_cap) {
+		c->sum_cap = 2 * i + 64;
+		c->sum = bd_resize(c->sum, i, c->sum_cap, sizeof(*c->sum));
+	}
+	c->sum[i][0] = c->nll;
+	c->sum[i][1] = (double)c->done;
+}
+
 /* The example c->next is complete: c->done positions of it were scored. */
 static void finish(struct scorer *c)
 {
@@ -156,10 +125,13 @@ static void finish(struct scorer *c)
 		c->s->labelled++;
 		c->s->invalid++;
 	}
+	keep_sums(c);
 	c->s->examples++;
 	c->s->input += r->n;
 	if (c->lines != NULL)
 		write_line(c, r, c->done);
+	if (c->opts->each != NULL)
+		c->opts->each(c->opts->ctx, r);
 	c->done = 0;
 	c->nll = 0;
 }
@@ -173,7 +145,7 @@ static void score(void *ctx, size_t s, size_t P, const size_t *row, float *z)
 
 	while (c->next < s)
 		finish(c);
-	spool(c, z, P, r, row);
+	bd_spool_add(c->spool, z, P, r, row);
 	for (size_t j = 0; j < P; j++, z += c->V) {
 		double nll = nll_of(c, z, r->ids[row[j]], &best);
 
@@ -197,7 +169,7 @@ static void run_batch(struct scorer *c, struct bd_acts *a, const struct bd_recor
 }
 
 /* Reads until batch_tokens are exceeded; the record that did not fit waits in r[n]. */
-static void run_all(struct scorer *c, struct bd_source *src, size_t batch_tokens)
+static void run_all(struct scorer *c, struct bd_windows *src, size_t batch_tokens)
 {
 	struct bd_acts *a = bd_acts_new(c->net, false);
 	struct bd_record *r = NULL;
@@ -210,7 +182,7 @@ static void run_all(struct scorer *c, struct bd_source *src, size_t batch_tokens
 			memset(r + cap, 0, 64 * sizeof(*r));
 			cap += 64;
 		}
-		more = bd_source_next(src, &r[n]);
+		more = bd_windows_next(src, &r[n]);
 		if (n > 0 && (!more || tokens + r[n].n > batch_tokens)) {
 			struct bd_record next = r[n];
 
@@ -228,24 +200,36 @@ static void run_all(struct scorer *c, struct bd_source *src, size_t batch_tokens
 	bd_acts_free(a);
 }
 
-/* Wilson's interval for k of n at 95%. */
-static void wilson(double k, double n, double *low, double *high)
+/* Perplexity of the examples drawn: sums of nll and of tokens. */
+static void perplexity(void *ctx, const double *sum, size_t n, double *stat)
 {
-	const double z = 1.959963984540054;
-	double p = k / n, centre = p + z * z / (2 * n);
-	double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)), scale = 1 + z * z / n;
-
-	*low = fmax(0, (centre - half) / scale);
-	*high = fmin(1, (centre + half) / scale);
+	(void)ctx, (void)n;
+	*stat = exp(sum[0] / sum[1]);
 }
 
-struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_tokens, const struct bd_eval_out *out)
+static void intervals(struct scorer *c)
 {
-	static const struct bd_eval_out none;
+	struct bd_score *s = c->s;
+	struct bd_interval w;
+
+	s->perplexity = (struct bd_interval){NAN, NAN};
+	if (c->keep && s->tokens > 0)
+		bd_bootstrap(&s->perplexity, 1, c->sum[0], s->examples, 2, c->opts->seed, perplexity, NULL);
+	if (s->labelled == 0)
+		return;
+	w = bd_wilson((double)s->correct, (double)s->labelled);
+	s->low = w.low;
+	s->high = w.high;
+}
+
+struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_tokens, const struct bd_eval_opts *opts)
+{
+	static const struct bd_eval_opts none;
 	const struct bd_head *h = bd_source_head(src);
 	struct bd_score s = {0};
-	struct scorer c = {.s = &s, .out = out != NULL ? out : &none, .net = net, .V = (size_t)net->cfg.vocab,
-	                   .n_choice = h->n_choice, .choice = h->choice};
+	struct scorer c = {.s = &s, .opts = opts != NULL ? opts : &none, .keep = opts != NULL, .net = net,
+	                   .V = (size_t)net->cfg.vocab, .n_choice = h->n_choice, .choice = h->choice};
+	struct bd_windows windows = {.src = src, .window = c.opts->window, .stride = c.opts->stride};
 	double start = bd_seconds();
 
 	for (size_t i = 0; i < c.n_choice; i++)
@@ -254,20 +238,17 @@ struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_
 			       bd_source_name(src), i, c.V);
 	c.e = bd_alloc(c.V, sizeof(*c.e));
 	c.p = bd_alloc(c.n_choice + 1, sizeof(*c.p));
-	c.z = c.out->logits != NULL ? open_spool() : NULL;
-	c.lines = c.out->predictions != NULL ? bd_out_open(c.out->predictions, false, 0) : NULL;
-	run_all(&c, src, batch_tokens);
+	c.spool = bd_spool_new(c.opts->logits, c.V);
+	c.lines = c.opts->predictions != NULL ? bd_out_open(c.opts->predictions, false, 0) : NULL;
+	run_all(&c, &windows, batch_tokens);
 	if (s.examples == 0)
 		bd_die(BD_DATA, "%s: no examples in the stream; nothing can be evaluated", bd_source_name(src));
-	if (s.labelled > 0)
-		wilson((double)s.correct, (double)s.labelled, &s.low, &s.high);
-	if (c.z != NULL) {
-		write_logits(&c);
-		fclose(c.z);
-	}
+	intervals(&c);
+	bd_spool_close(c.spool);
 	if (c.lines != NULL)
 		bd_out_close(c.lines);
-	bd_ids_free(&c.ids);
+	bd_windows_free(&windows);
+	bd_free(c.sum);
 	bd_free(c.e);
 	bd_free(c.p);
 	s.seconds = bd_seconds() - start;
@@ -278,7 +259,12 @@ json_t *bd_score_json(const struct bd_score *s, size_t n_choice)
 {
 	double n = (double)s->labelled, per_token = s->tokens > 0 ? s->nll / (double)s->tokens : NAN;
 	json_t *o = json_pack("{s:I, s:I, s:o, s:o}", "examples", (json_int_t)s->examples, "tokens",
-	                      (json_int_t)s->tokens, "nll", number(per_token), "perplexity", number(exp(per_token)));
+	                      (json_int_t)s->tokens, "nll", bd_number(per_token), "perplexity", bd_number(exp(per_token)));
+
+	if (isfinite(s->perplexity.low)) {
+		json_object_set_new(o, "perplexity_low", json_real(s->perplexity.low));
+		json_object_set_new(o, "perplexity_high", json_real(s->perplexity.high));
+	}
 
 	if (n_choice > 0 && s->labelled > 0) {
 		json_object_set_new(o, "accuracy", json_real((double)s->correct / n));
@@ -289,6 +275,6 @@ json_t *bd_score_json(const struct bd_score *s, size_t n_choice)
 		json_object_set_new(o, "correct", json_integer((json_int_t)s->correct));
 	}
 	json_object_set_new(o, "seconds", json_real(s->seconds));
-	json_object_set_new(o, "tokens_per_second", number((double)s->input / fmax(s->seconds, 1e-9)));
+	json_object_set_new(o, "tokens_per_second", bd_number((double)s->input / fmax(s->seconds, 1e-9)));
 	return o;
 }

@@ -71,6 +71,15 @@ char *bd_json_text(const json_t *j, bool pretty)
 	return b.p;
 }
 
+void bd_json_line(struct bd_out *out, const json_t *j)
+{
+	char *text = bd_json_text(j, false);
+
+	bd_out_str(out, text);
+	bd_out_str(out, "\n");
+	bd_free(text);
+}
+
 json_t *bd_json_get(const json_t *obj, const char *key)
 {
 	json_t *v = json_object_get(obj, key);

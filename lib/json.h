@@ -11,6 +11,8 @@
 json_t *bd_json_parse(const char *text, size_t n, const char *name); /* dies BD_DATA; duplicates refused */
 json_t *bd_json_load(const char *path);
 char *bd_json_text(const json_t *j, bool pretty); /* caller bd_free()s; keys in insertion order */
+struct bd_out;
+void bd_json_line(struct bd_out *out, const json_t *j); /* as one line */
 
 /* Getters: the value of obj[key], or def when absent; the wrong type or range dies BD_DATA naming file and key. */
 int64_t bd_json_int(const json_t *obj, const char *key, int64_t def, int64_t min, int64_t max, const char *name);

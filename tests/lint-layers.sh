@@ -8,8 +8,8 @@ BEGIN {
 	n = split("msg mem num opt io temp scratch rng json hash history log procs|" \
 		"cpu par quant kern gemm dist|" \
 		"safetensors gguf stream unicode tok tokenizer chat stop template example rows config hf model checkpoint feed|" \
-		"op loss adamw sched|" \
-		"net student target packed pack sample infer eval update distill dump codes plan step train bench", layer, "|")
+		"op loss adamw sched words stem rouge bleu interval|" \
+		"net student target packed pack sample infer greedy pairs eval update distill dump codes plan step train bench", layer, "|")
 	for (i = 1; i <= n; i++) {
 		k = split(layer[i], word, " ")
 		for (j = 1; j <= k; j++)
