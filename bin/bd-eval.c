@@ -1,10 +1,12 @@
-/* bd-eval: accuracy and perplexity of a model over an example stream. */
+/* bd-eval: scores of a model over an example stream, or of given texts against references. */
 #include <stdio.h>
 
 #include "eval.h"
+#include "eval_text.h"
 #include "mem.h"
 #include "msg.h"
 #include "opt.h"
+#include "pairs.h"
 
 /* Dies unless the stream was made for this model. */
 static void check_fit(const struct bd_infer *m, const struct bd_source *src, bool quiet)
@@ -50,32 +52,41 @@ static json_t *class_names(const struct bd_head *h, const char *name)
 	return list;
 }
 
-static void print_tsv(const json_t *o)
+/* One line of TSV: the names, dotted where objects are nested, or the values of all members. */
+static void print_cells(const json_t *o, const char *prefix, bool names, bool *first)
 {
-	const char *key, *sep = "";
+	const char *key;
 	json_t *v;
 
 	json_object_foreach((json_t *)o, key, v) {
-		printf("%s%s", sep, key);
-		sep = "\t";
-	}
-	sep = "\n";
-	json_object_foreach((json_t *)o, key, v) {
+		char *name = bd_sprintf("%s%s", prefix, key), *dotted = bd_sprintf("%s.", name);
 		char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(10));
 
-		printf("%s%s", sep, json_is_string(v) ? json_string_value(v) : text);
+		if (json_is_object(v)) {
+			print_cells(v, dotted, names, first);
+		} else {
+			printf("%s%s", *first ? "" : "\t", names ? name : json_is_string(v) ? json_string_value(v) : text);
+			*first = false;
+		}
 		free(text);
-		sep = "\t";
+		bd_free(dotted);
+		bd_free(name);
 	}
-	putchar('\n');
 }
 
-static void print_json(const json_t *o)
+static void print(const json_t *o, bool tsv)
 {
-	char *text = bd_json_text(o, true);
+	if (!tsv) {
+		char *text = bd_json_text(o, true);
 
-	puts(text);
-	bd_free(text);
+		puts(text);
+		bd_free(text);
+		return;
+	}
+	for (int names = 1; names >= 0; names--) {
+		print_cells(o, "", names, &(bool){true});
+		putchar('\n');
+	}
 }
 
 static json_t *history_of(struct bd_infer *m, const struct bd_source *src)
@@ -85,55 +96,121 @@ static json_t *history_of(struct bd_infer *m, const struct bd_source *src)
 	return bd_history(in, 2);
 }
 
-int main(int argc, char **argv)
-{
-	struct bd_eval_opts out = {0};
+/* What the command line says. */
+struct args {
+	struct bd_eval_opts eval;
+	struct bd_answers_opts answers;
 	struct bd_common common;
-	int64_t batch_tokens = 1024;
-	bool tsv = false, ternary = false;
-	const struct bd_opt opts[] = {
-		{"batch-tokens", 'b', BD_INT, &batch_tokens, "N", "tokens that run together", 1, 1e8},
-		{"ternary", 0, BD_FLAG, &ternary, NULL, "run a directory's linears as ternary whatever its config says", 0, 0},
-		{"tsv", 0, BD_FLAG, &tsv, NULL, "two lines of TSV instead of JSON", 0, 0},
-		{"logits", 0, BD_STR, &out.logits, "FILE", "write the logits of all predicted positions (safetensors)", 0, 0},
-		{"predictions", 0, BD_STR, &out.predictions, "FILE", "write one JSON line per example", 0, 0},
-		{0},
-	};
-	const struct bd_tool tool = {"bd-eval", "accuracy and perplexity of a model over an example stream",
-	                             "[options] MODEL [FILE]", opts, 1, 2};
-	int arg = bd_opt_parse(&tool, &common, argc, argv);
-	const char *stream = arg + 1 < argc ? argv[arg + 1] : NULL;
-	struct bd_par *par = bd_par_new((int)common.threads);
-	struct bd_infer *m = bd_infer_open(argv[arg], par, ternary);
+	int64_t batch_tokens, window, stride, max_new;
+	bool tsv, ternary, score, generate;
+};
+
+/* --score: texts against references, without a model. */
+static json_t *score_texts(const struct args *a, const char *file)
+{
+	struct bd_pairs *pairs = bd_pairs_new();
+	struct bd_out *lines = a->eval.predictions != NULL ? bd_out_open(a->eval.predictions, false, 0) : NULL;
+	json_t *o;
+
+	bd_pairs_read(pairs, file, lines);
+	if (lines != NULL)
+		bd_out_close(lines);
+	o = json_pack("{s:I}", "pairs", (json_int_t)bd_pairs_count(pairs));
+	json_object_update_new(o, bd_pairs_json(pairs, (uint64_t)a->common.seed));
+	bd_pairs_free(pairs);
+	return o;
+}
+
+static void add_answer(void *answers, const struct bd_record *r)
+{
+	bd_answers_add(answers, r);
+}
+
+/* A model over a stream. */
+static json_t *score_model(struct args *a, const char *model, const char *stream)
+{
+	struct bd_par *par = bd_par_new((int)a->common.threads);
+	struct bd_infer *m = bd_infer_open(model, par, a->ternary);
 	struct bd_source *src = bd_source_open(stream);
 	const struct bd_head *h = bd_source_head(src);
 	size_t n = h->n_choice;
 	struct bd_score s;
 	json_t *o;
 
-	check_fit(m, src, common.quiet);
-	out.confusion = bd_zalloc(n * n + 1, sizeof(*out.confusion));
-	s = bd_eval(m->net, src, (size_t)batch_tokens, &out);
+	check_fit(m, src, a->common.quiet);
+	a->eval.confusion = bd_zalloc(n * n + 1, sizeof(*a->eval.confusion));
+	if (a->generate) {
+		a->eval.ctx = bd_answers_new(m, src, &a->answers);
+		a->eval.each = add_answer;
+	}
+	s = bd_eval(m->net, src, (size_t)a->batch_tokens, &a->eval);
 	o = bd_score_json(&s, n);
-	json_object_set_new(o, "model", json_string(argv[arg]));
+	if (a->generate)
+		json_object_set_new(o, "generated", bd_answers_finish(a->eval.ctx));
+	json_object_set_new(o, "model", json_string(model));
 	if (s.labelled > 0) {
 		json_object_set_new(o, "classes", class_names(h, bd_source_name(src)));
-		json_object_set_new(o, "confusion", confusion_json(out.confusion, n));
+		json_object_set_new(o, "confusion", confusion_json(a->eval.confusion, n));
 	}
 	if (!json_is_number(json_object_get(o, "nll")))
-		bd_warn("%s: %s", argv[arg], s.tokens > 0 ? "its logits are not finite; the model is broken"
-		                                          : "no position of the stream is to be predicted");
-	if (tsv) {
-		print_tsv(o);
-	} else {
+		bd_warn("%s: %s", model, s.tokens > 0 ? "its logits are not finite; the model is broken"
+		                                      : "no position of the stream is to be predicted");
+	if (!a->tsv)
 		json_object_set_new(o, "history", history_of(m, src));
-		print_json(o);
-	}
-	json_decref(o);
-	bd_free(out.confusion);
+	bd_free(a->eval.confusion);
 	bd_source_close(src);
 	bd_infer_close(m);
 	bd_par_free(par);
+	return o;
+}
+
+/* Sets what depends on several options, and refuses those that do not go together. */
+static void settle(struct args *a, int operands)
+{
+	if (operands != 1 && (a->score || operands != 2))
+		bd_die(BD_USAGE, a->score ? "--score wants at most one operand: the file of texts"
+		                          : "operands are wrong: a model and at most one stream are wanted; see --help");
+	if (a->window > 0 && a->generate)
+		bd_die(BD_USAGE, "--window cuts sequences, --generate wants whole ones");
+	if (a->stride > 0 && (a->window == 0 || a->stride > a->window))
+		bd_die(BD_USAGE, "--stride wants a --window that is no smaller");
+	a->eval.window = (size_t)a->window;
+	a->eval.stride = (size_t)(a->stride > 0 ? a->stride : (a->window + 1) / 2);
+	a->eval.seed = a->answers.seed = (uint64_t)a->common.seed;
+	a->answers.batch_tokens = (size_t)a->batch_tokens;
+	a->answers.max = (size_t)a->max_new;
+	if (a->generate) {
+		a->answers.predictions = a->eval.predictions;
+		a->eval.predictions = NULL;
+	}
+}
+
+int main(int argc, char **argv)
+{
+	struct args a = {.batch_tokens = 1024};
+	const struct bd_opt opts[] = {
+		{"batch-tokens", 'b', BD_INT, &a.batch_tokens, "N", "tokens that run together", 1, 1e8},
+		{"generate", 'g', BD_FLAG, &a.generate, NULL, "also let the model answer: accuracy, ROUGE, BLEU", 0, 0},
+		{"max-new", 'n', BD_INT, &a.max_new, "N", "tokens of an answer; 0: as the longest label, or 128", 0, 1e9},
+		{"window", 0, BD_INT, &a.window, "N", "cut sequences into windows of N tokens; 0: do not", 0, 1e9},
+		{"stride", 0, BD_INT, &a.stride, "N", "tokens between windows; 0: half a window", 0, 1e9},
+		{"score", 0, BD_FLAG, &a.score, NULL, "no model: FILE has predictions and references", 0, 0},
+		{"ternary", 0, BD_FLAG, &a.ternary, NULL, "run a directory's linears as ternary whatever its config says", 0, 0},
+		{"tsv", 0, BD_FLAG, &a.tsv, NULL, "two lines of TSV instead of JSON", 0, 0},
+		{"logits", 0, BD_STR, &a.eval.logits, "FILE", "write the logits of all predicted positions (safetensors)", 0, 0},
+		{"predictions", 0, BD_STR, &a.eval.predictions, "FILE", "write one JSON line per example", 0, 0},
+		{0},
+	};
+	const struct bd_tool tool = {"bd-eval", "accuracy, perplexity, ROUGE and BLEU of a model over an example stream",
+	                             "[options] MODEL [FILE] | --score [FILE]", opts, 0, 2};
+	int arg = bd_opt_parse(&tool, &a.common, argc, argv);
+	const char *stream = arg + 1 < argc ? argv[arg + 1] : NULL;
+	json_t *o;
+
+	settle(&a, argc - arg + (a.score && argc == arg));
+	o = a.score ? score_texts(&a, argv[arg]) : score_model(&a, argv[arg], stream);
+	print(o, a.tsv);
+	json_decref(o);
 	bd_stdout_close();
 	return BD_OK;
 }

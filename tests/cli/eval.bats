@@ -52,6 +52,88 @@ setup() {
 	head -c 300 z.safetensors | grep -aq '"ids":{"dtype":"I32","shape":\[24\]'
 }
 
+@test "generation: with labels of one token its accuracy is that of the whole vocabulary's likeliest token" {
+	bd-eval "$dir/student" --generate --predictions p.jsonl --tsv "$dir/dev.bds" | tr '\t' '\n' >cells
+	n=$(($(wc -l <cells) / 2))
+	[ "$(sed -n "$(grep -nx exact cells | cut -d: -f1),\$p" cells | sed -n "$((n + 1))p")" = \
+		"$(sed -n "$(grep -nx generated.accuracy cells | cut -d: -f1),\$p" cells | sed -n "$((n + 1))p")" ]
+	[ "$(wc -l <p.jsonl)" -eq 24 ]
+	right=$(grep -c '"label":\([01]\),"predicted":\1' p.jsonl)
+	[ "$right" -eq "$(sed -n "$(grep -nx generated.correct cells | cut -d: -f1),\$p" cells | sed -n "$((n + 1))p")" ]
+}
+
+@test "generation: answers of the packed file are the directory's, in any batch, and bd-run's" {
+	printf 'text\ttitle\nthe story was\tgood\nonce upon a time\tthe end\na\tb c\n' >rows.tsv
+	echo '{"name": "title", "fields": ["text", "title"], "prompt": "{text} =", "answer": " {title}"}' >title.json
+	bd-data -q --template title.json --tokenizer "$dir/student" -o t.bds rows.tsv
+	bd-sft -q -t 1 --model "$dir/base" --weights ternary -o titled --epochs 40 --lr 3e-3 t.bds
+	bd-pack -q --embd f32 titled -o titled.gguf
+	bd-eval titled --generate --max-new 12 --predictions a --batch-tokens 1 t.bds >a.json
+	bd-eval titled.gguf --generate --max-new 12 --predictions b -t 2 t.bds >b.json
+	cmp a b
+	[ "$(grep -c '"reference":"\(good\|the end\|b c\)"' a)" -eq 3 ]
+	for key in rouge1 rougeLsum bleu signature ended; do grep -q "\"$key\"" a.json; done
+	tail -n +2 rows.tsv | cut -f 1 | bd-run --json -n 12 titled | sed 's/.*"text":"\([^"]*\)".*/\1/; s/^ *//; s/ *$//' >run
+	sed 's/.*"prediction":"\([^"]*\)".*/\1/' a | cmp - run
+	bd-eval --score a >scored.json # the predictions are such a file
+	[ "$(json exact scored.json)" = "$(sed -n 's/^ *"exact": \(.*\),$/\1/p' a.json)" ]
+}
+
+@test "--score: texts against references, pair by pair and all together" {
+	cat >pairs.jsonl <<-'END'
+	{"prediction": "the cat sat on the mat", "reference": "the cat sat on the mat"}
+
+	{"prediction": "no such thing", "references": ["the cat", "a thing such as this"]}
+	END
+	bd-eval --score --predictions each pairs.jsonl >a.json
+	bd-eval --score <pairs.jsonl >b.json
+	cmp a.json b.json
+	[ "$(json pairs a.json)" -eq 2 ]
+	[ "$(json exact a.json)" = 0.5 ]
+	[ "$(wc -l <each)" -eq 2 ]
+	head -n 1 each | grep -q '"exact":true,"rouge":{"rouge1":{"precision":1.0,"recall":1.0,"f1":1.0}'
+	bd-eval --score --tsv pairs.jsonl | head -n 1 | tr '\t' '\n' | grep -qx rouge_stem.rougeLsum.f1
+}
+
+@test "--score refuses what is no pair" {
+	while read -r line; do
+		echo "$line" >bad.jsonl
+		dies 3 "bad.jsonl" bd-eval --score bad.jsonl
+	done <<-'END'
+	{"prediction": "x"}
+	{"reference": "x"}
+	{"prediction": 1, "reference": "x"}
+	{"prediction": "x", "references": []}
+	{"prediction": "x", "references": ["y", null]}
+	{"prediction": "x", "reference": "y", "references": ["y"]}
+	["x", "y"]
+	x
+	END
+	dies 3 "empty" bd-eval --score /dev/null
+	dies 2 "operand" bd-eval --score a b
+}
+
+@test "windows: every token but the first once, with the context that the stride leaves" {
+	printf 'once upon a time there was a story that was good and had an end that was bad or not so bad\n' >text
+	bd-data -q --text --tokenizer "$dir/base" --format lines -o long.bds text
+	bd-eval "$dir/student" long.bds >whole.json
+	n=$(json tokens whole.json)
+	bd-eval "$dir/student" --window 10000 long.bds >same.json
+	[ "$(json nll same.json)" = "$(json nll whole.json)" ]
+	bd-eval "$dir/student" --window 8 --stride 3 --predictions w long.bds >cut.json
+	[ "$(json tokens cut.json)" -eq "$n" ]
+	[ "$(json nll cut.json)" != "$(json nll whole.json)" ]
+	[ "$(json examples cut.json)" -eq $(((n + 1 - 8 + 2) / 3 + 1)) ]
+	sed 's/.*"tokens":\([0-9]*\).*/\1/' w | sed '1d;$d' | sort -u >steps
+	[ "$(cat steps)" = 3 ]
+	# Without overlap the first token of a window is predicted from nothing: left out.
+	bd-eval "$dir/student" --window 8 --stride 8 long.bds >apart.json
+	[ "$(json tokens apart.json)" -eq $((n + 1 - (n + 1 + 7) / 8)) ]
+	dies 2 "--stride" bd-eval --stride 8 "$dir/student" long.bds
+	dies 2 "--stride" bd-eval --window 7 --stride 8 "$dir/student" long.bds
+	dies 2 "--generate" bd-eval --window 7 --generate "$dir/student" long.bds
+}
+
 @test "what cannot be evaluated is refused" {
 	mkdir other
 	cp "$BATS_TEST_DIRNAME/../golden/tok-spm.json" other/tokenizer.json

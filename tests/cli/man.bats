@@ -28,6 +28,8 @@ make_world() {
 	sed 's/"max_position_embeddings": [0-9]*/"max_position_embeddings": 1024/; s/"hidden_size": [0-9]*/"hidden_size": 64/' \
 		examples/configs/tiny-qwen3.json >config.json
 	bd-init -q --tokenizer tok/tokenizer.json -o base config.json
+	printf 'body\tsubject\na long mail\tit is good\nanother\tthe end\n' | bd-data -q --template examples/templates/aeslc.json --tokenizer base -o titles.bds
+	bd-sft -q -t 1 --model base -o titles --epochs 2 titles.bds
 	cp -R base Qwen3-0.6B
 	cp -R base stories
 	printf 'question\tsentence\tlabel\n' >train.tsv
