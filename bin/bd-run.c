@@ -1,24 +1,30 @@
-/* bd-run: a task model answers one input a line; any other model continues a prompt. */
+/* bd-run: a task model answers one input a line; any other model continues a text or talks. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "infer.h"
+#include "answer.h"
+#include "io.h"
 #include "mem.h"
 #include "msg.h"
 #include "opt.h"
 #include "packed.h"
-#include "rows.h"
-#include "sample.h"
+
+static const char *const templates[] = {"auto", "chatml", "qwen2.5", "qwen3", "llama3", "gemma"};
 
 struct run {
-	struct bd_infer *m;
+	struct bd_asked asked;
 	const char *prompt;
-	bool json, generate, verify;
-	int64_t n, context;
-	double temperature, top_p, min_p;
-	int64_t top_k;
+	bool json, jsonl, generate, chat, verify;
+	int64_t n, context, top_k, repeat_last, logprobs;
+	double temperature, top_p, min_p, repeat_penalty;
+	struct bd_list stop;
+	int template;
 	struct bd_common common;
 };
+
+/* ---- output ---- */
 
 static _Noreturn void die_stdout(void)
 {
@@ -26,247 +32,159 @@ static _Noreturn void die_stdout(void)
 	bd_die(BD_SYS, "<stdout>: cannot write");
 }
 
+static void print(void *ctx, const char *text, size_t n)
+{
+	(void)ctx;
+	if (fwrite(text, 1, n, stdout) != n || fflush(stdout) != 0)
+		die_stdout();
+}
+
 static void print_json(json_t *o)
 {
 	char *text = bd_json_text(o, false);
 
-	if (puts(text) < 0 || fflush(stdout) != 0)
-		die_stdout();
+	print(NULL, text, strlen(text));
+	print(NULL, "\n", 1);
 	bd_free(text);
 	json_decref(o);
 }
 
-/* ---- continuing a text ---- */
-
-static struct bd_sampler sampler_of(const struct run *r)
+/* An answer that is no text, or the end of the line of one that was printed as it came. */
+static void answered(void *ctx, json_t *answer)
 {
-	return (struct bd_sampler){.temperature = (float)r->temperature, .top_k = (int)r->top_k,
-	                           .top_p = (float)r->top_p, .min_p = (float)r->min_p,
-	                           .seed = (uint64_t)r->common.seed};
-}
+	const struct run *r = ctx;
+	const char *label = json_string_value(json_object_get(answer, "label"));
 
-static bool is_eos(const struct bd_config *c, uint32_t id)
-{
-	for (int i = 0; i < c->n_eos; i++)
-		if (c->eos[i] == id)
-			return true;
-	return false;
-}
-
-static void print_piece(const struct bd_buf *piece)
-{
-	if (fwrite(piece->p, 1, piece->n, stdout) != piece->n || fflush(stdout) != 0)
-		die_stdout();
-}
-
-/* Continues the text of ids until the end of the sequence, -n tokens or the end of the context. */
-static void complete(const struct run *r, const struct bd_ids *ids)
-{
-	const struct bd_config *c = &r->m->net->cfg;
-	size_t limit = r->context > 0 ? (size_t)r->context : (size_t)c->context, n = 0, room;
-	struct bd_sampler sampler = sampler_of(r);
-	struct bd_tok_stream stream = {.started = true}; /* a blank in front belongs to the text */
-	struct bd_buf text = {0}, piece = {0};
-	struct bd_session *s;
-	float *z;
-	bool end = false;
-
-	if (ids->n == 0)
-		bd_die(BD_DATA, "the prompt is empty, and %s begins no text by itself; give some text", r->m->path);
-	if (ids->n >= limit)
-		bd_die(BD_DATA, "the prompt has %zu tokens, the context %zu; give a shorter one or a larger --context",
-		       ids->n, limit);
-	room = limit - ids->n < (size_t)r->n ? limit - ids->n : (size_t)r->n;
-	s = bd_session_new(r->m, ids->n + room);
-	z = bd_session_feed(s, ids->id, ids->n);
-	while (n < room) {
-		uint32_t id = bd_sample(&sampler, z, (size_t)c->vocab);
-
-		end = is_eos(c, id);
-		if (end)
-			break;
-		n++;
-		bd_buf_clear(&piece);
-		bd_tok_stream(r->m->tok, &stream, id, &piece);
-		if (r->json)
-			bd_buf_add(&text, piece.p, piece.n);
-		else
-			print_piece(&piece);
-		if (n < room)
-			z = bd_session_feed(s, &id, 1);
+	if (r->json) {
+		print_json(answer);
+		return;
 	}
-	if (r->json)
-		print_json(json_pack("{s:s%, s:I, s:s}", "text", text.n > 0 ? text.p : "", text.n, "tokens",
-		                     (json_int_t)n, "stop", end ? "eos" : "length"));
-	else if (putchar('\n') < 0 || fflush(stdout) != 0)
+	if (label != NULL && printf("%s\t%.6f", label, json_real_value(json_object_get(answer, "probability"))) < 0)
 		die_stdout();
-	bd_buf_free(&text);
-	bd_buf_free(&piece);
-	bd_session_free(s);
+	print(NULL, "\n", 1);
+	json_decref(answer);
 }
 
-static void complete_text(const struct run *r, const char *text, size_t n)
+static bd_gen_emit *emit_of(const struct run *r)
 {
-	struct bd_ids ids = {0};
-
-	bd_tok_encode(r->m->tok, text, n, BD_TOK_BOS, &ids);
-	complete(r, &ids);
-	bd_ids_free(&ids);
+	return r->json ? NULL : print;
 }
+
+/* ---- texts and objects ---- */
 
 /* The whole input, without its last newline. */
-static void complete_input(const struct run *r)
+static void complete(struct run *r)
 {
 	size_t n = r->prompt != NULL ? strlen(r->prompt) : 0;
 	char *text = r->prompt != NULL ? bd_strdup(r->prompt) : bd_read_file("-", &n);
 
 	if (r->prompt == NULL && n > 0 && text[n - 1] == '\n')
 		n--;
-	complete_text(r, text, n);
+	answered(r, bd_answer_text(&r->asked, text, n, emit_of(r), r));
 	bd_free(text);
 }
 
-/* ---- answering ---- */
+static void answer_objects(struct run *r)
+{
+	struct bd_in *in = bd_in_open(NULL);
+	char *line;
+	size_t n;
 
-struct answer {
-	const struct bd_infer *m;
-	double *p; /* [n_choice] */
-	size_t best;
+	for (size_t i = 1; (line = bd_in_line(in, &n)) != NULL; i++) {
+		char *where = bd_sprintf("<stdin>: line %zu", i);
+		json_t *object;
+
+		if (n > strspn(line, " \t\r")) {
+			object = bd_json_parse(line, n, where);
+			print_json(bd_answer_object(&r->asked, object, where));
+			json_decref(object);
+		}
+		bd_free(where);
+	}
+	bd_in_close(in);
+}
+
+/* ---- talking ---- */
+
+struct talk {
+	struct bd_message *m; /* [n] texts are the talk's */
+	size_t n, cap;
 };
 
-static void choose(void *ctx, size_t s, size_t P, const size_t *row, float *z)
+static void say(struct talk *t, const char *role, const char *text)
 {
-	struct answer *a = ctx;
-
-	(void)s, (void)P, (void)row;
-	a->best = bd_choose(z, a->m->choice, a->m->n_choice, a->p);
-}
-
-static void print_answer(const struct run *r, const struct answer *a)
-{
-	const struct bd_template *t = r->m->task;
-	json_t *all;
-
-	if (!r->json) {
-		if (printf("%s\t%.6f\n", bd_template_class(t, a->best), a->p[a->best]) < 0 || fflush(stdout) != 0)
-			die_stdout();
-		return;
+	if (t->n == t->cap) {
+		t->cap = t->cap > 0 ? 2 * t->cap : 16;
+		t->m = bd_resize(t->m, t->n, t->cap, sizeof(*t->m));
 	}
-	all = json_object();
-	for (size_t i = 0; i < r->m->n_choice; i++)
-		json_object_set_new(all, bd_template_class(t, i), json_real(a->p[i]));
-	print_json(json_pack("{s:s, s:I, s:f, s:o}", "label", bd_template_class(t, a->best), "class",
-	                     (json_int_t)a->best, "probability", a->p[a->best], "probabilities", all));
+	t->m[t->n++] = (struct bd_message){role, bd_strdup(text)};
 }
 
-/* The label at the end of the prompt: the last id is a place holder for it. */
-static void classify(const struct run *r, struct bd_ids *ids)
+static void forget(struct talk *t)
 {
-	struct answer a = {.m = r->m, .p = bd_alloc(r->m->n_choice, sizeof(*a.p))};
-	struct bd_record rec = {.label = -1};
-
-	bd_ids_push(ids, r->m->choice[0]);
-	if (ids->n < 2)
-		bd_die(BD_DATA, "%s: the prompt of its task is empty for this input", r->m->path);
-	rec.n = ids->n;
-	rec.ids = ids->id;
-	rec.target = bd_zalloc(ids->n, 1);
-	rec.target[ids->n - 1] = 1;
-	bd_infer_batch(r->m, &rec, 1, choose, &a);
-	print_answer(r, &a);
-	bd_free(rec.target);
-	bd_free(a.p);
+	while (t->n > 0)
+		bd_free((char *)t->m[--t->n].text);
 }
 
-static void answer(const struct run *r, const char *const *row, const char *where)
+static void turn(struct run *r, struct talk *t, const char *text)
 {
+	json_t *answer;
+
+	say(t, "user", text);
+	answer = bd_answer_chat(&r->asked, t->m, t->n, "chat", emit_of(r), r);
+	say(t, "assistant", json_string_value(json_object_get(answer, "text")));
+	r->asked.opts.sampler.seed++; /* the next turn draws anew */
+	answered(r, answer);
+}
+
+/* The next message of standard input: a line, and those behind it while they end in a backslash. */
+static bool hear(struct bd_buf *text, bool terminal)
+{
+	char *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+	bool more = true;
+
+	bd_buf_clear(text);
+	if (terminal)
+		fputs("> ", stderr);
+	while (more && (n = getline(&line, &cap, stdin)) > 0) {
+		n -= line[n - 1] == '\n';
+		more = n > 0 && line[n - 1] == '\\';
+		bd_buf_add(text, line, (size_t)n - more);
+		if (more)
+			bd_buf_str(text, "\n");
+	}
+	if (ferror(stdin))
+		bd_die(BD_SYS, "<stdin>: cannot read:");
+	more = text->n > 0 || !feof(stdin);
+	free(line);
+	return more;
+}
+
+static void chat(struct run *r)
+{
+	bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 	struct bd_buf text = {0};
-	struct bd_ids ids = {0};
+	struct talk t = {0};
 
-	bd_template_prompt(r->m->task, row, where, &text);
-	bd_tok_encode(r->m->tok, text.p != NULL ? text.p : "", text.n, BD_TOK_BOS, &ids);
-	if (r->m->n_choice > 0)
-		classify(r, &ids);
-	else
-		complete(r, &ids);
-	bd_ids_free(&ids);
+	bd_asked_chat(&r->asked);
+	if (r->prompt != NULL)
+		turn(r, &t, r->prompt);
+	while (r->prompt == NULL && hear(&text, terminal)) {
+		if (text.n > 0 && strcmp(text.p, "/reset") == 0)
+			forget(&t);
+		else if (text.n > 0)
+			turn(r, &t, text.p);
+	}
+	if (terminal && r->prompt == NULL)
+		fputs("\n", stderr);
+	forget(&t);
+	bd_free(t.m);
 	bd_buf_free(&text);
 }
 
-/* ---- input lines ---- */
-
-/* The template's fields as the columns of the input: first what the prompt mentions, then the others (a label: not used). */
-struct columns {
-	const char **name, **value, **row; /* [n]; value in this order, row in the template's */
-	size_t *length, *field;            /* [n]; field of each column */
-	size_t n, inputs;
-};
-
-static struct columns columns_of(const struct bd_template *t)
-{
-	size_t n = bd_template_fields(t);
-	struct columns c = {.name = bd_alloc(n, sizeof(*c.name)), .value = bd_zalloc(n, sizeof(*c.value)),
-	                    .row = bd_zalloc(n, sizeof(*c.row)), .length = bd_alloc(n, sizeof(*c.length)),
-	                    .field = bd_alloc(n, sizeof(*c.field))};
-
-	for (int input = 1; input >= 0; input--)
-		for (size_t i = 0; i < n; i++)
-			if (bd_template_prompts(t, i) == (input == 1)) {
-				c.field[c.n] = i;
-				c.name[c.n++] = bd_template_field(t, i);
-				c.inputs += (size_t)input;
-			}
-	return c;
-}
-
-static void columns_free(struct columns *c)
-{
-	bd_free(c->name);
-	bd_free(c->value);
-	bd_free(c->row);
-	bd_free(c->length);
-	bd_free(c->field);
-}
-
-static void answer_row(const struct run *r, struct columns *c, const char *where)
-{
-	for (size_t i = 0; i < c->n; i++)
-		c->row[c->field[i]] = i < c->inputs ? c->value[i] : NULL;
-	answer(r, c->row, where);
-}
-
-/* -p: the inputs, TAB-separated. */
-static void answer_prompt(const struct run *r, struct columns *c)
-{
-	char *text = bd_strdup(r->prompt), *rest = text;
-
-	for (size_t i = 0; i + 1 < c->inputs; i++)
-		c->value[i] = strsep(&rest, "\t");
-	c->value[c->inputs - 1] = rest;
-	answer_row(r, c, "-p");
-	bd_free(text);
-}
-
-static void answer_input(const struct run *r)
-{
-	struct columns c = columns_of(r->m->task);
-	struct bd_rows *rows;
-	size_t count = 0;
-
-	if (c.inputs == 0)
-		bd_die(BD_DATA, "%s: the prompt of its task mentions no field; use --generate", r->m->path);
-	if (r->prompt != NULL) {
-		answer_prompt(r, &c);
-	} else {
-		rows = bd_rows_open(NULL, 0, BD_ROWS_AUTO, c.name, c.n);
-		for (; bd_rows_next(rows, c.value, c.length); count++)
-			answer_row(r, &c, bd_rows_where(rows));
-		if (count == 0)
-			bd_die(BD_DATA, "<stdin>: empty; one input a line is wanted");
-		bd_rows_close(rows);
-	}
-	columns_free(&c);
-}
+/* ---- the command line ---- */
 
 static int verify(const char *path, struct bd_par *par)
 {
@@ -281,38 +199,85 @@ static int verify(const char *path, struct bd_par *par)
 	return bad + bad_tensors > 0 ? BD_NO : BD_OK;
 }
 
+static void check(const struct run *r)
+{
+	if (r->chat + r->jsonl + r->generate > 1)
+		bd_die(BD_USAGE, "choose one of --chat, --generate and --jsonl");
+	if (r->jsonl && r->prompt != NULL)
+		bd_die(BD_USAGE, "--jsonl reads objects from standard input: without --prompt");
+	if (r->logprobs >= 0 && !r->json && !r->jsonl)
+		bd_die(BD_USAGE, "--logprobs has a place in JSON only: with --json or --jsonl");
+	if (!r->chat && !r->jsonl && (r->asked.system != NULL || r->asked.no_thinking || r->template != 0))
+		bd_die(BD_USAGE, "--system, --template and --no-thinking are about conversations: with --chat or --jsonl");
+	for (size_t i = 0; i < r->stop.n; i++)
+		if (*r->stop.item[i] == '\0')
+			bd_die(BD_USAGE, "--stop: an empty text would stop at once");
+}
+
+static void set(struct run *r)
+{
+	struct bd_sampler s = {.temperature = (float)r->temperature, .top_k = (int)r->top_k, .top_p = (float)r->top_p,
+	                       .min_p = (float)r->min_p, .seed = (uint64_t)r->common.seed};
+
+	r->asked.opts = (struct bd_gen_opts){.max_tokens = (size_t)r->n, .context = (size_t)r->context, .sampler = s,
+	                                     .repeat_penalty = (float)r->repeat_penalty, .repeat_last = (size_t)r->repeat_last,
+	                                     .stop = r->stop.item, .n_stop = r->stop.n, .end = -1,
+	                                     .logprobs = r->logprobs >= 0, .top = r->logprobs > 0 ? (size_t)r->logprobs : 0};
+	r->asked.template = templates[r->template];
+}
+
+static void run(struct run *r, const char *path, struct bd_par *par)
+{
+	r->asked.m = bd_infer_open(path, par, false);
+	bd_infer_tok(r->asked.m);
+	if (r->chat)
+		chat(r);
+	else if (r->jsonl)
+		answer_objects(r);
+	else if (r->asked.m->task != NULL && !r->generate)
+		bd_answer_rows(&r->asked, r->prompt, emit_of(r), answered, r);
+	else
+		complete(r);
+	bd_asked_close(&r->asked);
+	bd_infer_close(r->asked.m);
+}
+
 int main(int argc, char **argv)
 {
-	struct run r = {.n = 256, .top_p = 1};
+	struct run r = {.n = 256, .top_p = 1, .repeat_penalty = 1, .repeat_last = 64, .logprobs = -1};
 	const struct bd_opt opts[] = {
 		{"prompt", 'p', BD_STR, &r.prompt, "TEXT", "the input, instead of stdin", 0, 0},
 		{"generate", 'g', BD_FLAG, &r.generate, NULL, "continue the input even if the model has a task", 0, 0},
+		{"chat", 'c', BD_FLAG, &r.chat, NULL, "talk: one message a line", 0, 0},
+		{"jsonl", 0, BD_FLAG, &r.jsonl, NULL, "JSON objects in, JSON objects out, one a line", 0, 0},
 		{"json", 'j', BD_FLAG, &r.json, NULL, "print JSON objects, one a line", 0, 0},
-		{"tokens", 'n', BD_INT, &r.n, "N", "tokens to generate at most", 1, 1e9},
+		{"max-tokens", 'n', BD_INT, &r.n, "N", "tokens to generate at most", 1, 1e9},
+		{"stop", 0, BD_LIST, &r.stop, "TEXT", "end before this text (may be given again)", 0, 0},
 		{"temperature", 0, BD_REAL, &r.temperature, "X", "0: always the likeliest token", 0, 100},
 		{"top-k", 0, BD_INT, &r.top_k, "N", "choose among the N likeliest (0: all)", 0, 1e9},
 		{"top-p", 0, BD_REAL, &r.top_p, "X", "choose among the likeliest that make up X", 0, 1},
 		{"min-p", 0, BD_REAL, &r.min_p, "X", "leave out what is below X times the likeliest", 0, 1},
+		{"repeat-penalty", 0, BD_REAL, &r.repeat_penalty, "X", "make tokens that were there less likely (1: not)", 0.01, 100},
+		{"repeat-last-n", 0, BD_INT, &r.repeat_last, "N", "among so many tokens before", 0, 1e9},
+		{"logprobs", 0, BD_INT, &r.logprobs, "N", "log probabilities of tokens and their N rivals (-1: none)", -1, 100},
 		{"context", 0, BD_INT, &r.context, "N", "positions at most (0: as the model's config says)", 0, 1e9},
+		{"system", 0, BD_STR, &r.asked.system, "TEXT", "system message of conversations", 0, 0},
+		{"template", 0, BD_ENUM, &r.template, "auto|" BD_CHAT_NAMES, "chat template (auto: the model's)", 0, 0},
+		{"no-thinking", 0, BD_FLAG, &r.asked.no_thinking, NULL, "qwen3: answer without thoughts", 0, 0},
 		{"verify", 0, BD_FLAG, &r.verify, NULL, "check digests and golden prompts of a packed file", 0, 0},
 		{0},
 	};
-	const struct bd_tool tool = {"bd-run", "classify lines or continue a text with a model", "[options] MODEL", opts,
-	                             1, 1};
+	const struct bd_tool tool = {"bd-run", "classify lines, continue a text or talk with a model", "[options] MODEL",
+	                             opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &r.common, argc, argv), status = BD_OK;
 	struct bd_par *par = bd_par_new((int)r.common.threads);
 
-	if (r.verify) {
+	check(&r);
+	set(&r);
+	if (r.verify)
 		status = verify(argv[arg], par);
-	} else {
-		r.m = bd_infer_open(argv[arg], par, false);
-		bd_infer_tok(r.m);
-		if (r.m->task != NULL && !r.generate)
-			answer_input(&r);
-		else
-			complete_input(&r);
-		bd_infer_close(r.m);
-	}
+	else
+		run(&r, argv[arg], par);
 	bd_par_free(par);
 	bd_stdout_close();
 	return status;

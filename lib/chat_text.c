@@ -19,10 +19,16 @@ static bool blank(uint32_t c)
 	return bd_class(c) == BD_SPACE || (c >= 0x1c && c <= 0x1f);
 }
 
-static void add_trimmed(struct bd_buf *out, const char *s)
+static void add_trimmed(struct bd_buf *out, const char *text)
 {
-	size_t n = strlen(s), end = 0, len;
+	struct bd_buf valid = {0};
+	const char *s;
+	size_t n, end = 0, len;
 
+	bd_buf_str(&valid, "");
+	bd_utf8_repair(text, strlen(text), &valid);
+	s = valid.p;
+	n = valid.n;
 	while (n > 0 && blank(bd_utf8(s, &len))) {
 		s += len;
 		n -= len;
@@ -31,6 +37,7 @@ static void add_trimmed(struct bd_buf *out, const char *s)
 		if (!blank(bd_utf8(s + i, &len)))
 			end = i + len;
 	bd_buf_add(out, s, end);
+	bd_buf_free(&valid);
 }
 
 /* s[n] without newlines at its ends. */

@@ -184,8 +184,26 @@ struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
 	return s;
 }
 
+/* Room for n positions more. */
+static void make_room(struct bd_session *s, size_t n)
+{
+	struct bd_kv *old = s->kv;
+	size_t width = (size_t)s->net->cfg.kv_heads * (size_t)s->net->cfg.head_dim;
+
+	if (n <= old->cap - old->n)
+		return;
+	s->kv = bd_kv_new(s->net, old->n + n > 2 * old->cap ? old->n + n : 2 * old->cap);
+	s->kv->n = old->n;
+	for (size_t l = 0; l < old->layers; l++) {
+		memcpy(s->kv->k[l], old->k[l], old->n * width * sizeof(float));
+		memcpy(s->kv->v[l], old->v[l], old->n * width * sizeof(float));
+	}
+	bd_kv_free(old);
+}
+
 float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n)
 {
+	make_room(s, n);
 	while (n > 0) {
 		size_t k = n < FEED ? n : FEED, start[2] = {0, k}, last = k - 1;
 		struct bd_batch b = {.n_seq = 1, .T = k, .start = start, .ids = (uint32_t *)ids};

@@ -32,7 +32,7 @@ const struct bd_tok *bd_infer_tok(const struct bd_infer *m);
 
 /* One growing sequence. */
 struct bd_session;
-struct bd_session *bd_session_new(struct bd_infer *m, size_t context);
+struct bd_session *bd_session_new(struct bd_infer *m, size_t room); /* positions at first: it grows */
 /* Appends ids[n], n > 0, and returns the logits [V] after the last one (owned by the session). */
 float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n);
 size_t bd_session_length(const struct bd_session *s);

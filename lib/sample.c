@@ -54,27 +54,51 @@ static double weigh(float *z, size_t V, float temperature)
 	return sum;
 }
 
-/* The candidates, likeliest first, at the end of heap[V]; *mass = their sum of p. Returns how many. */
+/* The first of heap[*n] goes behind the others. */
+static uint32_t pop(const float *p, uint32_t *heap, size_t *n)
+{
+	uint32_t id = heap[0];
+
+	heap[0] = heap[--*n];
+	heap[*n] = id;
+	sift(p, heap, *n, 0);
+	return id;
+}
+
+/* The candidates, likeliest first, at the end of heap[V]; *mass = their sum of p. Returns how many. top_p is a share of what top_k left. */
 static size_t keep(const struct bd_sampler *s, const float *p, uint32_t *heap, size_t V, double sum, double *mass)
 {
-	size_t k = s->top_k > 0 && (size_t)s->top_k < V ? (size_t)s->top_k : V, n = V;
+	size_t k = s->top_k > 0 && (size_t)s->top_k < V ? (size_t)s->top_k : V, n = V, kept;
 
 	for (size_t i = 0; i < V; i++)
 		heap[i] = (uint32_t)i;
 	for (size_t i = V / 2; i-- > 0;)
 		sift(p, heap, V, i);
+	if (k < V)
+		for (sum = 0; V - n < k;)
+			sum += (double)p[pop(p, heap, &n)];
 	*mass = 0;
-	for (size_t kept = 0; kept < k; kept++) {
-		uint32_t id = heap[0];
+	for (kept = 0; kept < k; kept++) {
+		uint32_t id = k < V ? heap[V - 1 - kept] : heap[0];
 
 		if (kept > 0 && (p[id] < s->min_p || *mass >= (double)s->top_p * sum)) /* the largest p is 1 */
 			break;
 		*mass += (double)p[id];
-		heap[0] = heap[--n];
-		heap[n] = id;
-		sift(p, heap, n, 0);
+		if (k == V)
+			pop(p, heap, &n);
 	}
-	return V - n;
+	return kept;
+}
+
+void bd_sample_penalise(float *z, const uint32_t *ids, size_t n, float penalty)
+{
+	float *was = bd_alloc(n, sizeof(*was)); /* an id that stands there twice is punished once */
+
+	for (size_t i = 0; i < n; i++)
+		was[i] = z[ids[i]];
+	for (size_t i = 0; i < n; i++)
+		z[ids[i]] = was[i] > 0 ? was[i] / penalty : was[i] * penalty;
+	bd_free(was);
 }
 
 uint32_t bd_sample(struct bd_sampler *s, float *z, size_t V)

@@ -76,7 +76,8 @@ right() {
 	run -1 cmp -s c e
 	bd-run "$dir/base" -n 12 -p 'the end' --temperature 1 --top-k 1 -s 9 >f
 	cmp a f
-	bd-run "$dir/base" -n 12 -p 'the end' --json | grep -qE '^\{"text":".*","tokens":[0-9]+,"stop":"(eos|length)"\}$'
+	bd-run "$dir/base" -n 12 -p 'the end' --json |
+		grep -qE '^\{"text":".*","finish_reason":"(eos|length)","prompt_tokens":[0-9]+,"completion_tokens":[0-9]+\}$'
 }
 
 @test "--generate continues the text although there is a task" {
@@ -86,8 +87,102 @@ right() {
 
 @test "the context bounds prompt and continuation" {
 	bd-run "$dir/base" --json -n 100 --context 10 -p 'abcd' >a
-	grep -q '"stop":"length"' a || grep -q '"stop":"eos"' a
+	grep -qE '"finish_reason":"(length|eos)"' a
 	dies 3 "context" bd-run "$dir/base" --context 4 -p 'a long text of many tokens'
+}
+
+@test "stop texts end the text and are no part of it" {
+	bd-run "$dir/base" -n 20 -p 'the end' >all
+	part=$(head -c 7 all | tail -c 2)
+	bd-run "$dir/base" -n 20 -p 'the end' --stop nowhere --stop "$part" >cut
+	bd-run "$dir/base" -n 20 -p 'the end' --stop "$part" --json >json
+	grep -q '"finish_reason":"stop"' json
+	run -1 grep -qF -- "$part" cut
+	size=$(($(stat -c %s cut) - 1))
+	[ "$size" -le 5 ]
+	cmp -n "$size" all cut
+	dies 2 "stop" bd-run "$dir/base" --stop '' -p x
+}
+
+@test "--repeat-penalty and --logprobs" {
+	bd-run "$dir/base" -n 30 -p 'the end' --repeat-penalty 50 --repeat-last-n 1000 --json --logprobs 2 >a
+	[ "$(grep -o '"top":' a | wc -l)" -eq "$(sed 's/.*"completion_tokens":\([0-9]*\).*/\1/' a)" ]
+	[ "$(grep -oE '"id":[0-9]+,"logprob":[^,]*,"top"' a | cut -d , -f 1 | sort | uniq -d | wc -l)" -eq 0 ]
+	dies 2 "JSON" bd-run "$dir/base" --logprobs 2 -p x
+}
+
+@test "objects in, objects out, in order" {
+	cat >in <<-'END'
+	{"id": "a", "prompt": "the end", "max_tokens": 3}
+	
+	{"prompt": "the", "id": 2, "temperature": 1, "seed": 4, "max_tokens": 5, "stop": "zzz"}
+	{"messages": [{"role": "user", "content": "the"}], "id": null, "max_tokens": 2}
+	END
+	bd-run "$dir/base" --jsonl --template chatml <in >out
+	[ "$(wc -l <out)" -eq 3 ]
+	sed -n 1p out | grep -q '^{"id":"a","text":".*"completion_tokens":3}$'
+	sed -n 2p out | grep -q '^{"id":2,.*"completion_tokens":[0-5]}$'
+	sed -n 3p out | grep -q '^{"id":null,'
+	sed -n 2p in >one && sed -n 1p in >>one
+	tac one | bd-run "$dir/base" --jsonl >again # each alone gives the same
+	head -n 1 again | cmp - <(head -n 1 out)
+	bd-run "$dir/base" -p 'the' -n 5 --temperature 1 -s 4 --json | cmp - <(sed -n 2p out | sed 's/"id":2,//')
+	dies 3 "<stdin>: line 2" bash -c "printf '{\"prompt\":\"x\"}\n{\"prompt\":\"x\",\"max_tokens\":\"many\"}\n' | bd-run '$dir/base' --jsonl >/dev/null"
+	dies 3 "line 1" bash -c "echo '{\"prompt\":' | bd-run '$dir/base' --jsonl"
+	dies 3 "chat template" bash -c "sed -n 4p in | bd-run '$dir/base' --jsonl"
+}
+
+@test "a task model answers objects with its fields" {
+	tail -n +2 "$dir/rows.tsv" | sed 's/"/\\"/g' |
+		awk -F '\t' '{printf "{\"left\": \"%s\", \"right\": \"%s\", \"id\": %d, \"other\": 1}\n", $1, $2, NR}' |
+		bd-run "$dir/student" --jsonl >objects
+	tail -n +2 "$dir/rows.tsv" | bd-run "$dir/student" --json >lines
+	awk '{printf "{\"id\":%d,%s\n", NR, substr($0, 2)}' lines | cmp - objects
+	echo '{"prompt": "the 1", "max_tokens": 4}' | bd-run "$dir/student" --jsonl | grep -q '"text":'
+}
+
+@test "a talk goes on where it was" {
+	printf 'the end\nand more\n' | bd-run "$dir/base" --chat --template chatml -n 6 --json >talk
+	[ "$(wc -l <talk)" -eq 2 ]
+	first=$(sed -n 's/^{"text":"\(.*\)","finish_reason.*/\1/p' talk | head -n 1)
+	printf '{"messages":[{"role":"user","content":"the end"},{"role":"assistant","content":"%s"},{"role":"user","content":"and more"}],"max_tokens":6}\n' "$first" |
+		bd-run "$dir/base" --jsonl --template chatml >at-once
+	tail -n 1 talk | cmp - at-once
+	printf 'the end\n/reset\nthe end\n' | bd-run "$dir/base" -c --template chatml -n 6 >twice
+	[ "$(sort -u twice | wc -l)" -le "$(($(wc -l <twice) / 2))" ]
+	printf 'two \\\nlines\n' | bd-run "$dir/base" -c --template chatml -n 6 >a
+	bd-run "$dir/base" -c --template chatml -n 6 -p "$(printf 'two \nlines')" >b
+	cmp a b
+	bd-run "$dir/base" -c --template chatml -n 6 -p 'the end' --system 'Be brief.' >c
+	bd-run "$dir/base" -c --template chatml -n 6 -p 'the end' >d
+	[ -s c ] && [ -s d ]
+}
+
+@test "a chat template is found in the model, or asked for" {
+	cp -r "$dir/base" talker
+	dies 3 "no chat template" bd-run talker --chat -p x
+	printf "%s" "[INST] {{ messages }} [/INST]" >talker/chat_template.jinja
+	dies 3 "none of those known; --template" bd-run talker --chat -p x
+	printf "%s" "'<|im_start|>assistant' '<|im_end|>'" >talker/chat_template.jinja
+	bd-run talker --chat -p 'the end' -n 5 >a
+	bd-run "$dir/base" --chat --template chatml -p 'the end' -n 5 >b
+	cmp a b
+	for name in qwen2.5 qwen3 llama3 gemma; do
+		bd-run talker --chat --template $name -p 'the end' -n 5 --context 1000 --system 'Be brief.' >/dev/null
+	done
+	dies 2 "unknown" bd-run talker --chat --template no-such -p x
+	dies 2 "--chat or --jsonl" bd-run talker --system x -p x
+	dies 2 "choose one" bd-run talker --chat --generate -p x
+}
+
+@test "a terminal gets a prompt, and only replies on stdout" {
+	command -v script >/dev/null || skip 'no script(1)'
+	printf 'the end\n\004' | script -qec "bd-run '$dir/base' --chat --template chatml -n 4 2>err" /dev/null >both
+	! grep -q '^> ' both
+	printf 'the end\n\004' | script -qec "bd-run '$dir/base' --chat --template chatml -n 4 >replies" /dev/null >both
+	grep -q '> ' both
+	[ "$(wc -l <replies)" -ge 1 ]
+	! grep -q '> ' replies
 }
 
 @test "--verify" {

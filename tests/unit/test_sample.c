@@ -99,6 +99,68 @@ static void test_limits(void **state)
 	assert_true(chi2(n, 1, 1 << 1 | 1 << 3) < 20);
 }
 
+/* The ids that the limits leave, as a list of filters one after the other: temperature, the k likeliest, those before the share top_p of
+ * these is reached, those not below min_p of the first. */
+static unsigned left(const struct bd_sampler *s)
+{
+	int order[V], n = V;
+	double p[V], sum = 0, before = 0;
+	unsigned kept = 0;
+
+	for (int i = 0; i < V; i++) {
+		int at = i;
+
+		p[i] = exp((double)logits[i] / (double)s->temperature);
+		for (; at > 0 && p[order[at - 1]] < p[i]; at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+	}
+	n = s->top_k > 0 && s->top_k < n ? s->top_k : n;
+	for (int i = 0; i < n; i++)
+		sum += p[order[i]];
+	for (int i = 0; i < n; before += p[order[i++]])
+		if (i == 0 || (before < (double)s->top_p * sum && p[order[i]] >= (double)s->min_p * p[order[0]]))
+			kept |= 1u << order[i];
+	return kept;
+}
+
+static void test_together(void **state)
+{
+	static const float temperature[] = {0.7f, 1.5f}, top_p[] = {1, 0.85f, 0.55f}, min_p[] = {0, 0.12f};
+	size_t n[V];
+	int sets = 0;
+
+	(void)state;
+	for (int i = 0; i < 60; i++) {
+		struct bd_sampler s = {.temperature = temperature[i % 2], .top_p = top_p[i / 2 % 3], .min_p = min_p[i / 6 % 2],
+		                       .top_k = i / 12 * 2, .seed = 4};
+		unsigned kept = left(&s);
+
+		count(s, n);
+		sets += kept != 0x1ff;
+		assert_true(chi2(n, (double)s.temperature, kept) < 35);
+	}
+	assert_true(sets > 40);
+}
+
+/* Positive logits shrink, negative ones grow, each once. */
+static void test_penalty(void **state)
+{
+	const uint32_t ids[] = {1, 5, 1, 6, 1};
+	float z[V];
+
+	(void)state;
+	memcpy(z, logits, sizeof(z));
+	bd_sample_penalise(z, ids, 5, 1.25f);
+	for (int i = 0; i < V; i++) {
+		double want = i == 1 ? 2.0 / 1.25 : i == 5 ? -3.0 * 1.25 : (double)logits[i];
+
+		assert_true(fabs((double)z[i] - want) < 1e-6);
+	}
+	bd_sample_penalise(z, NULL, 0, 2);
+	assert_true(fabs((double)z[3] - 2) < 1e-6);
+}
+
 static void test_seeds(void **state)
 {
 	struct bd_sampler a = {.temperature = 1, .top_p = 0.9f, .seed = 11}, b = a, c = a;
@@ -144,7 +206,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_greedy), cmocka_unit_test(test_frequencies), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_seeds), cmocka_unit_test(test_large),
+		cmocka_unit_test(test_seeds), cmocka_unit_test(test_large), cmocka_unit_test(test_together),
+		cmocka_unit_test(test_penalty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
