@@ -1,35 +1,63 @@
-/* bd-subln: stage 1 of BitDistill. RMSNorms with gain 1 go in front of the quantised projections, and the model is marked ternary. */
+/* bd-subln: stage 1 of BitDistill. RMSNorms with gain 1 go in front of the quantised projections, and the model is marked ternary.
+ * Works tensor by tensor: the model never stands in memory. */
 #include "history.h"
 #include "io.h"
 #include "mem.h"
-#include "model.h"
+#include "model_out.h"
 #include "msg.h"
 #include "opt.h"
 
-#include <string.h>
-
-/* The same model with `norms`: gains it had are kept, new ones are 1. */
-static struct bd_model *insert(const struct bd_model *m, enum bd_norms norms)
+static void check(const char *dir, const struct bd_ckpt *k, enum bd_norms norms)
 {
-	struct bd_config c = bd_config_copy(&m->cfg);
+	const struct bd_config *c = bd_ckpt_config(k);
 
-	if (norms < m->cfg.norms)
+	if (bd_ckpt_packed(k))
+		bd_die(BD_DATA, "%s: holds packed ternary weights, and not the masters that training needs", dir);
+	if (norms < c->norms)
 		bd_die(BD_DATA, "%s: has norms \"%s\" already, and dropping trained gains would make another model; give --norms %s",
-		       m->dir, bd_norms_name(m->cfg.norms), bd_norms_name(m->cfg.norms));
-	c.norms = norms;
-	c.ternary = true;
-	struct bd_model *out = bd_model_new(&c);
-	for (size_t i = 0; i < out->n_param; i++) {
-		const struct bd_param *p = &out->param[i];
-		const float *old = bd_model_data(m, p->slot, p->layer);
-		if (old != NULL)
-			memcpy(out->data + p->off, old, p->rows * p->cols * sizeof(*old));
+		       dir, bd_norms_name(c->norms), bd_norms_name(c->norms));
+	if (c->family == BD_BITNET && norms != BD_NORMS_SUBLN)
+		bd_die(BD_DATA, "%s: a bitnet model has norms \"subln\" and no others; give --norms subln", dir);
+}
+
+/* Gains that the model had are kept, new ones are 1. */
+static void write_tensors(const struct bd_ckpt *k, const struct bd_config *to, const char *dir, enum bd_dtype t)
+{
+	struct bd_make_tensor *v;
+	size_t n;
+
+	v = bd_make_list(to, &n);
+	for (size_t i = 0; i < n; i++) {
+		if (!bd_slot_exists(bd_ckpt_config(k), v[i].slot)) {
+			v[i].make = BD_MAKE_FILL;
+			v[i].value = 1;
+		} else if (bd_slot_offset(to, v[i].slot)) {
+			v[i].make = BD_MAKE_GAIN;
+			v[i].value = 1;
+		}
 	}
-	json_object_set_new(bd_config_bitdistill(&out->cfg), "stage", json_string("subln"));
-	out->dir = bd_strdup(m->dir);
-	memcpy(out->digest, m->digest, sizeof(out->digest));
-	bd_config_free(&c);
-	return out;
+	bd_model_out_tensors(k, dir, v, n, t);
+	bd_free(v);
+}
+
+static void insert(const char *input, const char *dir, enum bd_norms norms, enum bd_dtype t)
+{
+	struct bd_ckpt *k = bd_ckpt_open(input);
+	struct bd_config to = bd_config_copy(bd_ckpt_config(k));
+	json_t *history = bd_history(&(struct bd_input){"model", bd_ckpt_digest(k), bd_config_history(&to)}, 1), *config;
+
+	check(input, k, norms);
+	to.norms = norms;
+	to.ternary = true;
+	json_object_set_new(bd_config_bitdistill(&to), "stage", json_string("subln"));
+	config = bd_config_json(&to);
+	write_tensors(k, &to, dir, t);
+	bd_model_out_config(config, dir, t, bd_ckpt_digest(k), history);
+	bd_model_out_companions(input, dir);
+	json_decref(history);
+	json_decref(config);
+	bd_config_free(&to);
+	bd_ckpt_close(k);
 }
 
 int main(int argc, char **argv)
@@ -50,18 +78,13 @@ int main(int argc, char **argv)
 	};
 	const struct bd_tool tool = {"bd-subln", "insert SubLN and mark a model as ternary student", "[options] MODEL -o DIR", opts, 1, 1};
 	const char *input = argv[bd_opt_parse(&tool, &common, argc, argv)];
+	struct bd_outdir *out;
 
 	if (output == NULL)
 		bd_die(BD_USAGE, "no output directory; give -o DIR");
-	struct bd_outdir *out = bd_outdir_open(output, force);
-	struct bd_model *m = bd_model_load(input);
-	struct bd_model *student = insert(m, kinds[norms]);
-	bd_model_free(m);
-	json_t *history = bd_history(&(struct bd_input){"model", student->digest, bd_config_history(&student->cfg)}, 1);
-	bd_model_save(student, bd_outdir_path(out), dtypes[dtype], history);
+	out = bd_outdir_open(output, force);
+	insert(input, bd_outdir_path(out), kinds[norms], dtypes[dtype]);
 	bd_outdir_commit(out);
-	json_decref(history);
-	bd_model_free(student);
 	bd_stdout_close();
 	return BD_OK;
 }

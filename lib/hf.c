@@ -105,72 +105,58 @@ static void rename_last(char *name, size_t size, const char *last)
 	snprintf(name + stem, size - stem, ".%s", last);
 }
 
-static struct bd_make_tensor *add(struct target *t, enum bd_slot s, int layer, enum bd_make make)
+static void make_linear(struct target *t, struct bd_make_tensor *m)
 {
-	struct bd_make_tensor *m = &t->v[t->n++];
-	enum bd_kind kind = bd_slot_info(s)->kind;
-
-	*m = (struct bd_make_tensor){.make = make, .slot = s, .layer = layer};
-	bd_slot_name(&t->cfg, s, layer, m->name, sizeof(m->name));
-	bd_slot_shape(&t->cfg, s, &m->rows, &m->cols);
-	if (kind == BD_KIND_GAIN || kind == BD_KIND_BIAS)
-		m->rows = 0;
-	return m;
-}
-
-static void add_linear(struct target *t, enum bd_slot s, int layer)
-{
-	struct bd_make_tensor *m = add(t, s, layer, t->quant.packed ? BD_MAKE_CODES : BD_MAKE_COPY);
+	struct bd_make_tensor *scale = &t->v[t->n];
 
 	if (!t->quant.packed)
 		return;
+	m->make = BD_MAKE_CODES;
 	m->rows /= 4;
-	m = add(t, s, layer, t->quant.inverse ? BD_MAKE_INVERSE : BD_MAKE_SCALE);
-	m->rows = 0;
-	m->cols = 1;
-	rename_last(m->name, sizeof(m->name), "weight_scale");
+	*scale = *m;
+	scale->make = t->quant.inverse ? BD_MAKE_INVERSE : BD_MAKE_SCALE;
+	scale->rows = 0;
+	scale->cols = 1;
+	rename_last(scale->name, sizeof(scale->name), "weight_scale");
+	t->n++;
 }
 
 /* The gain in front of a linear, under its name of use_rms_norm. */
-static void add_input_norm(struct target *t, enum bd_slot s, int layer)
+static void make_input_norm(const struct target *t, struct bd_make_tensor *m)
 {
-	const enum bd_lin l = (enum bd_lin)(s - BD_SUBLN);
-	const bool from_block = t->fold && l != BD_LIN_O && l != BD_LIN_DOWN;
-	struct bd_make_tensor *m = add(t, s, layer, BD_MAKE_GAIN);
+	const enum bd_lin l = (enum bd_lin)(m->slot - BD_SUBLN);
 
-	bd_slot_name(&t->cfg, BD_W + l, layer, m->name, sizeof(m->name));
+	m->make = BD_MAKE_GAIN;
+	bd_slot_name(&t->cfg, BD_W + l, m->layer, m->name, sizeof(m->name));
 	rename_last(m->name, sizeof(m->name), "rms_norm.weight");
-	if (from_block)
+	if (t->fold && l != BD_LIN_O && l != BD_LIN_DOWN)
 		m->slot = l < BD_LIN_O ? BD_ATTN_NORM : BD_FFN_NORM;
 }
 
-static void add_slot(struct target *t, enum bd_slot s, int layer)
+static void make(struct target *t, struct bd_make_tensor *m)
 {
-	const struct bd_config *from = bd_ckpt_config(t->k);
+	const enum bd_slot s = m->slot;
 
-	if (bd_slot_info(s)->kind == BD_KIND_LINEAR)
-		add_linear(t, s, layer);
-	else if (t->quant.rms_norm && s >= BD_SUBLN && s < BD_BIAS)
-		add_input_norm(t, s, layer);
-	else if (t->fold && (s == BD_ATTN_NORM || s == BD_FFN_NORM))
-		add(t, s, layer, BD_MAKE_FILL)->value = bd_slot_offset(&t->cfg, s) ? 0 : 1;
-	else if (!bd_slot_exists(from, s)) /* the class wants a bias on o_proj if on q, k and v */
-		add(t, s, layer, BD_MAKE_FILL)->value = 0;
-	else
-		add(t, s, layer, BD_MAKE_COPY);
+	if (bd_slot_info(s)->kind == BD_KIND_LINEAR) {
+		make_linear(t, m);
+	} else if (t->quant.rms_norm && s >= BD_SUBLN && s < BD_BIAS) {
+		make_input_norm(t, m);
+	} else if (t->fold && (s == BD_ATTN_NORM || s == BD_FFN_NORM)) {
+		m->make = BD_MAKE_FILL;
+		m->value = bd_slot_offset(&t->cfg, s) ? 0 : 1;
+	} else if (!bd_slot_exists(bd_ckpt_config(t->k), s)) {
+		m->make = BD_MAKE_FILL; /* the class wants a bias on o_proj if there is one on q, k and v */
+	}
 }
 
 static void list_tensors(struct target *t)
 {
-	t->v = bd_alloc(bd_mul(bd_mul((size_t)t->cfg.layers + 1, BD_SLOTS), 2), sizeof(*t->v));
-	for (enum bd_slot s = 0; s < BD_SLOTS; s++) {
-		if (!bd_slot_exists(&t->cfg, s))
-			continue;
-		for (int l = 0; bd_slot_info(s)->per_layer && l < t->cfg.layers; l++)
-			add_slot(t, s, l);
-		if (!bd_slot_info(s)->per_layer)
-			add_slot(t, s, -1);
-	}
+	size_t n;
+
+	t->v = bd_make_list(&t->cfg, &n);
+	t->n = n;
+	for (size_t i = 0; i < n; i++)
+		make(t, &t->v[i]);
 }
 
 void bd_hf_write(const char *dir, const char *out, const struct bd_hf_opt *o)

@@ -1,43 +1,11 @@
-/* A checkpoint directory: finds each slot's tensor among its names, and holds config and tensors against each other. */
-#include "model.h"
+/* Opening a checkpoint directory: finds each slot's tensor among its names, and holds config and tensors against each other. */
+#include "model_ckpt.h"
 
-#include "hash.h"
-#include "hf_quant.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
-#include "quant.h"
 
-#include <math.h>
-#include <stdio.h>
 #include <string.h>
-
-#define NAME 128
-
-struct bd_ckpt {
-	char *dir;
-	struct bd_config cfg;
-	struct bd_hf_quant quant;
-	bool folded;                      /* the gain in front of q, k, v is the attention norm's, that in front of gate, up the ffn norm's */
-	struct bd_st *st;
-	const struct bd_st_tensor **slot; /* [layers][BD_SLOTS]; slots not per layer in layer 0 */
-	char digest[BD_HEX];
-};
-
-static const struct bd_st_tensor **slot_at(const struct bd_ckpt *k, enum bd_slot s, int layer)
-{
-	size_t l = bd_slot_info(s)->per_layer ? (size_t)layer : 0;
-
-	return &k->slot[l * BD_SLOTS + s];
-}
-
-/* The slot under whose name the slot's tensor is stored. */
-static enum bd_slot stored_as(const struct bd_ckpt *k, enum bd_slot s)
-{
-	if (k->folded && (s == BD_ATTN_NORM || s == BD_FFN_NORM))
-		return BD_SUBLN + (s == BD_ATTN_NORM ? BD_LIN_Q : BD_LIN_GATE);
-	return s;
-}
 
 /* The slot's tensor under its name, under an alias, or under the name that the metadata says it shares. */
 static const struct bd_st_tensor *resolve(const struct bd_ckpt *k, enum bd_slot s, int layer)
@@ -46,7 +14,7 @@ static const struct bd_st_tensor *resolve(const struct bd_ckpt *k, enum bd_slot 
 	const char *shared;
 	char name[NAME];
 
-	s = stored_as(k, s);
+	s = bd_ckpt_stored_as(k, s);
 	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
 	t = bd_st_find(k->st, name);
 	shared = json_string_value(json_object_get(bd_st_metadata(k->st), name));
@@ -98,7 +66,7 @@ static void settle_norms(struct bd_ckpt *k)
 /* config.json need not say whether the head is the embedding: then the tensors do. */
 static void settle_tied(struct bd_ckpt *k)
 {
-	const struct bd_st_tensor **embed = slot_at(k, BD_EMBED, 0);
+	const struct bd_st_tensor **embed = bd_ckpt_slot(k, BD_EMBED, 0);
 	const struct bd_st_tensor *head = bd_st_find(k->st, bd_slot_info(BD_HEAD)->hf);
 
 	if (bd_json_get(k->cfg.json, "tie_word_embeddings") == NULL)
@@ -127,7 +95,7 @@ static void check_shape(const struct bd_st_tensor *t, size_t rows, size_t cols)
 
 static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 {
-	const struct bd_st_tensor *t = *slot_at(k, s, layer);
+	const struct bd_st_tensor *t = *bd_ckpt_slot(k, s, layer);
 	enum bd_kind kind = bd_slot_info(s)->kind;
 	size_t rows, cols;
 	char name[NAME];
@@ -148,38 +116,6 @@ static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 		       bd_dtype_name(t->dtype));
 }
 
-/* Calls fn for every slot of the config, in slot-table order, layer by layer. */
-static void each_slot(struct bd_ckpt *k, void (*fn)(struct bd_ckpt *, enum bd_slot, int, void *), void *arg)
-{
-	enum bd_slot s;
-
-	if (bd_slot_exists(&k->cfg, BD_EMBED))
-		fn(k, BD_EMBED, -1, arg);
-	for (int l = 0; l < k->cfg.layers; l++)
-		for (s = 0; s < BD_SLOTS; s++)
-			if (bd_slot_info(s)->per_layer && bd_slot_exists(&k->cfg, s))
-				fn(k, s, l, arg);
-	for (s = BD_FINAL_NORM; s < BD_SLOTS; s++)
-		if (bd_slot_exists(&k->cfg, s))
-			fn(k, s, -1, arg);
-}
-
-/* The weight_scale of a packed linear. */
-static const struct bd_st_tensor *scale_of(const struct bd_ckpt *k, enum bd_slot s, int layer)
-{
-	const struct bd_st_tensor *t;
-	char name[NAME];
-
-	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
-	strcpy(strrchr(name, '.'), ".weight_scale");
-	t = bd_st_find(k->st, name);
-	if (t == NULL)
-		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
-	if (t->count != 1 || (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16))
-		bd_die(BD_DATA, "%s: tensor %s is not one number", t->file, t->name);
-	return t;
-}
-
 static void mark(const struct bd_ckpt *k, bool *used, const struct bd_st_tensor *t)
 {
 	if (t != NULL)
@@ -189,11 +125,11 @@ static void mark(const struct bd_ckpt *k, bool *used, const struct bd_st_tensor 
 static void find_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *used)
 {
 	if (s != BD_EMBED) /* settled before */
-		*slot_at(k, s, layer) = resolve(k, s, layer);
+		*bd_ckpt_slot(k, s, layer) = resolve(k, s, layer);
 	check_tensor(k, s, layer);
-	mark(k, used, *slot_at(k, s, layer));
+	mark(k, used, *bd_ckpt_slot(k, s, layer));
 	if (k->quant.packed && bd_slot_info(s)->kind == BD_KIND_LINEAR)
-		mark(k, used, scale_of(k, s, layer));
+		mark(k, used, bd_ckpt_scale(k, s, layer));
 }
 
 /* A folded norm must be the identity. */
@@ -276,7 +212,7 @@ struct bd_ckpt *bd_ckpt_open(const char *dir)
 	settle_norms(k);
 	settle_tied(k);
 	bool *used = bd_zalloc(bd_st_count(k->st) + 1, sizeof(*used));
-	each_slot(k, find_slot, used);
+	bd_ckpt_each(k, find_slot, used);
 	check_fold(k, used);
 	warn_unknown(k, used);
 	bd_free(used);
@@ -301,104 +237,6 @@ const struct bd_config *bd_ckpt_config(const struct bd_ckpt *k)
 
 const struct bd_st_tensor *bd_ckpt_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 {
-	return bd_slot_exists(&k->cfg, s) ? *slot_at(k, s, layer) : NULL;
+	return bd_slot_exists(&k->cfg, s) ? *bd_ckpt_slot(k, s, layer) : NULL;
 }
 
-void bd_ckpt_vector(const struct bd_ckpt *k, enum bd_slot s, int layer, float *out)
-{
-	const struct bd_st_tensor *t = bd_ckpt_tensor(k, s, layer);
-
-	bd_st_f32(t, 0, t->count, out);
-	for (size_t i = 0; bd_slot_offset(&k->cfg, stored_as(k, s)) && i < t->count; i++)
-		out[i] += 1;
-	/* AutoBitLinear, offline: (C x + bias) weight_scale */
-	if (k->quant.packed && !k->quant.inverse && bd_slot_info(s)->kind == BD_KIND_BIAS) {
-		float scale = bd_ckpt_ternary(k, s - BD_BIAS + BD_W, layer, NULL);
-		for (size_t i = 0; i < t->count; i++)
-			out[i] *= scale;
-	}
-}
-
-bool bd_ckpt_packed(const struct bd_ckpt *k)
-{
-	return k->quant.packed;
-}
-
-static float stored_scale(const struct bd_ckpt *k, enum bd_slot s, int layer)
-{
-	const struct bd_st_tensor *t = scale_of(k, s, layer);
-	float scale;
-
-	bd_st_f32(t, 0, 1, &scale);
-	scale = k->quant.inverse ? 1 / scale : scale;
-	if (!(scale > 0) || !isfinite(scale))
-		bd_die(BD_DATA, "%s: tensor %s is not a positive number", t->file, t->name);
-	return scale;
-}
-
-float bd_ckpt_ternary(const struct bd_ckpt *k, enum bd_slot s, int layer, uint8_t *codes)
-{
-	const struct bd_st_tensor *t = bd_ckpt_tensor(k, s, layer);
-	float *copy, scale = k->quant.packed ? stored_scale(k, s, layer) : 0;
-	const float *w; /* [rows, cols] */
-	size_t rows, cols;
-
-	bd_slot_shape(&k->cfg, s, &rows, &cols);
-	if (t->dtype == BD_U8) {
-		if (codes != NULL && !bd_hf_unpack(codes, t->data, rows, cols))
-			bd_die(BD_DATA, "%s: tensor %s: holds codes that no ternary weight has", t->file, t->name);
-		return scale;
-	}
-	w = bd_st_floats(t, &copy);
-	for (size_t i = 0; k->quant.packed && i < t->count; i++) /* codes that transformers unpacked and saved again */
-		if (w[i] != -1 && w[i] != 0 && w[i] != 1)
-			bd_die(BD_DATA, "%s: tensor %s: holds other values than -1, 0 and 1", t->file, t->name);
-	if (!k->quant.packed)
-		scale = bd_absmean(w, rows, cols);
-	if (!isfinite(scale))
-		bd_die(BD_DATA, "%s: %s: holds NaN or infinite weights; train again from an earlier checkpoint", t->file, t->name);
-	if (codes != NULL)
-		bd_ternary_pack(codes, w, rows, cols, k->quant.packed ? 1 : scale);
-	bd_free(copy);
-	return scale;
-}
-
-static void digest_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *text)
-{
-	const struct bd_st_tensor *t = *slot_at(k, s, layer);
-	char hex[BD_HEX];
-
-	bd_hash128_hex(t->data, t->bytes, hex);
-	bd_buf_fmt(text, "%d %d %s %s\n", (int)s, layer, bd_dtype_name(t->dtype), hex);
-	if (k->quant.packed && bd_slot_info(s)->kind == BD_KIND_LINEAR)
-		bd_buf_fmt(text, "%a\n", (double)stored_scale(k, s, layer));
-}
-
-static void digest_rope(struct bd_buf *text, const struct bd_rope *r)
-{
-	bd_buf_fmt(text, "%s %a %a %a %a %a %a %d\n", bd_rope_name(r->kind), r->theta, r->factor, r->low, r->high, r->original,
-	           r->attention, r->truncate);
-}
-
-/* The facts that decide the arithmetic, then a line for each tensor. */
-const char *bd_ckpt_digest(struct bd_ckpt *k)
-{
-	const struct bd_config *c = &k->cfg;
-	struct bd_buf text = {0};
-
-	if (k->digest[0] != '\0')
-		return k->digest;
-	bd_buf_fmt(&text, "%s %d %d %d %d %d %d %d %a\n", bd_family_name(c->family), c->hidden, c->layers, c->heads, c->kv_heads,
-	           c->head_dim, c->ffn, c->vocab, (double)c->eps);
-	digest_rope(&text, &c->rope);
-	digest_rope(&text, &c->rope_local);
-	bd_buf_fmt(&text, "%d ", c->window);
-	for (int i = 0; i < c->layers; i++)
-		bd_buf_fmt(&text, "%d", c->window > 0 && c->sliding[i]);
-	bd_buf_fmt(&text, " %a %a %s %d %d %d %d %d %d %d %d\n", (double)c->attn_scale, (double)c->embed_scale, bd_act_name(c->act),
-	           c->tied, c->qk_norm, c->post_norms, c->attn_bias, c->o_bias, c->mlp_bias, c->ternary, (int)c->norms);
-	each_slot(k, digest_slot, &text);
-	bd_hash128_hex(text.p, text.n, k->digest);
-	bd_buf_free(&text);
-	return k->digest;
-}

@@ -18,6 +18,30 @@ static const char *const companions[] = {
 
 /* ---- tensors ---- */
 
+static void add(struct bd_make_tensor *m, const struct bd_config *c, enum bd_slot s, int layer)
+{
+	enum bd_kind kind = bd_slot_info(s)->kind;
+
+	*m = (struct bd_make_tensor){.make = BD_MAKE_COPY, .slot = s, .layer = layer};
+	bd_slot_name(c, s, layer, m->name, sizeof(m->name));
+	bd_slot_shape(c, s, &m->rows, &m->cols);
+	if (kind == BD_KIND_GAIN || kind == BD_KIND_BIAS)
+		m->rows = 0;
+}
+
+struct bd_make_tensor *bd_make_list(const struct bd_config *c, size_t *n)
+{
+	struct bd_make_tensor *v = bd_alloc(bd_mul(bd_mul((size_t)c->layers + 1, BD_SLOTS), 2), sizeof(*v));
+
+	*n = 0;
+	for (enum bd_slot s = 0; s < BD_SLOTS; s++) {
+		bool per_layer = bd_slot_info(s)->per_layer;
+		for (int l = 0; bd_slot_exists(c, s) && l < (per_layer ? c->layers : 1); l++)
+			add(&v[(*n)++], c, s, per_layer ? l : -1);
+	}
+	return v;
+}
+
 static enum bd_dtype type_of(const struct bd_make_tensor *m, enum bd_dtype t)
 {
 	return m->make == BD_MAKE_CODES ? BD_U8 : m->make == BD_MAKE_SCALE || m->make == BD_MAKE_INVERSE ? BD_F32 : t;
@@ -43,6 +67,8 @@ static void put_gain(struct bd_st_writer *w, const struct bd_ckpt *k, const stru
 	float *x = bd_alloc(m->cols, sizeof(*x));
 
 	bd_ckpt_vector(k, m->slot, m->layer, x);
+	for (size_t i = 0; i < m->cols; i++)
+		x[i] -= m->value;
 	bd_st_data_f32(w, x, m->cols, t);
 	bd_free(x);
 }

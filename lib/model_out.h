@@ -7,7 +7,7 @@
 /* How a tensor of the new directory is made. */
 enum bd_make {
 	BD_MAKE_COPY,   /* the slot's tensor as it is stored */
-	BD_MAKE_GAIN,   /* the slot's gain as the factor it means */
+	BD_MAKE_GAIN,   /* the slot's gain as the factor it means, less `value` */
 	BD_MAKE_FILL,   /* all elements `value` */
 	BD_MAKE_CODES,  /* the linear's codes, U8 [out / 4, in] (hf_quant.h) */
 	BD_MAKE_SCALE,  /* F32 [1], the linear's scale D, */
@@ -21,8 +21,12 @@ struct bd_make_tensor {
 	size_t rows, cols; /* a vector has rows 0 */
 	float value;
 };
-/* Writes model.safetensors of the tensors v[n] (sorted here as the reference writer does: widest type first, then by name); what is
- * neither codes nor a scale has type t. Memory: a few copies of the largest linear for BD_MAKE_CODES, else a block. */
+/* The tensors of a model of config c, all BD_MAKE_COPY, under the names of our own form; there is room for as many again behind them.
+ * Caller frees. */
+struct bd_make_tensor *bd_make_list(const struct bd_config *c, size_t *n);
+
+/* Writes model.safetensors of the tensors v[n], in the reference writer's order: widest type first, then by name. What is neither
+ * codes nor a scale has type t. Memory: a few copies of the largest linear for BD_MAKE_CODES, else a block. */
 void bd_model_out_tensors(const struct bd_ckpt *k, const char *dir, const struct bd_make_tensor *v, size_t n, enum bd_dtype t);
 
 /* Writes config.json: j with the type of the weights, parent digest ("": none) and history (history.h; NULL: none) put in. */
