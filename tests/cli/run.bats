@@ -167,6 +167,12 @@ right() {
 	bd-run talker --chat -p 'the end' -n 5 >a
 	bd-run "$dir/base" --chat --template chatml -p 'the end' -n 5 >b
 	cmp a b
+	cp -r "$dir/student" talker-student
+	cp talker/chat_template.jinja talker-student
+	bd-pack -q talker-student -o talker.gguf
+	bd-run talker.gguf --chat -p 'the end' -n 5 >c
+	bd-run talker-student --chat -p 'the end' -n 5 >d
+	cmp c d
 	for name in qwen2.5 qwen3 llama3 gemma; do
 		bd-run talker --chat --template $name -p 'the end' -n 5 --context 1000 --system 'Be brief.' >/dev/null
 	done
