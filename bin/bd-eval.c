@@ -110,6 +110,7 @@ static json_t *score_texts(const struct args *a, const char *file)
 {
 	struct bd_pairs *pairs = bd_pairs_new();
 	struct bd_out *lines = a->eval.predictions != NULL ? bd_out_open(a->eval.predictions, false, 0) : NULL;
+	char digest[BD_HEX];
 	json_t *o;
 
 	bd_pairs_read(pairs, file, lines);
@@ -117,6 +118,10 @@ static json_t *score_texts(const struct args *a, const char *file)
 		bd_out_close(lines);
 	o = json_pack("{s:I}", "pairs", (json_int_t)bd_pairs_count(pairs));
 	json_object_update_new(o, bd_pairs_json(pairs, (uint64_t)a->common.seed));
+	if (!a->tsv) {
+		bd_history_file(file != NULL ? file : "-", digest);
+		json_object_set_new(o, "history", bd_history(&(struct bd_input){"text", digest, NULL}, 1));
+	}
 	bd_pairs_free(pairs);
 	return o;
 }

@@ -194,5 +194,6 @@ describes() {
 @test "every page is clean" {
 	for page in "$repo"/man/*.[1-9]; do
 		mandoc -T lint -W warning "$page"
+		[ -z "$(grep -n '^\.D[l1] .*"' "$page")" ] # mdoc takes the quotes away
 	done
 }
