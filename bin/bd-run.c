@@ -10,6 +10,7 @@
 #include "msg.h"
 #include "opt.h"
 #include "packed.h"
+#include "talk.h"
 
 static const char *const templates[] = {"auto", "chatml", "qwen2.5", "qwen3", "llama3", "gemma"};
 
@@ -106,37 +107,6 @@ static void answer_objects(struct run *r)
 
 /* ---- talking ---- */
 
-struct talk {
-	struct bd_message *m; /* [n] texts are the talk's */
-	size_t n, cap;
-};
-
-static void say(struct talk *t, const char *role, const char *text)
-{
-	if (t->n == t->cap) {
-		t->cap = t->cap > 0 ? 2 * t->cap : 16;
-		t->m = bd_resize(t->m, t->n, t->cap, sizeof(*t->m));
-	}
-	t->m[t->n++] = (struct bd_message){role, bd_strdup(text)};
-}
-
-static void forget(struct talk *t)
-{
-	while (t->n > 0)
-		bd_free((char *)t->m[--t->n].text);
-}
-
-static void turn(struct run *r, struct talk *t, const char *text)
-{
-	json_t *answer;
-
-	say(t, "user", text);
-	answer = bd_answer_chat(&r->asked, t->m, t->n, "chat", emit_of(r), r);
-	say(t, "assistant", json_string_value(json_object_get(answer, "text")));
-	r->asked.opts.sampler.seed++; /* the next turn draws anew */
-	answered(r, answer);
-}
-
 /* The next message of standard input: a line, and those behind it while they end in a backslash. */
 static bool hear(struct bd_buf *text, bool terminal)
 {
@@ -166,21 +136,20 @@ static void chat(struct run *r)
 {
 	bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 	struct bd_buf text = {0};
-	struct talk t = {0};
+	struct bd_talk t = {0};
 
 	bd_asked_chat(&r->asked);
 	if (r->prompt != NULL)
-		turn(r, &t, r->prompt);
+		answered(r, bd_talk_turn(&t, &r->asked, r->prompt, emit_of(r), r));
 	while (r->prompt == NULL && hear(&text, terminal)) {
 		if (text.n > 0 && strcmp(text.p, "/reset") == 0)
-			forget(&t);
+			bd_talk_forget(&t);
 		else if (text.n > 0)
-			turn(r, &t, text.p);
+			answered(r, bd_talk_turn(&t, &r->asked, text.p, emit_of(r), r));
 	}
 	if (terminal && r->prompt == NULL)
 		fputs("\n", stderr);
-	forget(&t);
-	bd_free(t.m);
+	bd_talk_forget(&t);
 	bd_buf_free(&text);
 }
 

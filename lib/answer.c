@@ -160,22 +160,28 @@ static json_t *reply(struct bd_asked *a, const struct bd_ids *ids, bd_gen_emit *
 	return answer;
 }
 
-json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where, bd_gen_emit *emit, void *ctx)
+void bd_answer_chat_ids(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where, struct bd_ids *ids)
 {
 	bool add = a->system != NULL && (n == 0 || strcmp(m[0].role, "system") != 0);
 	struct bd_message *all = bd_alloc(n + 1, sizeof(*all));
 	struct bd_buf text = {0};
-	struct bd_ids ids = {0};
-	json_t *answer;
 
 	all[0] = (struct bd_message){"system", a->system};
 	if (n > 0)
 		memcpy(all + add, m, n * sizeof(*m));
 	bd_chat_render(bd_asked_chat(a), all, n + add, where, &text);
-	bd_tok_encode(bd_infer_tok(a->m), text.p, text.n, 0, &ids); /* the text begins with its BOS */
-	answer = reply(a, &ids, emit, ctx);
-	bd_ids_free(&ids);
+	bd_tok_encode(bd_infer_tok(a->m), text.p, text.n, 0, ids); /* the text begins with its BOS */
 	bd_buf_free(&text);
 	bd_free(all);
+}
+
+json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where, bd_gen_emit *emit, void *ctx)
+{
+	struct bd_ids ids = {0};
+	json_t *answer;
+
+	bd_answer_chat_ids(a, m, n, where, &ids);
+	answer = reply(a, &ids, emit, ctx);
+	bd_ids_free(&ids);
 	return answer;
 }

@@ -30,6 +30,8 @@ void bd_answer_rows(struct bd_asked *a, const char *prompt, bd_gen_emit *emit, b
 /* The same of a text that is continued, and of a conversation. */
 json_t *bd_answer_text(struct bd_asked *a, const char *text, size_t n, bd_gen_emit *emit, void *ctx);
 json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where, bd_gen_emit *emit, void *ctx);
+/* Appends the tokens of the conversation with the beginning of the answer, as bd_answer_chat feeds them. */
+void bd_answer_chat_ids(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where, struct bd_ids *ids);
 /* The answer to an object: {"prompt"}, {"messages": [{"role", "content"}]}, or the fields of the task; "id" goes through, and "max_tokens",
  * "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "repeat_last_n", "seed", "stop" (one or a list), "logprobs" and "thinking"
  * count before a's. where: for messages. */

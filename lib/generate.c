@@ -65,9 +65,14 @@ static float *begin(struct bd_gen *g, const struct bd_ids *prompt)
 	return feed(g, prompt->id + same, prompt->n - same);
 }
 
+size_t bd_gen_limit(const struct bd_infer *m, const struct bd_gen_opts *o)
+{
+	return o->context > 0 ? o->context : (size_t)m->net->cfg.context;
+}
+
 static size_t room_of(const struct bd_gen *g, size_t prompt, const struct bd_gen_opts *o)
 {
-	size_t limit = o->context > 0 ? o->context : (size_t)g->m->net->cfg.context;
+	size_t limit = bd_gen_limit(g->m, o);
 
 	if (prompt == 0)
 		bd_die(BD_DATA, "the prompt is empty, and %s begins no text by itself; give some text", g->m->path);

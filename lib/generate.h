@@ -18,6 +18,8 @@ struct bd_gen_opts {
 	size_t top;              /* with logprobs: how many of the likeliest tokens */
 };
 
+size_t bd_gen_limit(const struct bd_infer *m, const struct bd_gen_opts *o); /* tokens of prompt and continuation at most */
+
 /* One sequence that may go on: what a prompt has in common with the tokens fed before is not computed again. */
 struct bd_gen;
 struct bd_gen *bd_gen_new(struct bd_infer *m);

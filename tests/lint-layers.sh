@@ -9,7 +9,7 @@ BEGIN {
 		"cpu par quant kern gemm dist|" \
 		"safetensors gguf stream unicode tok tokenizer chat stop template example rows config hf model checkpoint feed|" \
 		"op loss adamw sched words stem rouge bleu interval|" \
-		"net student target packed pack sample infer generate answer greedy pairs eval update distill dump codes plan step train " \
+		"net student target packed pack sample infer generate answer talk greedy pairs eval update distill dump codes plan step train " \
 		"bench", layer, "|")
 	for (i = 1; i <= n; i++) {
 		k = split(layer[i], word, " ")

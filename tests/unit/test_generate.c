@@ -1,12 +1,12 @@
 /* Generation and answers with a small random model: what is computed again and what is not, endings, log probabilities, requests. */
 #include "child.h"
 
-#include "answer.h"
 #include "io.h"
 #include "json.h"
 #include "mem.h"
 #include "model.h"
 #include "msg.h"
+#include "talk.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -312,6 +312,34 @@ static void conversations(void **state)
 	bd_asked_close(&a);
 }
 
+/* A talk that outgrows its context goes on without its beginning; as long as it fits, only new tokens are computed. */
+static void talks(void **state)
+{
+	struct bd_asked a = asked();
+	struct bd_talk t = {0};
+	size_t longest = 0, computed = 0;
+
+	(void)state;
+	a.opts.context = 400;
+	a.opts.logprobs = false;
+	for (int i = 0; i < 6; i++) {
+		json_t *answer = bd_talk_turn(&t, &a, "the sea was good and the story was bad", NULL, NULL);
+		size_t prompt = (size_t)json_integer_value(json_object_get(answer, "prompt_tokens"));
+
+		if (i == 1)
+			assert_true(bd_gen_fed(a.gen) - computed < prompt);
+		computed = bd_gen_fed(a.gen);
+		longest = t.n > longest ? t.n : longest;
+		assert_true(prompt + 6 <= 400 && t.n % 2 == 0);
+		json_decref(answer);
+	}
+	assert_true(longest > 2 && longest < 12);
+	assert_int_equal(a.opts.sampler.seed, 6);
+	bd_talk_forget(&t);
+	assert_int_equal(t.n, 0);
+	bd_asked_close(&a);
+}
+
 static void try_ask(void *object)
 {
 	struct bd_asked a = asked();
@@ -358,7 +386,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(same_beginning), cmocka_unit_test(grows), cmocka_unit_test(endings),
 		cmocka_unit_test(end_token), cmocka_unit_test(log_probabilities), cmocka_unit_test(requests),
-		cmocka_unit_test(conversations), cmocka_unit_test(refusals),
+		cmocka_unit_test(conversations), cmocka_unit_test(talks), cmocka_unit_test(refusals),
 	};
 
 	return cmocka_run_group_tests(tests, open_model, close_model);
