@@ -85,7 +85,7 @@ bool bd_hf_unpack(uint8_t *codes, const uint8_t *in, size_t rows, size_t cols)
 		for (unsigned i = 0; i < 4; i++) {
 			uint8_t *row = codes + (i * n + r) * stride;
 			for (size_t k = 0; k < stride * 4; k++) {
-				unsigned c = k < cols ? in[k] >> 2 * i & 3 : 1; /* padding has weight 0 */
+				unsigned c = k < cols ? (unsigned)in[k] >> 2 * i & 3u : 1u; /* padding has weight 0 */
 				bad |= c & c >> 1;
 				row[byte_of(k)] |= (uint8_t)(c << shift_of(k));
 			}
