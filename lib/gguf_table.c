@@ -83,20 +83,21 @@ static void load_q4_0(float *x, const uint8_t *in)
 
 enum { Q6_BLOCK = 256, Q6_BYTES = 210, SUB = 16 };
 
-/* With q = rint(inv x) and weights x^2: *xq = sum x^2 x q, *qq = sum x^2 q^2. The best step for these q is xq / qq, and lessens the
- * error by xq^2 / qq. */
+/* With q = rint(inv x) and weights w = x^2: *xq = sum w x q, *qq = sum w q^2, in four lanes. The best step for these q is xq / qq, and
+ * lessens the error by xq^2 / qq. */
 static void fit(const float *x, float inv, float *xq, float *qq)
 {
-	float a = 0, b = 0;
+	float a[4] = {0}, b[4] = {0};
 
-	for (int i = 0; i < SUB; i++) {
-		const float q = clamp(nearest(inv * x[i]), -32, 31), w = x[i] * x[i];
+	for (int i = 0; i < SUB; i += 4)
+		for (int l = 0; l < 4; l++) {
+			const float v = x[i + l], q = clamp(nearest(inv * v), -32, 31), wq = v * v * q;
 
-		a += w * x[i] * q;
-		b += w * q * q;
-	}
-	*xq = a;
-	*qq = b;
+			a[l] += wq * v;
+			b[l] += wq * q;
+		}
+	*xq = (a[0] + a[2]) + (a[1] + a[3]);
+	*qq = (b[0] + b[2]) + (b[1] + b[3]);
 }
 
 /* The best step for x[16]. */
