@@ -10,7 +10,7 @@
 #include <string.h>
 
 /* Kinds of token in GGUF. */
-enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, UNUSED = 5, BYTE = 6 };
+enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
 
 static int32_t token_type(const struct bd_tok *tok, uint32_t id)
 {
@@ -22,7 +22,9 @@ static int32_t token_type(const struct bd_tok *tok, uint32_t id)
 		return BYTE;
 	if (strcmp(text, "<unk>") == 0 && strcmp(bd_tok_ggml_model(tok), "llama") == 0)
 		return UNKNOWN;
-	return bd_tok_special(tok, id) ? CONTROL : NORMAL;
+	if (bd_tok_special(tok, id))
+		return CONTROL;
+	return bd_tok_added(tok, id) ? USER_DEFINED : NORMAL;
 }
 
 static void put_tokens(struct bd_gguf_writer *w, const struct bd_tok *tok, size_t V)
@@ -82,6 +84,53 @@ static void put_merges(struct bd_gguf_writer *w, const struct bd_tok *tok, size_
 	bd_free(merge);
 }
 
+static void put_id(struct bd_gguf_writer *w, const char *key, int64_t id, size_t V)
+{
+	if (id >= 0 && (size_t)id < V)
+		bd_gguf_put_u32(w, key, (uint32_t)id);
+}
+
+/* Id of the token that tokenizer_config.json names so, as a string or as an object; -1: none. */
+static int64_t named(const struct bd_tok *tok, const json_t *config, const char *key)
+{
+	const json_t *v = bd_json_get(config, key);
+	const char *text = json_string_value(json_is_object(v) ? bd_json_get(v, "content") : v);
+
+	return text != NULL ? bd_tok_id(tok, text) : -1;
+}
+
+static void put_specials(struct bd_gguf_writer *w, const struct bd_tok *tok, const char *dir, const struct bd_config *c)
+{
+	/* model_max_length is often 10^30, which is an integer only to Python */
+	char *path = bd_path(dir, "tokenizer_config.json");
+	json_t *config = json_load_file(path, JSON_DECODE_INT_AS_REAL, NULL);
+	const json_t *pad = bd_json_get(c->json, "pad_token_id");
+	size_t V = (size_t)c->vocab;
+
+	put_id(w, "tokenizer.ggml.bos_token_id", c->bos >= 0 ? c->bos : bd_tok_bos(tok), V);
+	put_id(w, "tokenizer.ggml.eos_token_id", c->n_eos > 0 ? (int64_t)c->eos[0] : named(tok, config, "eos_token"), V);
+	put_id(w, "tokenizer.ggml.padding_token_id",
+	       json_is_integer(pad) ? json_integer_value(pad) : named(tok, config, "pad_token"), V);
+	put_id(w, "tokenizer.ggml.unknown_token_id", named(tok, config, "unk_token"), V);
+	bd_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", bd_tok_bos(tok) >= 0);
+	bd_gguf_put_bool(w, "tokenizer.ggml.add_eos_token", false);
+	json_decref(config);
+	bd_free(path);
+}
+
+/* Whether a text gets a space in front, as SentencePiece's dummy prefix. */
+static bool space_prefix(const struct bd_tok *tok)
+{
+	struct bd_ids ids = {0};
+	bool space = false;
+
+	bd_tok_encode(tok, "a", 1, 0, &ids);
+	if (ids.n > 0)
+		space = strncmp(bd_tok_text(tok, ids.id[0]), "\xe2\x96\x81", 3) == 0; /* U+2581 stands for a space */
+	bd_ids_free(&ids);
+	return space;
+}
+
 void bd_pack_tokenizer(struct bd_gguf_writer *w, const char *dir, const struct bd_config *c)
 {
 	char *path = bd_path(dir, "tokenizer.json"), *chat = bd_chat_source(dir);
@@ -94,11 +143,9 @@ void bd_pack_tokenizer(struct bd_gguf_writer *w, const char *dir, const struct b
 		bd_gguf_put_str(w, "tokenizer.ggml.pre", bd_tok_ggml_pre(tok));
 		put_tokens(w, tok, V);
 		put_merges(w, tok, V);
-		if (c->bos >= 0)
-			bd_gguf_put_u32(w, "tokenizer.ggml.bos_token_id", (uint32_t)c->bos);
-		if (c->n_eos > 0)
-			bd_gguf_put_u32(w, "tokenizer.ggml.eos_token_id", c->eos[0]);
-		bd_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", bd_tok_bos(tok) >= 0);
+		put_specials(w, tok, dir, c);
+		if (strcmp(bd_tok_ggml_model(tok), "llama") == 0)
+			bd_gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", space_prefix(tok));
 		bd_gguf_put_str(w, "tokenizer.huggingface.json", bd_tok_json(tok, NULL));
 		if (chat != NULL)
 			bd_gguf_put_str(w, "tokenizer.chat_template", chat);

@@ -345,6 +345,11 @@ bool bd_tok_special(const struct bd_tok *t, uint32_t id)
 	return a && a->special;
 }
 
+bool bd_tok_added(const struct bd_tok *t, uint32_t id)
+{
+	return bd_added_at(&t->added, id) != NULL;
+}
+
 int64_t bd_tok_bos(const struct bd_tok *t)
 {
 	return t->post.front.n ? (int64_t)t->post.front.id[0] : -1;

@@ -46,6 +46,7 @@ void bd_tok_stream(const struct bd_tok *t, struct bd_tok_stream *s, uint32_t id,
 int64_t bd_tok_id(const struct bd_tok *t, const char *token); /* -1 if there is none */
 const char *bd_tok_text(const struct bd_tok *t, uint32_t id); /* raw vocabulary entry, NULL for an unused id */
 bool bd_tok_special(const struct bd_tok *t, uint32_t id);
+bool bd_tok_added(const struct bd_tok *t, uint32_t id); /* one of added_tokens, special or not */
 int64_t bd_tok_bos(const struct bd_tok *t); /* the first id BD_TOK_BOS puts in front, -1: none */
 /* For GGUF: kind of model ("gpt2" or "llama"), pre-tokenizer name ("qwen2", "llama-bpe", "gpt-2", "default"), merges. */
 const char *bd_tok_ggml_model(const struct bd_tok *t);
