@@ -17,11 +17,14 @@ struct bd_chat *bd_asked_chat(struct bd_asked *a)
 	} else {
 		jinja = bd_chat_source(a->m->path);
 		if (jinja == NULL)
-			bd_die(BD_DATA, "%s: has no chat template; --template says which to use: %s", a->m->path, BD_CHAT_NAMES);
+			bd_die(BD_DATA, "%s: has no chat template; --template says which to use: %s",
+			       a->m->path, BD_CHAT_NAMES);
 		a->chat = bd_chat_detect(jinja, bd_infer_tok(a->m));
 		if (a->chat == NULL)
-			bd_die(BD_DATA, "%s: its chat template is none of those known; --template says which to use: %s", a->m->path,
-			       BD_CHAT_NAMES);
+			bd_die(
+			    BD_DATA,
+			    "%s: its chat template is none of those known; --template says which to use: %s",
+			    a->m->path, BD_CHAT_NAMES);
 		bd_free(jinja);
 	}
 	a->chat->no_thinking = a->no_thinking;
@@ -57,8 +60,8 @@ static json_t *class_object(const struct choice *c)
 
 	for (size_t i = 0; i < c->m->n_choice; i++)
 		json_object_set_new(all, bd_template_class(t, i), json_real(c->p[i]));
-	return json_pack("{s:s, s:I, s:f, s:o}", "label", bd_template_class(t, c->best), "class", (json_int_t)c->best,
-	                 "probability", c->p[c->best], "probabilities", all);
+	return json_pack("{s:s, s:I, s:f, s:o}", "label", bd_template_class(t, c->best), "class",
+	                 (json_int_t)c->best, "probability", c->p[c->best], "probabilities", all);
 }
 
 /* The label at the end of the prompt: the last id is a place holder for it. */
@@ -100,7 +103,8 @@ static void tee(void *ctx, const char *text, size_t n)
 		t->emit(t->ctx, text, n);
 }
 
-static json_t *continue_ids(struct bd_asked *a, const struct bd_ids *ids, const struct bd_gen_opts *o, bd_gen_emit *emit, void *ctx)
+static json_t *continue_ids(struct bd_asked *a, const struct bd_ids *ids, const struct bd_gen_opts *o,
+                            bd_gen_emit *emit, void *ctx)
 {
 	struct tee t = {.emit = emit, .ctx = ctx};
 	struct bd_gen_result r;
@@ -109,8 +113,9 @@ static json_t *continue_ids(struct bd_asked *a, const struct bd_ids *ids, const 
 	if (a->gen == NULL)
 		a->gen = bd_gen_new(a->m);
 	r = bd_gen_run(a->gen, ids, o, tee, &t);
-	answer = json_pack("{s:s%, s:s, s:I, s:I}", "text", t.text.n > 0 ? t.text.p : "", t.text.n, "finish_reason", r.finish,
-	                   "prompt_tokens", (json_int_t)r.prompt, "completion_tokens", (json_int_t)r.tokens);
+	answer = json_pack("{s:s%, s:s, s:I, s:I}", "text", t.text.n > 0 ? t.text.p : "", t.text.n,
+	                   "finish_reason", r.finish, "prompt_tokens", (json_int_t)r.prompt,
+	                   "completion_tokens", (json_int_t)r.tokens);
 	if (r.logprobs != NULL)
 		json_object_set_new(answer, "logprobs", r.logprobs);
 	bd_buf_free(&t.text);
@@ -128,7 +133,8 @@ json_t *bd_answer_text(struct bd_asked *a, const char *text, size_t n, bd_gen_em
 	return answer;
 }
 
-json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *where, bd_gen_emit *emit, void *ctx)
+json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *where, bd_gen_emit *emit,
+                      void *ctx)
 {
 	struct bd_buf text = {0};
 	struct bd_ids ids = {0};
@@ -160,7 +166,8 @@ static json_t *reply(struct bd_asked *a, const struct bd_ids *ids, bd_gen_emit *
 	return answer;
 }
 
-void bd_answer_chat_ids(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where, struct bd_ids *ids)
+void bd_answer_chat_ids(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where,
+                        struct bd_ids *ids)
 {
 	bool add = a->system != NULL && (n == 0 || strcmp(m[0].role, "system") != 0);
 	struct bd_message *all = bd_alloc(n + 1, sizeof(*all));
@@ -175,7 +182,8 @@ void bd_answer_chat_ids(struct bd_asked *a, const struct bd_message *m, size_t n
 	bd_free(all);
 }
 
-json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where, bd_gen_emit *emit, void *ctx)
+json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where,
+                       bd_gen_emit *emit, void *ctx)
 {
 	struct bd_ids ids = {0};
 	json_t *answer;

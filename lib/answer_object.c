@@ -53,17 +53,20 @@ static void override(struct bd_gen_opts *g, const json_t *o, const char *where)
 	s->min_p = (float)real(o, "min_p", (double)s->min_p, 0, 1, where);
 	s->seed = (uint64_t)bd_json_int(o, "seed", (int64_t)s->seed, 0, INT64_C(1) << 62, where);
 	g->repeat_penalty = (float)real(o, "repeat_penalty", (double)g->repeat_penalty, 0.01, 100, where);
-	g->repeat_last = (size_t)bd_json_int(o, "repeat_last_n", (int64_t)g->repeat_last, 0, 1000000000, where);
+	g->repeat_last =
+	    (size_t)bd_json_int(o, "repeat_last_n", (int64_t)g->repeat_last, 0, 1000000000, where);
 	top = bd_json_int(o, "logprobs", g->logprobs ? (int64_t)g->top : -1, -1, 100, where);
 	g->logprobs = top >= 0;
 	g->top = top > 0 ? (size_t)top : 0;
 }
 
-/* A misspelt option would be overlooked. Tasks may have fields that the prompt does not need, so there all keys are allowed. */
+/* A misspelt option would be overlooked. Tasks may have fields that the prompt does not need, so there all
+ * keys are allowed. */
 static void check_keys(const json_t *object, const char *input, const char *where)
 {
-	static const char *const known[] = {"id", "max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty",
-	                                    "repeat_last_n", "seed", "stop", "logprobs", "thinking"};
+	static const char *const known[] = {"id",    "max_tokens", "temperature",    "top_k",
+	                                    "top_p", "min_p",      "repeat_penalty", "repeat_last_n",
+	                                    "seed",  "stop",       "logprobs",       "thinking"};
 	const char *key;
 	json_t *v;
 
@@ -151,7 +154,8 @@ static json_t *answer(struct bd_asked *a, const json_t *object, const char *wher
 		return bd_answer_text(a, json_string_value(prompt), json_string_length(prompt), NULL, NULL);
 	}
 	if (a->m->task == NULL)
-		bd_die(BD_DATA, "%s: neither \"prompt\" nor \"messages\", and %s has no task with fields", where, a->m->path);
+		bd_die(BD_DATA, "%s: neither \"prompt\" nor \"messages\", and %s has no task with fields",
+		       where, a->m->path);
 	return fields(a, object, where);
 }
 

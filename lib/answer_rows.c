@@ -7,7 +7,8 @@
 
 #include <string.h>
 
-/* The template's fields as the columns of the input: first what the prompt mentions, then the others (a label: not used). */
+/* The template's fields as the columns of the input: first what the prompt mentions, then the others (a
+ * label: not used). */
 struct columns {
 	const char **name, **value, **row; /* [n]; value in this order, row in the template's */
 	size_t *length, *field;            /* [n]; field of each column */
@@ -17,8 +18,10 @@ struct columns {
 static struct columns columns_of(const struct bd_template *t)
 {
 	size_t n = bd_template_fields(t);
-	struct columns c = {.name = bd_alloc(n, sizeof(*c.name)), .value = bd_zalloc(n, sizeof(*c.value)),
-	                    .row = bd_zalloc(n, sizeof(*c.row)), .length = bd_alloc(n, sizeof(*c.length)),
+	struct columns c = {.name = bd_alloc(n, sizeof(*c.name)),
+	                    .value = bd_zalloc(n, sizeof(*c.value)),
+	                    .row = bd_zalloc(n, sizeof(*c.row)),
+	                    .length = bd_alloc(n, sizeof(*c.length)),
 	                    .field = bd_alloc(n, sizeof(*c.field))};
 
 	for (int input = 1; input >= 0; input--)
@@ -55,7 +58,8 @@ static void cut(struct columns *c, char *text)
 	c->value[c->inputs - 1] = text;
 }
 
-void bd_answer_rows(struct bd_asked *a, const char *prompt, bd_gen_emit *emit, bd_answered *answered, void *ctx)
+void bd_answer_rows(struct bd_asked *a, const char *prompt, bd_gen_emit *emit, bd_answered *answered,
+                    void *ctx)
 {
 	struct columns c = columns_of(a->m->task);
 	char *text = prompt != NULL ? bd_strdup(prompt) : NULL;

@@ -87,8 +87,8 @@ struct bd_chat *bd_chat_named(const char *name, const struct bd_tok *tok)
 	return c;
 }
 
-/* The system text that the template itself has, <|im_start|>system\nTEXT<|im_end|> within one string of the Jinja text, into *text (NULL if
- * it has none); false if it has one that is put together otherwise. */
+/* The system text that the template itself has, <|im_start|>system\nTEXT<|im_end|> within one string of the
+ * Jinja text, into *text (NULL if it has none); false if it has one that is put together otherwise. */
 static bool own_system(const char *jinja, char **text)
 {
 	static const char head[] = "<|im_start|>system", end[] = "<|im_end|>";
@@ -137,11 +137,13 @@ struct bd_chat *bd_chat_detect(const char *jinja, const struct bd_tok *tok)
 {
 	struct bd_chat *c = NULL;
 
-	if (has(jinja, "<|im_start|>") && has(jinja, "last_query_index") && has(jinja, "enable_thinking is false")) {
+	if (has(jinja, "<|im_start|>") && has(jinja, "last_query_index") &&
+	    has(jinja, "enable_thinking is false")) {
 		c = make(BD_CHAT_QWEN3, tok);
 	} else if (has(jinja, "<|im_start|>")) {
 		c = detect_chatml(jinja, tok);
-	} else if (has(jinja, "<|start_header_id|>") && has(jinja, "<|end_header_id|>") && has(jinja, "<|eot_id|>")) {
+	} else if (has(jinja, "<|start_header_id|>") && has(jinja, "<|end_header_id|>") &&
+	           has(jinja, "<|eot_id|>")) {
 		c = make(BD_CHAT_LLAMA3, tok);
 		c->dated = has(jinja, "Cutting Knowledge Date: December 2023");
 		c->today = has(jinja, "strftime_now");

@@ -75,11 +75,13 @@ static const char *last(const char *s, size_t n, const char *what)
 	return NULL;
 }
 
-/* An answer: its thoughts, between <think> and </think>, are left out, but told (thoughts empty or not) if it answers the last question. */
+/* An answer: its thoughts, between <think> and </think>, are left out, but told (thoughts empty or not) if it
+ * answers the last question. */
 static void qwen3_answer(const char *text, bool after, bool final, struct bd_buf *out)
 {
 	static const char open[] = "<think>", close[] = "</think>";
-	const char *thought = text, *end = strstr(text, close), *answer = last(text, strlen(text), close), *begin;
+	const char *thought = text, *end = strstr(text, close), *answer = last(text, strlen(text), close),
+	           *begin;
 	size_t n = 0;
 	struct bd_buf thoughts = {0};
 
@@ -106,7 +108,8 @@ static bool tool_response(const char *text)
 	static const char open[] = "<tool_response>", close[] = "</tool_response>";
 	size_t n = strlen(text);
 
-	return strncmp(text, open, strlen(open)) == 0 && n >= strlen(close) && strcmp(text + n - strlen(close), close) == 0;
+	return strncmp(text, open, strlen(open)) == 0 && n >= strlen(close) &&
+	       strcmp(text + n - strlen(close), close) == 0;
 }
 
 static void qwen3(const struct bd_chat *c, const struct bd_message *m, size_t n, struct bd_buf *out)
@@ -136,7 +139,8 @@ static void add_date(struct bd_buf *out)
 	struct tm tm;
 	char date[32];
 
-	if ((epoch != NULL ? gmtime_r(&t, &tm) : localtime_r(&t, &tm)) == NULL || strftime(date, sizeof(date), "%d %b %Y", &tm) == 0)
+	if ((epoch != NULL ? gmtime_r(&t, &tm) : localtime_r(&t, &tm)) == NULL ||
+	    strftime(date, sizeof(date), "%d %b %Y", &tm) == 0)
 		bd_die(BD_SYS, "no date of today:");
 	bd_buf_str(out, date);
 }
@@ -154,7 +158,8 @@ static void llama3(const struct bd_chat *c, const struct bd_message *m, size_t n
 
 	bd_buf_str(out, c->bos);
 	if (c->dated) {
-		bd_buf_str(out, "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: December 2023\nToday Date: ");
+		bd_buf_str(out, "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: "
+		                "December 2023\nToday Date: ");
 		if (c->today)
 			add_date(out);
 		else
@@ -169,7 +174,8 @@ static void llama3(const struct bd_chat *c, const struct bd_message *m, size_t n
 	bd_buf_str(out, "<|start_header_id|>assistant<|end_header_id|>\n\n");
 }
 
-static void gemma(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where, struct bd_buf *out)
+static void gemma(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
+                  struct bd_buf *out)
 {
 	size_t first = is(&m[0], "system");
 
@@ -178,7 +184,9 @@ static void gemma(const struct bd_chat *c, const struct bd_message *m, size_t n,
 	bd_buf_str(out, c->bos);
 	for (size_t i = first; i < n; i++) {
 		if (!is(&m[i], (i - first) % 2 == 0 ? "user" : "assistant"))
-			bd_die(BD_DATA, "%s: message %zu is the %s's; in the model's chat template user and assistant take turns",
+			bd_die(BD_DATA,
+			       "%s: message %zu is the %s's; in the model's chat template user and assistant "
+			       "take turns",
 			       where, i + 1, m[i].role);
 		bd_buf_fmt(out, "<start_of_turn>%s\n", is(&m[i], "user") ? "user" : "model");
 		if (first > 0 && i == first)
@@ -189,14 +197,16 @@ static void gemma(const struct bd_chat *c, const struct bd_message *m, size_t n,
 	bd_buf_str(out, "<start_of_turn>model\n");
 }
 
-void bd_chat_render(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where, struct bd_buf *out)
+void bd_chat_render(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
+                    struct bd_buf *out)
 {
 	if (n == 0)
 		bd_die(BD_DATA, "%s: a conversation without messages", where);
 	for (size_t i = 0; i < n; i++)
 		if (!is(&m[i], "system") && !is(&m[i], "user") && !is(&m[i], "assistant"))
-			bd_die(BD_DATA, "%s: message %zu has the role \"%s\"; known are system, user and assistant", where, i + 1,
-			       m[i].role);
+			bd_die(BD_DATA,
+			       "%s: message %zu has the role \"%s\"; known are system, user and assistant",
+			       where, i + 1, m[i].role);
 	switch (c->family) {
 	case BD_CHAT_CHATML:
 		chatml(c, m, n, out);

@@ -75,9 +75,11 @@ static size_t room_of(const struct bd_gen *g, size_t prompt, const struct bd_gen
 	size_t limit = bd_gen_limit(g->m, o);
 
 	if (prompt == 0)
-		bd_die(BD_DATA, "the prompt is empty, and %s begins no text by itself; give some text", g->m->path);
+		bd_die(BD_DATA, "the prompt is empty, and %s begins no text by itself; give some text",
+		       g->m->path);
 	if (prompt >= limit)
-		bd_die(BD_DATA, "the prompt has %zu tokens, the context %zu; give a shorter one or a larger --context",
+		bd_die(BD_DATA,
+		       "the prompt has %zu tokens, the context %zu; give a shorter one or a larger --context",
 		       prompt, limit);
 	return limit - prompt < o->max_tokens ? limit - prompt : o->max_tokens;
 }
@@ -112,8 +114,8 @@ static json_t *logprob(const struct bd_gen *g, uint32_t id, double norm)
 	json_t *j;
 
 	token_text(g->m->tok, id, &text);
-	j = json_pack("{s:s%, s:I, s:f}", "token", text.n > 0 ? text.p : "", text.n, "id", (json_int_t)id, "logprob",
-	              (double)g->raw[id] - norm);
+	j = json_pack("{s:s%, s:I, s:f}", "token", text.n > 0 ? text.p : "", text.n, "id", (json_int_t)id,
+	              "logprob", (double)g->raw[id] - norm);
 	bd_buf_free(&text);
 	return j;
 }
@@ -183,9 +185,11 @@ static void show(bd_gen_emit *emit, void *ctx, struct bd_buf *text)
 	bd_buf_clear(text);
 }
 
-struct bd_gen_result bd_gen_run(struct bd_gen *g, const struct bd_ids *prompt, const struct bd_gen_opts *o, bd_gen_emit *emit, void *ctx)
+struct bd_gen_result bd_gen_run(struct bd_gen *g, const struct bd_ids *prompt, const struct bd_gen_opts *o,
+                                bd_gen_emit *emit, void *ctx)
 {
-	struct bd_gen_result r = {.finish = "length", .prompt = prompt->n, .logprobs = o->logprobs ? json_array() : NULL};
+	struct bd_gen_result r = {
+	    .finish = "length", .prompt = prompt->n, .logprobs = o->logprobs ? json_array() : NULL};
 	size_t room = room_of(g, prompt->n, o);
 	struct bd_tok_stream stream = {.started = true}; /* a blank in front belongs to the text */
 	struct bd_sampler sampler = o->sampler;

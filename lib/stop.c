@@ -1,4 +1,5 @@
-/* Stop strings: whole ones are looked for in what is held, and the longest end that could become one stays held. */
+/* Stop strings: whole ones are looked for in what is held, and the longest end that could become one stays
+ * held. */
 #include "stop.h"
 
 #include <stdbool.h>

@@ -174,13 +174,15 @@ static bool find(const struct bd_matcher *m, const char *s, size_t n, struct bd_
 			start = spaces_before(s, start);
 		if (a->left && start < scan->done)
 			start = scan->done;
-		scan->found = (struct bd_piece){start, a->right ? spaces_after(s, n, scan->from) : scan->from, a};
+		scan->found =
+		    (struct bd_piece){start, a->right ? spaces_after(s, n, scan->from) : scan->from, a};
 		return true;
 	}
 	return false;
 }
 
-bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan, struct bd_piece *piece)
+bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan,
+                   struct bd_piece *piece)
 {
 	bool hit = scan->found.token || find(m, s, n, scan);
 	if (hit && scan->done >= scan->found.start) {

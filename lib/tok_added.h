@@ -32,8 +32,9 @@ void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_norm
 void bd_added_free(struct bd_addeds *a);
 const struct bd_added *bd_added_at(const struct bd_addeds *a, uint32_t id); /* NULL if there is none */
 
-/* A text cut into tokens and what stands between them, as Hugging Face's AddedVocabulary cuts it: the longest match at the leftmost place,
- * then on behind it; a token that is found in white space which the one before it took is a piece nevertheless. */
+/* A text cut into tokens and what stands between them, as Hugging Face's AddedVocabulary cuts it: the longest
+ * match at the leftmost place, then on behind it; a token that is found in white space which the one before
+ * it took is a piece nevertheless. */
 struct bd_added_scan { /* begin with zeroes */
 	bool plain;    /* special tokens are not looked for */
 	size_t from;   /* where to look for the next match */
@@ -41,9 +42,10 @@ struct bd_added_scan { /* begin with zeroes */
 	struct bd_piece {
 		size_t start, end;
 		const struct bd_added *token; /* NULL: text between tokens */
-	} found;       /* a match that comes behind the piece given last */
+	} found;                              /* a match that comes behind the piece given last */
 };
 /* The next piece of s[n], or false at the end. */
-bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan, struct bd_piece *piece);
+bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan,
+                   struct bd_piece *piece);
 
 #endif

@@ -19,7 +19,8 @@ static void push_special(struct bd_ids *out, const json_t *processor, const json
 		bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has no ids", name, id);
 	json_array_foreach(ids, i, e) {
 		if (!json_is_integer(e) || json_integer_value(e) < 0 || json_integer_value(e) > BD_MAX_ID)
-			bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has an id out of range", name, id);
+			bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has an id out of range",
+			       name, id);
 		bd_ids_push(out, (uint32_t)json_integer_value(e));
 	}
 }
@@ -33,12 +34,14 @@ static void parse_template(struct bd_post *p, const json_t *j, const char *name)
 	if (p->front.n + p->back.n > 0)
 		bd_die(BD_DATA, "%s: post_processor: more than one TemplateProcessing is not known", name);
 	json_array_foreach(single, i, step) {
-		const json_t *special = bd_json_get(step, "SpecialToken"), *sequence = bd_json_get(step, "Sequence");
+		const json_t *special = bd_json_get(step, "SpecialToken"),
+		             *sequence = bd_json_get(step, "Sequence");
 
 		if (special != NULL)
 			push_special(text ? &p->back : &p->front, j, special, name);
 		else if (sequence == NULL || text)
-			bd_die(BD_DATA, "%s: post_processor: TemplateProcessing is known with the text once", name);
+			bd_die(BD_DATA, "%s: post_processor: TemplateProcessing is known with the text once",
+			       name);
 		text = text || sequence != NULL;
 	}
 	if (!text)
@@ -87,8 +90,8 @@ static json_int_t id_of(const json_t *root, const char *token)
 }
 
 /* Appends the token config[key], a string or {"content"}, to the template if config[flag]. */
-static void add(json_t *processor, const json_t *root, const json_t *config, const char *flag, const char *key,
-                const char *name)
+static void add(json_t *processor, const json_t *root, const json_t *config, const char *flag,
+                const char *key, const char *name)
 {
 	const json_t *token = bd_json_get(config, key);
 	const char *text = json_string_value(json_is_object(token) ? bd_json_get(token, "content") : token);
@@ -109,7 +112,8 @@ bool bd_post_complete(json_t *root, const char *dir)
 	char *path = bd_path(dir, "tokenizer_config.json");
 	/* model_max_length is often 10^30, which is an integer only to Python */
 	json_t *config = json_load_file(path, JSON_DECODE_INT_AS_REAL, NULL);
-	json_t *p = json_pack("{s:s, s:[], s:[], s:{}}", "type", "TemplateProcessing", "single", "pair", "special_tokens");
+	json_t *p = json_pack("{s:s, s:[], s:[], s:{}}", "type", "TemplateProcessing", "single", "pair",
+	                      "special_tokens");
 	bool added = false;
 
 	if (bd_json_get(root, "post_processor") == NULL) {

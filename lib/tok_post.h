@@ -11,8 +11,9 @@ struct bd_post {
 
 void bd_post_parse(struct bd_post *p, const json_t *j, const char *name); /* unknown steps die, naming them */
 void bd_post_free(struct bd_post *p);
-/* Gives a tokenizer.json without a post_processor the one that add_bos_token and add_eos_token of the tokenizer_config.json in dir ask
- * for; false, and nothing done, if there is one already or none is asked for. (One that is there decides alone, as in transformers 5.) */
+/* Gives a tokenizer.json without a post_processor the one that add_bos_token and add_eos_token of the
+ * tokenizer_config.json in dir ask for; false, and nothing done, if there is one already or none is asked
+ * for. (One that is there decides alone, as in transformers 5.) */
 bool bd_post_complete(json_t *root, const char *dir);
 
 #endif

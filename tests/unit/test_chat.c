@@ -1,4 +1,5 @@
-/* Chat templates against what the Jinja texts themselves write (tests/golden/make_chats.py), and what is recognised and refused. */
+/* Chat templates against what the Jinja texts themselves write (tests/golden/make_chats.py), and what is
+ * recognised and refused. */
 #include "child.h"
 
 #include "chat.h"
@@ -28,7 +29,8 @@ static struct bd_message *messages_of(const json_t *list, size_t *n)
 /* The template by its name; those without one by their Jinja text. */
 static struct bd_chat *chat_of(const json_t *c)
 {
-	const char *name = json_string_value(json_object_get(c, "template")), *jinja = json_string_value(json_object_get(c, "jinja"));
+	const char *name = json_string_value(json_object_get(c, "template")),
+	           *jinja = json_string_value(json_object_get(c, "jinja"));
 	struct bd_chat *chat = bd_chat_named(name, NULL);
 
 	if (chat == NULL && jinja != NULL)
@@ -49,7 +51,8 @@ static void check(const struct bd_chat *chat, const json_t *c, size_t i)
 
 	bd_chat_render(chat, m, n, "test", &out);
 	if (strcmp(out.p, want) != 0)
-		fail_msg("case %zu, %s: \"%s\", not \"%s\"", i, json_string_value(json_object_get(c, "template")), out.p, want);
+		fail_msg("case %zu, %s: \"%s\", not \"%s\"", i,
+		         json_string_value(json_object_get(c, "template")), out.p, want);
 	bd_buf_free(&out);
 	bd_free(m);
 }
@@ -87,7 +90,8 @@ static void real_files(void **state)
 	list = bd_json_load(CHATS);
 	json_array_foreach(list, i, c) {
 		const char *file = json_string_value(json_object_get(c, "file"));
-		char *path = bd_sprintf("%s/tokenizers/chat_templates/%s.jinja", data, file != NULL ? file : "");
+		char *path =
+		    bd_sprintf("%s/tokenizers/chat_templates/%s.jinja", data, file != NULL ? file : "");
 		char *jinja = file != NULL ? bd_read_file(path, NULL) : NULL;
 		struct bd_chat *chat = jinja != NULL ? bd_chat_detect(jinja, NULL) : NULL;
 
@@ -113,7 +117,8 @@ static void is_unknown(const char *jinja)
 /* What is only nearly ChatML is not taken for it. */
 static void detection(void **state)
 {
-	struct bd_chat *c = bd_chat_detect("'<|im_start|>assistant' '<|im_start|>system\nHi.<|im_end|>\n'", NULL);
+	struct bd_chat *c =
+	    bd_chat_detect("'<|im_start|>assistant' '<|im_start|>system\nHi.<|im_end|>\n'", NULL);
 
 	(void)state;
 	assert_string_equal(c->system, "Hi.");
@@ -126,8 +131,10 @@ static void detection(void **state)
 	is_unknown("'<|im_start|>assistant' + content | trim + '<|im_end|>'");
 	is_unknown("'<|im_start|>assistant\\n<think>\\n' '<|im_end|>'");
 	assert_null(bd_chat_named("no such", NULL));
-	c = bd_chat_detect("bos_token '<|start_header_id|>' '<|end_header_id|>' '<|eot_id|>' 'Cutting Knowledge Date: December 2023' "
-	                   "'26 Jul 2024'", NULL);
+	c = bd_chat_detect("bos_token '<|start_header_id|>' '<|end_header_id|>' '<|eot_id|>' 'Cutting "
+	                   "Knowledge Date: December 2023' "
+	                   "'26 Jul 2024'",
+	                   NULL);
 	assert_true(c->family == BD_CHAT_LLAMA3 && c->dated && !c->today);
 	assert_string_equal(c->end, "<|eot_id|>");
 	bd_chat_free(c);
@@ -159,8 +166,11 @@ static void refusals(void **state)
 	refused("[\"chatml\", []]", "here: a conversation without messages");
 	refused("[\"chatml\", [{\"role\":\"tool\",\"content\":\"x\"}]]", "\"tool\"");
 	refused("[\"gemma\", [{\"role\":\"assistant\",\"content\":\"x\"}]]", "take turns");
-	refused("[\"gemma\", [{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"user\",\"content\":\"x\"}]]", "message 2");
-	refused("[\"gemma\", [{\"role\":\"system\",\"content\":\"x\"},{\"role\":\"user\",\"content\":\"x\"}], 2]", "system message");
+	refused("[\"gemma\", [{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"user\",\"content\":\"x\"}]]",
+	        "message 2");
+	refused(
+	    "[\"gemma\", [{\"role\":\"system\",\"content\":\"x\"},{\"role\":\"user\",\"content\":\"x\"}], 2]",
+	    "system message");
 }
 
 /* ---- where the Jinja text is ---- */
@@ -195,7 +205,9 @@ static void sources(void **state)
 	source_is(dir, NULL);
 	put(dir, "tokenizer_config.json", "{\"chat_template\":\"one\"}");
 	source_is(dir, "one");
-	put(dir, "tokenizer_config.json", "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"x\"},{\"name\":\"default\",\"template\":\"two\"}]}");
+	put(dir, "tokenizer_config.json",
+	    "{\"chat_template\":[{\"name\":\"rag\",\"template\":\"x\"},{\"name\":\"default\",\"template\":"
+	    "\"two\"}]}");
 	source_is(dir, "two");
 	put(dir, "chat_template.jinja", "three");
 	source_is(dir, "three");
@@ -212,8 +224,8 @@ static void sources(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden),    cmocka_unit_test(real_files), cmocka_unit_test(detection),
-		cmocka_unit_test(refusals),  cmocka_unit_test(sources),
+	    cmocka_unit_test(golden),   cmocka_unit_test(real_files), cmocka_unit_test(detection),
+	    cmocka_unit_test(refusals), cmocka_unit_test(sources),
 	};
 
 	setenv("SOURCE_DATE_EPOCH", "1795348800", 1); /* 22 Nov 2026 */

@@ -1,4 +1,5 @@
-/* Generation and answers with a small random model: what is computed again and what is not, endings, log probabilities, requests. */
+/* Generation and answers with a small random model: what is computed again and what is not, endings, log
+ * probabilities, requests. */
 #include "child.h"
 
 #include "io.h"
@@ -13,10 +14,13 @@
 
 #define TOKENIZER "tests/golden/tok-bytes.json"
 static const char config[] =
-	"{\"architectures\": [\"Qwen3ForCausalLM\"], \"model_type\": \"qwen3\", \"hidden_size\": 48, \"num_hidden_layers\": 2,"
-	" \"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"head_dim\": 16, \"intermediate_size\": 80, \"vocab_size\": 384,"
-	" \"max_position_embeddings\": 600, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-06, \"rope_theta\": 10000.0,"
-	" \"attention_bias\": false, \"tie_word_embeddings\": false, \"initializer_range\": 0.2}";
+    "{\"architectures\": [\"Qwen3ForCausalLM\"], \"model_type\": \"qwen3\", \"hidden_size\": 48, "
+    "\"num_hidden_layers\": 2,"
+    " \"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"head_dim\": 16, \"intermediate_size\": 80, "
+    "\"vocab_size\": 384,"
+    " \"max_position_embeddings\": 600, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-06, \"rope_theta\": "
+    "10000.0,"
+    " \"attention_bias\": false, \"tie_word_embeddings\": false, \"initializer_range\": 0.2}";
 
 static char dir[] = "/tmp/bd-test-gen.XXXXXX";
 static struct bd_par *par;
@@ -58,7 +62,8 @@ static int close_model(void **state)
 
 static struct bd_gen_opts greedy(size_t n)
 {
-	return (struct bd_gen_opts){.max_tokens = n, .sampler = {.top_p = 1}, .repeat_penalty = 1, .repeat_last = 64, .end = -1};
+	return (struct bd_gen_opts){
+	    .max_tokens = n, .sampler = {.top_p = 1}, .repeat_penalty = 1, .repeat_last = 64, .end = -1};
 }
 
 static void add(void *ctx, const char *text, size_t n)
@@ -79,11 +84,12 @@ static char *go_on(struct bd_gen *g, const char *text, const struct bd_gen_opts 
 	return out.p;
 }
 
-/* Second prompts that go on where the first ended, that leave it halfway, that are the same: only what is new is computed, and the text is
- * that of a fresh sequence. */
+/* Second prompts that go on where the first ended, that leave it halfway, that are the same: only what is new
+ * is computed, and the text is that of a fresh sequence. */
 static void same_beginning(void **state)
 {
-	static const char *const prompt[] = {"the story was", "the story was good and", "the story is", "the story is", "no"};
+	static const char *const prompt[] = {"the story was", "the story was good and", "the story is",
+	                                     "the story is", "no"};
 	struct bd_gen *g = bd_gen_new(model);
 	struct bd_gen_opts o = greedy(9);
 	size_t length = 0;
@@ -220,7 +226,8 @@ static void log_probabilities(void **state)
 
 		for (size_t v = 0; v < V; v++)
 			sum += exp((double)z[v]);
-		assert_true(fabs(json_real_value(json_object_get(e, "logprob")) - ((double)z[id] - log(sum))) < 1e-5);
+		assert_true(
+		    fabs(json_real_value(json_object_get(e, "logprob")) - ((double)z[id] - log(sum))) < 1e-5);
 		assert_int_equal(json_array_size(top), 5);
 		for (size_t k = 0; k < 5; k++) {
 			const json_t *t = json_array_get(top, k);
@@ -261,14 +268,18 @@ static json_t *ask(struct bd_asked *a, const char *object)
 
 static void same_text(const json_t *a, const json_t *b, bool same)
 {
-	assert_int_equal(strcmp(json_string_value(json_object_get(a, "text")), json_string_value(json_object_get(b, "text"))) == 0, same);
+	assert_int_equal(strcmp(json_string_value(json_object_get(a, "text")),
+	                        json_string_value(json_object_get(b, "text"))) == 0,
+	                 same);
 }
 
 static void requests(void **state)
 {
 	struct bd_asked a = asked();
-	json_t *x = ask(&a, "{\"id\": {\"any\": [1]}, \"prompt\": \"the\", \"temperature\": 1, \"seed\": 5, \"max_tokens\": 8}");
-	json_t *y = ask(&a, "{\"prompt\": \"the\", \"seed\": 5, \"temperature\": 1.0, \"max_tokens\": 8, \"top_k\": 0}");
+	json_t *x = ask(&a, "{\"id\": {\"any\": [1]}, \"prompt\": \"the\", \"temperature\": 1, \"seed\": 5, "
+	                    "\"max_tokens\": 8}");
+	json_t *y = ask(
+	    &a, "{\"prompt\": \"the\", \"seed\": 5, \"temperature\": 1.0, \"max_tokens\": 8, \"top_k\": 0}");
 	json_t *z = ask(&a, "{\"prompt\": \"the\", \"seed\": 6, \"temperature\": 1.0, \"max_tokens\": 8}");
 
 	(void)state;
@@ -283,36 +294,43 @@ static void requests(void **state)
 	y = ask(&a, "{\"prompt\": \"the\"}"); /* the options of one request end with it */
 	assert_int_equal(json_integer_value(json_object_get(y, "completion_tokens")), 6);
 	json_decref(y);
-	y = ask(&a, "{\"prompt\": \"the\", \"logprobs\": 1, \"stop\": [\"zz\", \"yy\"], \"repeat_penalty\": 1.5, \"repeat_last_n\": 3}");
+	y = ask(&a, "{\"prompt\": \"the\", \"logprobs\": 1, \"stop\": [\"zz\", \"yy\"], \"repeat_penalty\": "
+	            "1.5, \"repeat_last_n\": 3}");
 	assert_int_equal(json_array_size(json_object_get(y, "logprobs")), 6);
 	json_decref(x);
 	json_decref(y);
 	bd_asked_close(&a);
 }
 
-/* A conversation is its text, continued; the end of a turn, of which this vocabulary has no token, ends it as a text. */
+/* A conversation is its text, continued; the end of a turn, of which this vocabulary has no token, ends it as
+ * a text. */
 static void conversations(void **state)
 {
 	struct bd_asked a = asked();
 	json_t *x = ask(&a, "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}]}");
-	json_t *y = ask(&a, "{\"prompt\": \"<|im_start|>user\\nthe<|im_end|>\\n<|im_start|>assistant\\n\"}"), *z;
+	json_t *y = ask(&a, "{\"prompt\": \"<|im_start|>user\\nthe<|im_end|>\\n<|im_start|>assistant\\n\"}"),
+	       *z;
 
 	(void)state;
 	same_text(x, y, true);
 	a.system = "Be brief.";
 	z = ask(&a, "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}]}");
-	assert_true(json_integer_value(json_object_get(z, "prompt_tokens")) > json_integer_value(json_object_get(x, "prompt_tokens")));
+	assert_true(json_integer_value(json_object_get(z, "prompt_tokens")) >
+	            json_integer_value(json_object_get(x, "prompt_tokens")));
 	json_decref(x);
-	x = ask(&a, "{\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": \"user\", \"content\": \"the\"}]}");
+	x = ask(&a, "{\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": "
+	            "\"user\", \"content\": \"the\"}]}");
 	same_text(x, z, true);
-	assert_int_equal(json_integer_value(json_object_get(x, "prompt_tokens")), json_integer_value(json_object_get(z, "prompt_tokens")));
+	assert_int_equal(json_integer_value(json_object_get(x, "prompt_tokens")),
+	                 json_integer_value(json_object_get(z, "prompt_tokens")));
 	json_decref(x);
 	json_decref(y);
 	json_decref(z);
 	bd_asked_close(&a);
 }
 
-/* A talk that outgrows its context goes on without its beginning; as long as it fits, only new tokens are computed. */
+/* A talk that outgrows its context goes on without its beginning; as long as it fits, only new tokens are
+ * computed. */
 static void talks(void **state)
 {
 	struct bd_asked a = asked();
@@ -358,35 +376,38 @@ static void try_auto(void *object)
 static void refusals(void **state)
 {
 	static const char *const bad[][2] = {
-		{"[]", "no JSON object"},
-		{"{}", "neither \"prompt\" nor \"messages\""},
-		{"{\"prompt\": 1}", "\"prompt\" is no string"},
-		{"{\"prompt\": \"\"}", "the prompt is empty"},
-		{"{\"prompt\": \"x\", \"temprature\": 1}", "here: \"temprature\" is unknown"},
-		{"{\"prompt\": \"x\", \"temperature\": -1}", "\"temperature\" is -1"},
-		{"{\"prompt\": \"x\", \"max_tokens\": 0}", "max_tokens"},
-		{"{\"prompt\": \"x\", \"top_p\": 1.5}", "top_p"},
-		{"{\"prompt\": \"x\", \"stop\": [\"\"]}", "stop at once"},
-		{"{\"prompt\": \"x\", \"stop\": 3}", "\"stop\" is no string"},
-		{"{\"messages\": {}}", "\"messages\" is no list"},
-		{"{\"messages\": [1]}", "\"role\" is no string"},
-		{"{\"messages\": [{\"role\": \"user\"}]}", "\"content\" is no string"},
-		{"{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}", "NUL"},
-		{"{\"messages\": []}", "without messages"},
+	    {"[]", "no JSON object"},
+	    {"{}", "neither \"prompt\" nor \"messages\""},
+	    {"{\"prompt\": 1}", "\"prompt\" is no string"},
+	    {"{\"prompt\": \"\"}", "the prompt is empty"},
+	    {"{\"prompt\": \"x\", \"temprature\": 1}", "here: \"temprature\" is unknown"},
+	    {"{\"prompt\": \"x\", \"temperature\": -1}", "\"temperature\" is -1"},
+	    {"{\"prompt\": \"x\", \"max_tokens\": 0}", "max_tokens"},
+	    {"{\"prompt\": \"x\", \"top_p\": 1.5}", "top_p"},
+	    {"{\"prompt\": \"x\", \"stop\": [\"\"]}", "stop at once"},
+	    {"{\"prompt\": \"x\", \"stop\": 3}", "\"stop\" is no string"},
+	    {"{\"messages\": {}}", "\"messages\" is no list"},
+	    {"{\"messages\": [1]}", "\"role\" is no string"},
+	    {"{\"messages\": [{\"role\": \"user\"}]}", "\"content\" is no string"},
+	    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}", "NUL"},
+	    {"{\"messages\": []}", "without messages"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		child_dies(try_ask, (void *)bad[i][0], BD_DATA, bad[i][1]);
-	child_dies(try_auto, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", BD_DATA, "--template");
+	child_dies(try_auto, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", BD_DATA,
+	           "--template");
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(same_beginning), cmocka_unit_test(grows), cmocka_unit_test(endings),
-		cmocka_unit_test(end_token), cmocka_unit_test(log_probabilities), cmocka_unit_test(requests),
-		cmocka_unit_test(conversations), cmocka_unit_test(talks), cmocka_unit_test(refusals),
+	    cmocka_unit_test(same_beginning),    cmocka_unit_test(grows),
+	    cmocka_unit_test(endings),           cmocka_unit_test(end_token),
+	    cmocka_unit_test(log_probabilities), cmocka_unit_test(requests),
+	    cmocka_unit_test(conversations),     cmocka_unit_test(talks),
+	    cmocka_unit_test(refusals),
 	};
 
 	return cmocka_run_group_tests(tests, open_model, close_model);

@@ -114,8 +114,8 @@ static void random_texts(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(holds_back), cmocka_unit_test(first_one), cmocka_unit_test(none),
-	                                   cmocka_unit_test(random_texts)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(holds_back), cmocka_unit_test(first_one),
+	                                   cmocka_unit_test(none), cmocka_unit_test(random_texts)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
