@@ -29,6 +29,20 @@ patch() {
 	[ "$status" -eq 1 ]
 }
 
+@test "bd-init: the threads do not show, and a model of every example goes through bd-subln, bd-info and bd-eval" {
+	printf 'the quick brown fox jumps over the lazy dog\n' >text
+	tok=$BATS_TEST_DIRNAME/../golden/tok-bytes.json
+	bd-data -q --text --format lines --eos 0 --tokenizer "$tok" -o text.bds text
+	for config in "$configs"/*.json; do
+		bd-init -q -f -t 1 "$config" --tokenizer "$tok" -o a
+		bd-init -q -f -t 3 "$config" --tokenizer "$tok" -o b
+		cmp a/model.safetensors b/model.safetensors
+		bd-subln -q -f a -o s
+		bd-info s | grep -q '^norms: subln$'
+		bd-eval -q --ternary s text.bds | grep -q '"nll"'
+	done
+}
+
 @test "bd-init: parameters are counted, --dtype halves the file" {
 	bd-init "$configs/tiny-qwen3.json" -o a
 	bd-init "$configs/tiny-qwen3.json" -o b --dtype bf16
