@@ -2,7 +2,7 @@
 # BitNet Distillation on one task, with every ablation of the paper's Tables 5 and 6:
 #
 #	sh pipelines/arms.sh --template NAME --model DIR --data DIR --corpus FILE [--limit N] [--seeds N] [--out DIR] [--jobs N]
-#		[--arms 'NAME...'] [--max-len N] [--batch N] [--epochs N] [--cpt-tokens N]
+#		[--arms 'NAME...'] [--max-len N] [--batch N] [--epochs N] [--cpt-tokens N] [--lr-teacher X] [--lr-student X] [--lr-tuned X]
 #
 # DIR of --data holds train, dev and (optionally) test as .tsv or .jsonl with the fields of the template. The result is a table (mean and
 # spread over seeds, on dev and test) on stdout and in OUT/table.tsv: of accuracy where the template has classes, else of the
@@ -31,6 +31,9 @@ while [ $# -gt 0 ]; do
 	--batch) batch=$2 ;;
 	--epochs) epochs=$2 ;;
 	--cpt-tokens) cpt_tokens=$2 ;;
+	--lr-teacher) lr_teacher=$2 ;;
+	--lr-student) lr_student=$2 ;;
+	--lr-tuned) lr_tuned=$2 ;;
 	*) die "unknown option $1; see the head of this script" ;;
 	esac
 	shift 2
