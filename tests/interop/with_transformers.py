@@ -144,7 +144,7 @@ def students(words, run):
 			want = ours(student, run)
 			for name in names:
 				out = run.tmp / name.replace(" ", "-")
-				bd("bd-pack", "-q", "--target", "hf", "--form", name.split()[-1], student, "-o", out)
+				bd("bd-pack", "-q", "--target", "hf", "--type", name.split()[-1], student, "-o", out)
 				cls, got = theirs(out, run)
 				bad += not compare(f"{name}: {cls}", got, want)
 				bad += not compare(f"{name}: read back by bd-eval", ours(out, run), want)
