@@ -410,7 +410,7 @@ static void test_eval(void **state)
 	assert_true(want.correct > 0 && want.correct < 59);
 	for (size_t i = 0; i < 3; i++) {
 		uint64_t confusion[4] = {0};
-		struct bd_eval_out out = {.confusion = confusion};
+		struct bd_eval_opts out = {.confusion = confusion};
 		struct bd_source *src = bd_source_open(stream);
 		struct bd_score s = bd_eval(m->net, src, batch[i], &out);
 
