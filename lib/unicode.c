@@ -132,17 +132,71 @@ bool bd_nfc_quick(const char *s, size_t n)
 	return true;
 }
 
+#define NFC (UTF8PROC_STABLE | UTF8PROC_COMPOSE)
+
+/* A character of a decomposed text; marks (class > 0) that follow each other are put in the order of class,
+ * then place. */
+struct mark {
+	int32_t c;
+	uint32_t class;
+	size_t place;
+};
+
+static int by_class(const void *a, const void *b)
+{
+	const struct mark *x = a, *y = b;
+	if (x->class != y->class)
+		return x->class < y->class ? -1 : 1;
+	return x->place < y->place ? -1 : 1;
+}
+
+/* Appends s[n] in canonical order: utf8proc finds it by swapping neighbours, which takes n^2 steps. */
+static void order(const char *s, size_t n, struct bd_buf *out)
+{
+	struct mark *m = NULL;
+	size_t count = 0, cap = 0, len;
+	utf8proc_int32_t part[32];
+	for (size_t i = 0; i < n; i += len) {
+		int bound = 0;
+		utf8proc_ssize_t k =
+		    utf8proc_decompose_char((utf8proc_int32_t)bd_utf8(s + i, &len), part, 32, NFC, &bound);
+		if (count + 32 > cap) {
+			m = bd_resize(m, count, 2 * cap + 64, sizeof(*m));
+			cap = 2 * cap + 64;
+		}
+		for (utf8proc_ssize_t j = 0; j < k && j < 32; j++, count++)
+			m[count] = (struct mark){
+			    part[j], (uint32_t)utf8proc_get_property(part[j])->combining_class, count};
+	}
+	for (size_t i = 0, end; i < count; i = end) {
+		for (end = i + 1; m[i].class && end < count && m[end].class; end++)
+			;
+		qsort(m + i, end - i, sizeof(*m), by_class);
+	}
+	for (size_t i = 0; i < count; i++) {
+		utf8proc_uint8_t bytes[4];
+		bd_buf_add(out, bytes, (size_t)utf8proc_encode_char(m[i].c, bytes));
+	}
+	bd_free(m);
+}
+
 static void compose(const char *s, size_t n, struct bd_buf *out)
 {
 	utf8proc_uint8_t *p = NULL;
+	struct bd_buf ordered = {0};
 	if (!n)
 		return;
-	utf8proc_ssize_t got = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &p,
-	                                    UTF8PROC_STABLE | UTF8PROC_COMPOSE);
+	if (n > 256) { /* shorter ones cost utf8proc nothing */
+		order(s, n, &ordered);
+		s = ordered.p;
+		n = ordered.n;
+	}
+	utf8proc_ssize_t got = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &p, NFC);
 	if (got < 0)
 		bd_die(BD_SYS, "Unicode normalisation: %s", utf8proc_errmsg(got));
 	bd_buf_add(out, p, (size_t)got);
 	free(p);
+	bd_buf_free(&ordered);
 }
 
 /* Only a plain character and the others after it can interact: such groups go through utf8proc, cut at the

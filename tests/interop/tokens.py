@@ -151,7 +151,7 @@ def random_text(r, own):
     if r.random() < 0.002: # very long words, and runs of marks
         return r.choice((r.choice(WORDS), r.choice(MARKS), plane(), "ab", " ", "\n", MARK)) * r.randrange(100, 3000)
     if r.random() < 0.01:
-        return "e" + "".join(r.choice(MARKS) for _ in range(r.randrange(4, 80)))
+        return "e" + "".join(r.choice(MARKS) for _ in range(r.choice((r.randrange(4, 80), r.randrange(4, 500)))))
     return "".join(r.choice(kinds)() for _ in range(r.randrange(0, 14)))
 
 

@@ -400,6 +400,28 @@ static void classes(void **state)
 	assert_int_equal(n[BD_SPACE], 25);
 }
 
+/* A hundred thousand marks, out of order, after an e: sorted by class, the first cedilla composed. In quadratic time this would take minutes. */
+static void many_marks(void **state)
+{
+	(void)state;
+	enum { N = 50000 };
+	struct bd_buf text = {0}, want = {0}, got = {0};
+	bd_buf_str(&text, "e");
+	for (int i = 0; i < N; i++)
+		bd_buf_str(&text, "\u0301\u0327");
+	bd_buf_str(&text, "x\u1100\u1161\u11a8");
+	bd_buf_str(&want, "\u0229");
+	for (int i = 1; i < 2 * N; i++)
+		bd_buf_str(&want, i < N ? "\u0327" : "\u0301");
+	bd_buf_str(&want, "x\uac01");
+	bd_nfc(text.p, text.n, &got);
+	assert_int_equal(got.n, want.n);
+	assert_memory_equal(got.p, want.p, want.n);
+	bd_buf_free(&text);
+	bd_buf_free(&want);
+	bd_buf_free(&got);
+}
+
 /* ---- with real data ---- */
 
 static const char *data(void)
@@ -589,7 +611,7 @@ int main(void)
 		cmocka_unit_test(golden_cases),	cmocka_unit_test(invalid_bytes), cmocka_unit_test(continuation),
 		cmocka_unit_test(streaming),	cmocka_unit_test(broken_bytes),	 cmocka_unit_test(getters),
 		cmocka_unit_test(digests),	cmocka_unit_test(inside_gguf), cmocka_unit_test(config_flags), cmocka_unit_test(plain_text),	 cmocka_unit_test(refusals),
-		cmocka_unit_test(classes),	cmocka_unit_test(vectors),	 cmocka_unit_test(sentencepiece_vectors),
+		cmocka_unit_test(classes), cmocka_unit_test(many_marks),	cmocka_unit_test(vectors),	 cmocka_unit_test(sentencepiece_vectors),
 		cmocka_unit_test(corpus),
 	};
 	return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
