@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes a Debian package of what `make` has built: BUILD/bd_VERSION_ARCH.deb. Called by `make deb`; wants dpkg-dev.
-# SOURCE_DATE_EPOCH is the date of all files in it; by default the date of the source.
+# SOURCE_DATE_EPOCH is the date of all files in it, by default that of the source; DEBFULLNAME and DEBEMAIL are its maintainer.
 set -eu
 : "${BUILD:?}" "${BIN:?}" "${VERSION:?}" "${MAKE:=make}"
 umask 022
@@ -12,7 +12,7 @@ fi
 : "${SOURCE_DATE_EPOCH:=$(git log -1 --format=%ct 2>/dev/null || stat -c %Y Makefile)}"
 export SOURCE_DATE_EPOCH
 arch=$(dpkg --print-architecture)
-maintainer='The bd authors <bd@localhost>'
+maintainer="${DEBFULLNAME:-The bd authors} <${DEBEMAIL:-bd@localhost}>"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 trap 'exit 4' INT TERM HUP

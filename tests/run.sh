@@ -36,8 +36,10 @@ finish() {
 run_tap() {
 	name=$1
 	shift
+	began=$(date +%s)
 	"$@" >"$tap" 2>&1
 	status=$?
+	took=$(($(date +%s) - began))
 	counts=$(awk -v status="$status" '
 		/^1\.\.[0-9]+/ { plan += substr($1, 4) }
 		/^(not )?ok .*# ?[Ss][Kk][Ii][Pp]/ { s++; next }
@@ -50,7 +52,7 @@ run_tap() {
 		}' "$tap")
 	# shellcheck disable=SC2086 # three numbers
 	set -- $counts
-	echo "$name: $1 passed, $2 failed, $3 skipped"
+	echo "$name: $1 passed, $2 failed, $3 skipped ($took s)"
 	test "$2 $3" = '0 0' || grep -viE '^(1\.\.|ok [^#]*$)' "$tap" # what failed or was skipped, and why
 	passed=$((passed + $1))
 	failed=$((failed + $2))
