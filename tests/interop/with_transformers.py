@@ -36,23 +36,23 @@ TEXTS = ("The quick brown fox", "jumps over the lazy dog.", "1, 2, 3; 44 and 555
 MOST, ALL = 1e-5, 2e-2
 
 TINY = {"hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": 136, "vocab_size": 384,
-        "num_hidden_layers": 2, "max_position_embeddings": 256, "tie_word_embeddings": True, "bos_token_id": None,
+        "num_hidden_layers": 2, "max_position_embeddings": 256, "rope_theta": 10000.0, "tie_word_embeddings": True, "bos_token_id": None,
         "eos_token_id": 0, "pad_token_id": None}
 LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 64, "rope_theta": 10000.0}
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "rope_theta": 10000.0}
+          "original_max_position_embeddings": 64}
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 WIDE = {"head_dim": 24}  # H D != C
 FAMILIES = {
 	"llama": ("llama", {}),
-	"llama-untied-llama3": ("llama", {"tie_word_embeddings": False, "rope_parameters": LLAMA3}),
-	"llama-yarn": ("llama", {"rope_parameters": YARN}),
+	"llama-untied-llama3": ("llama", {"tie_word_embeddings": False, "rope_scaling": LLAMA3}),
+	"llama-yarn": ("llama", {"rope_scaling": YARN}),
 	"llama-biased": ("llama", {"attention_bias": True, "mlp_bias": True}),
 	"llama-wide": ("llama", WIDE),
 	"qwen2": ("qwen2", {}),
 	"qwen2-sliding": ("qwen2", {"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 1}),
 	"qwen3": ("qwen3", WIDE),
 	"gemma3": ("gemma3_text", {"head_dim": 24, "query_pre_attn_scalar": 20, "sliding_window": 16, "num_hidden_layers": 3,
-	                           "layer_types": ["sliding_attention", "full_attention", "sliding_attention"]}),
+	                           "sliding_window_pattern": 2}),
 }
 NORMS = ("subln", "none", "all")
 FORMS = ("online", "offline")
@@ -85,7 +85,7 @@ def change(folder, fn):
 def make(folder, model_type, options):
 	"""A random model as transformers writes it."""
 	config = transformers.AutoConfig.for_model(model_type, **(TINY | options))
-	model = transformers.AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+	model = transformers.AutoModelForCausalLM.from_config(config)
 	with torch.no_grad():
 		randomise(dict(model.named_parameters()), model_type == "gemma3_text")
 	model.save_pretrained(folder)
@@ -100,8 +100,7 @@ def ours(folder, run):
 
 
 def theirs(folder, run):
-	model, info = transformers.AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True,
-	                                                                attn_implementation="eager")
+	model, info = transformers.AutoModelForCausalLM.from_pretrained(folder, output_loading_info=True, attn_implementation="eager")
 	wrong = {k: v for k, v in info.items() if v and k in ("missing_keys", "unexpected_keys", "mismatched_keys", "error_msgs")}
 	if wrong:
 		raise SystemExit(f"{folder}: {wrong}")
