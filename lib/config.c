@@ -1,5 +1,5 @@
-/* config.json, reading. Two dialects are read: transformers v4 (rope_theta, rope_scaling, torch_dtype) and v5 (rope_parameters, dtype). What
- * would change the arithmetic and is not done here is refused by name. */
+/* config.json, reading. Two dialects are read: transformers v4 (rope_theta, rope_scaling, torch_dtype) and v5
+ * (rope_parameters, dtype). What would change the arithmetic and is not done here is refused by name. */
 #include "config.h"
 
 #include "config_rope.h"
@@ -18,18 +18,21 @@
 static const struct family {
 	const char *name, *act_key;
 	enum bd_act act;
-	int head_dim; /* 0: hidden / heads */
+	int head_dim;             /* 0: hidden / heads */
 	double theta, local, eps; /* bases of rope; local 0: one for all layers */
 	bool tied, qk_norm, gemma;
 } families[BD_FAMILIES] = {
     [BD_LLAMA] = {"llama", "hidden_act", BD_SILU, 0, 10000, 0, 1e-6, false, false, false},
     [BD_QWEN2] = {"qwen2", "hidden_act", BD_SILU, 0, 10000, 0, 1e-6, false, false, false},
     [BD_QWEN3] = {"qwen3", "hidden_act", BD_SILU, 128, 10000, 0, 1e-6, false, true, false},
-    [BD_GEMMA3] = {"gemma3_text", "hidden_activation", BD_GELU_TANH, 256, 1000000, 10000, 1e-6, true, true, true},
+    [BD_GEMMA3] = {"gemma3_text", "hidden_activation", BD_GELU_TANH, 256, 1000000, 10000, 1e-6, true, true,
+                   true},
     [BD_BITNET] = {"bitnet", "hidden_act", BD_RELU2, 0, 500000, 0, 1e-5, false, false, false},
 };
-static const char *const acts[] = {[BD_SILU] = "silu", [BD_GELU_TANH] = "gelu_pytorch_tanh", [BD_RELU2] = "relu2"};
-static const char *const norms[] = {[BD_NORMS_NONE] = "none", [BD_NORMS_SUBLN] = "subln", [BD_NORMS_ALL] = "all"};
+static const char *const acts[] = {
+    [BD_SILU] = "silu", [BD_GELU_TANH] = "gelu_pytorch_tanh", [BD_RELU2] = "relu2"};
+static const char *const norms[] = {
+    [BD_NORMS_NONE] = "none", [BD_NORMS_SUBLN] = "subln", [BD_NORMS_ALL] = "all"};
 static const char *const weights[] = {"full", "ternary"};
 
 const char *bd_family_name(enum bd_family f)
@@ -48,7 +51,8 @@ const char *bd_norms_name(enum bd_norms n)
 }
 
 /* Index of the word obj[key] among words[n], or def when absent. */
-static int word(const json_t *obj, const char *key, const char *const *words, int n, int def, const char *name)
+static int word(const json_t *obj, const char *key, const char *const *words, int n, int def,
+                const char *name)
 {
 	const char *s = bd_json_str(obj, key, NULL, name);
 	struct bd_buf list = {0};
@@ -81,13 +85,17 @@ static void refuse_if(bool wrong, const char *name, const char *what)
 /* What the families' configs may ask for and this program does not do. */
 static void refuse_unsupported(const json_t *j, const char *name)
 {
-	refuse_if(bd_json_int(j, "pretraining_tp", 1, 0, INT32_MAX, name) > 1, name, "pretraining_tp above 1");
-	refuse_if(bd_json_real(j, "partial_rotary_factor", 1, name) != 1, name, "partial_rotary_factor other than 1");
+	refuse_if(bd_json_int(j, "pretraining_tp", 1, 0, INT32_MAX, name) > 1, name,
+	          "pretraining_tp above 1");
+	refuse_if(bd_json_real(j, "partial_rotary_factor", 1, name) != 1, name,
+	          "partial_rotary_factor other than 1");
 	refuse_if(bd_json_bool(j, "rope_interleaved", false, name), name, "rope_interleaved");
 	refuse_if(bd_json_get(j, "attn_logit_softcapping") || bd_json_get(j, "final_logit_softcapping"), name,
 	          "logit softcapping");
-	refuse_if(bd_json_bool(j, "use_bidirectional_attention", false, name), name, "use_bidirectional_attention");
-	refuse_if(bd_json_get(j, "num_experts") || bd_json_get(j, "num_local_experts"), name, "a mixture of experts");
+	refuse_if(bd_json_bool(j, "use_bidirectional_attention", false, name), name,
+	          "use_bidirectional_attention");
+	refuse_if(bd_json_get(j, "num_experts") || bd_json_get(j, "num_local_experts"), name,
+	          "a mixture of experts");
 }
 
 static enum bd_family parse_family(const json_t *j, const char *name)
@@ -97,8 +105,10 @@ static enum bd_family parse_family(const json_t *j, const char *name)
 	for (int i = 0; i < BD_FAMILIES; i++)
 		names[i] = families[i].name;
 	if (strcmp(type, "gemma3") == 0)
-		bd_die(BD_DATA, "%s: model_type \"gemma3\" sees images too, which is not supported; load the model as "
-		       "Gemma3ForCausalLM in transformers and save that (gemma3_text)", name);
+		bd_die(BD_DATA,
+		       "%s: model_type \"gemma3\" sees images too, which is not supported; load the model as "
+		       "Gemma3ForCausalLM in transformers and save that (gemma3_text)",
+		       name);
 	int family = word(j, "model_type", names, BD_FAMILIES, -1, name);
 	if (family < 0)
 		bd_die(BD_DATA, "%s: \"model_type\" is missing", name);
@@ -148,7 +158,8 @@ static void parse_sliding(struct bd_config *c, const json_t *j, const char *name
 	bool any = false, qwen = c->family == BD_QWEN2 || c->family == BD_QWEN3;
 
 	if (list != NULL && json_array_size(list) != (size_t)c->layers)
-		bd_die(BD_DATA, "%s: layer_types has %zu entries for %d layers", name, json_array_size(list), c->layers);
+		bd_die(BD_DATA, "%s: layer_types has %zu entries for %d layers", name, json_array_size(list),
+		       c->layers);
 	c->sliding = bd_zalloc((size_t)c->layers, sizeof(*c->sliding));
 	for (int i = 0; i < c->layers; i++)
 		any |= c->sliding[i] = slides(c, j, i, name);
@@ -186,8 +197,7 @@ static void parse_special(struct bd_config *c, const json_t *j, const char *name
 	if (eos != NULL)
 		c->n_eos = 0;
 	if (json_is_array(eos))
-		json_array_foreach(eos, i, id)
-			add_eos(c, id, name);
+		json_array_foreach(eos, i, id) add_eos(c, id, name);
 	else if (eos != NULL)
 		add_eos(c, eos, name);
 }
@@ -198,15 +208,19 @@ static void parse_bitdistill(struct bd_config *c, const json_t *j, const char *n
 
 	if (b != NULL && !json_is_object(b))
 		bd_die(BD_DATA, "%s: bitdistill is no object", name);
-	c->norms = (enum bd_norms)word(b, "norms", norms, 3, c->family == BD_BITNET ? BD_NORMS_SUBLN : BD_NORMS_NONE, name);
+	c->norms = (enum bd_norms)word(b, "norms", norms, 3,
+	                               c->family == BD_BITNET ? BD_NORMS_SUBLN : BD_NORMS_NONE, name);
 	c->ternary = word(b, "weights", weights, 2, bd_hf_quant_parse(j, name).ternary, name) == 1;
 	if (c->family == BD_BITNET && c->norms != BD_NORMS_SUBLN)
-		bd_die(BD_DATA, "%s: bitdistill.norms \"%s\" in a bitnet model, which has subln", name, norms[c->norms]);
+		bd_die(BD_DATA, "%s: bitdistill.norms \"%s\" in a bitnet model, which has subln", name,
+		       norms[c->norms]);
 	if (strcmp(bd_json_str(b, "quantizer", BD_QUANTIZER, name), BD_QUANTIZER) != 0)
 		bd_die(BD_DATA, "%s: bitdistill.quantizer \"%s\" is not supported, only " BD_QUANTIZER, name,
 		       bd_json_str(b, "quantizer", "", name));
 	if ((float)bd_json_real(b, "eps", c->eps, name) != c->eps)
-		bd_die(BD_DATA, "%s: bitdistill.eps differs from rms_norm_eps; one eps for all norms is supported", name);
+		bd_die(BD_DATA,
+		       "%s: bitdistill.eps differs from rms_norm_eps; one eps for all norms is supported",
+		       name);
 }
 
 static void parse_shape(struct bd_config *c, const json_t *j, const char *name)
@@ -220,12 +234,14 @@ static void parse_shape(struct bd_config *c, const json_t *j, const char *name)
 	c->context = dimension(j, "max_position_embeddings", 2048, 1 << 30, name);
 	int head_dim = families[c->family].head_dim;
 	if (bd_json_get(j, "head_dim") == NULL && head_dim == 0 && c->hidden % c->heads != 0)
-		bd_die(BD_DATA, "%s: hidden_size %d does not divide into %d heads", name, c->hidden, c->heads);
+		bd_die(BD_DATA, "%s: hidden_size %d does not divide into %d heads", name, c->hidden,
+		       c->heads);
 	c->head_dim = dimension(j, "head_dim", head_dim > 0 ? head_dim : c->hidden / c->heads, 4096, name);
 	if (c->head_dim % 2 != 0)
 		bd_die(BD_DATA, "%s: head_dim %d is odd; rope turns pairs", name, c->head_dim);
 	if (c->heads % c->kv_heads != 0)
-		bd_die(BD_DATA, "%s: %d heads do not divide into %d key/value heads", name, c->heads, c->kv_heads);
+		bd_die(BD_DATA, "%s: %d heads do not divide into %d key/value heads", name, c->heads,
+		       c->kv_heads);
 	if (c->heads * c->head_dim > MAX_WIDTH)
 		bd_die(BD_DATA, "%s: %d heads of %d exceed %d", name, c->heads, c->head_dim, MAX_WIDTH);
 }

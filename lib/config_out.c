@@ -26,7 +26,8 @@ static void write_sliding(const struct bd_config *c, json_t *j)
 	if (c->family == BD_GEMMA3 && sliding_pattern(c) > 0)
 		json_object_set_new(j, "sliding_window_pattern", json_integer(sliding_pattern(c)));
 	for (int i = 0; i < c->layers; i++)
-		json_array_append_new(types, json_string(c->sliding[i] ? "sliding_attention" : "full_attention"));
+		json_array_append_new(types,
+		                      json_string(c->sliding[i] ? "sliding_attention" : "full_attention"));
 	json_object_set_new(j, "layer_types", types);
 	json_object_set_new(j, "sliding_window", json_integer(c->window));
 }

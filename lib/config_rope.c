@@ -1,5 +1,6 @@
-/* Rotary facts. transformers v4 has rope_theta beside rope_scaling (and rope_local_base_freq), v5 keeps everything in rope_parameters, by
- * layer type where the layers differ. Old files say "type" for "rope_type". */
+/* Rotary facts. transformers v4 has rope_theta beside rope_scaling (and rope_local_base_freq), v5 keeps
+ * everything in rope_parameters, by layer type where the layers differ. Old files say "type" for "rope_type".
+ */
 #include "config_rope.h"
 
 #include "msg.h"
@@ -8,10 +9,12 @@
 #include <string.h>
 
 #define ORIGINAL "original_max_position_embeddings"
-#define FULL "full_attention"
-#define SLIDING "sliding_attention"
+#define FULL     "full_attention"
+#define SLIDING  "sliding_attention"
 
-static const char *const kinds[] = {[BD_ROPE_DEFAULT] = "default", [BD_ROPE_LINEAR] = "linear", [BD_ROPE_LLAMA3] = "llama3",
+static const char *const kinds[] = {[BD_ROPE_DEFAULT] = "default",
+                                    [BD_ROPE_LINEAR] = "linear",
+                                    [BD_ROPE_LLAMA3] = "llama3",
                                     [BD_ROPE_YARN] = "yarn"};
 
 const char *bd_rope_name(enum bd_rope_kind k)
@@ -30,12 +33,14 @@ static double positive(const json_t *obj, const char *key, double def, const cha
 
 static enum bd_rope_kind kind_of(const json_t *p, const char *name)
 {
-	const char *s = bd_json_str(p, bd_json_get(p, "rope_type") != NULL ? "rope_type" : "type", "default", name);
+	const char *s =
+	    bd_json_str(p, bd_json_get(p, "rope_type") != NULL ? "rope_type" : "type", "default", name);
 
 	for (int i = 0; i <= BD_ROPE_YARN; i++)
 		if (strcmp(s, kinds[i]) == 0)
 			return (enum bd_rope_kind)i;
-	bd_die(BD_DATA, "%s: rope_type \"%s\" is not supported; supported are: default, linear, llama3, yarn", name, s);
+	bd_die(BD_DATA, "%s: rope_type \"%s\" is not supported; supported are: default, linear, llama3, yarn",
+	       name, s);
 }
 
 /* YaRN, arXiv 2309.00071, eq. 22: 0.1 m ln(factor) + 1. */
@@ -51,27 +56,34 @@ static void read_yarn(struct bd_rope *r, const json_t *p, const char *name)
 	r->high = positive(p, "beta_fast", 32, name);
 	r->low = positive(p, "beta_slow", 1, name);
 	r->truncate = bd_json_bool(p, "truncate", true, name);
-	r->attention = m != 0 && all != 0 ? mscale(r->factor, m) / mscale(r->factor, all) : mscale(r->factor, 1);
+	r->attention =
+	    m != 0 && all != 0 ? mscale(r->factor, m) / mscale(r->factor, all) : mscale(r->factor, 1);
 	r->attention = positive(p, "attention_factor", r->attention, name);
 	if (r->high < r->low || r->theta <= 1)
-		bd_die(BD_DATA, "%s: yarn wants beta_fast not below beta_slow, and a rope_theta above 1", name);
+		bd_die(BD_DATA, "%s: yarn wants beta_fast not below beta_slow, and a rope_theta above 1",
+		       name);
 }
 
 /* One set from p ("rope_type", "factor", ...; NULL: default); j is the whole config. */
 static struct bd_rope read_one(const json_t *p, const json_t *j, double theta, int context, const char *name)
 {
-	struct bd_rope r = {.kind = kind_of(p, name), .factor = 1, .low = 1, .high = 1, .original = 1, .attention = 1};
+	struct bd_rope r = {
+	    .kind = kind_of(p, name), .factor = 1, .low = 1, .high = 1, .original = 1, .attention = 1};
 
 	r.theta = positive(p, "rope_theta", theta, name);
 	if (bd_json_real(p, "partial_rotary_factor", 1, name) != 1 || bd_json_get(p, "mrope_section") != NULL)
-		bd_die(BD_DATA, "%s: rope over a part of the head (partial_rotary_factor, mrope_section) is not supported", name);
+		bd_die(BD_DATA,
+		       "%s: rope over a part of the head (partial_rotary_factor, mrope_section) is not "
+		       "supported",
+		       name);
 	if (r.kind == BD_ROPE_DEFAULT)
 		return r;
 	r.factor = positive(p, "factor", 0, name);
 	if (r.kind == BD_ROPE_LINEAR)
 		return r;
 	/* transformers lets the key of the whole config win. */
-	r.original = positive(bd_json_get(j, ORIGINAL) != NULL ? j : p, ORIGINAL, r.kind == BD_ROPE_YARN ? context : 0, name);
+	r.original = positive(bd_json_get(j, ORIGINAL) != NULL ? j : p, ORIGINAL,
+	                      r.kind == BD_ROPE_YARN ? context : 0, name);
 	if (r.kind == BD_ROPE_YARN) {
 		read_yarn(&r, p, name);
 		return r;
@@ -85,17 +97,20 @@ static struct bd_rope read_one(const json_t *p, const json_t *j, double theta, i
 
 void bd_config_read_rope(struct bd_config *c, const json_t *j, double theta, double local, const char *name)
 {
-	const json_t *p = bd_json_get(j, "rope_parameters"), *scaling = p != NULL ? p : bd_json_get(j, "rope_scaling");
+	const json_t *p = bd_json_get(j, "rope_parameters"),
+	             *scaling = p != NULL ? p : bd_json_get(j, "rope_scaling");
 	const json_t *full = bd_json_get(p, FULL), *sliding = bd_json_get(p, SLIDING);
 	bool nested = full != NULL || sliding != NULL;
 
 	if (p != NULL && nested != (local > 0))
-		bd_die(BD_DATA, "%s: rope_parameters %s entries for " FULL " and " SLIDING, name, nested ? "must not have" : "must have");
+		bd_die(BD_DATA, "%s: rope_parameters %s entries for " FULL " and " SLIDING, name,
+		       nested ? "must not have" : "must have");
 	theta = positive(j, "rope_theta", theta, name);
 	c->rope = read_one(nested ? full : scaling, j, theta, c->context, name);
 	c->rope_local = c->rope;
 	if (local > 0)
-		c->rope_local = read_one(sliding, j, positive(j, "rope_local_base_freq", local, name), c->context, name);
+		c->rope_local =
+		    read_one(sliding, j, positive(j, "rope_local_base_freq", local, name), c->context, name);
 }
 
 /* ---- writing ---- */
@@ -123,7 +138,8 @@ static json_t *rope_json(const struct bd_rope *r)
 
 void bd_config_write_rope(const struct bd_config *c, json_t *j, bool two)
 {
-	json_t *p = rope_json(&c->rope), *scaling = c->rope.kind == BD_ROPE_DEFAULT ? json_null() : json_deep_copy(p);
+	json_t *p = rope_json(&c->rope),
+	       *scaling = c->rope.kind == BD_ROPE_DEFAULT ? json_null() : json_deep_copy(p);
 
 	json_object_del(scaling, "rope_theta"); /* nothing for null */
 	json_object_set_new(j, "rope_theta", json_real(c->rope.theta));

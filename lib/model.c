@@ -1,4 +1,5 @@
-/* A model in memory: one block of floats, listed by parameters; read from and written to Hugging Face directories. */
+/* A model in memory: one block of floats, listed by parameters; read from and written to Hugging Face
+ * directories. */
 #include "model.h"
 
 #include "io.h"
@@ -11,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define NAME 128
-#define ALIGN 16 /* floats: a cache line */
+#define NAME  128
+#define ALIGN 16        /* floats: a cache line */
 #define BLOCK (1 << 20) /* floats that are made and written together */
 
 static void add_param(struct bd_model *m, enum bd_slot s, int layer)
@@ -68,15 +69,19 @@ struct bd_model *bd_model_load(const char *dir)
 	struct bd_model *m;
 
 	if (bd_ckpt_packed(k))
-		bd_die(BD_DATA, "%s: holds packed ternary weights, and not the masters that this needs; give the directory that it was "
-		       "made from", dir);
+		bd_die(BD_DATA,
+		       "%s: holds packed ternary weights, and not the masters that this needs; give the "
+		       "directory that it was "
+		       "made from",
+		       dir);
 	m = bd_model_new(bd_ckpt_config(k));
 	for (size_t i = 0; i < m->n_param; i++) {
 		const struct bd_param *p = &m->param[i];
 		if (p->rows == 1)
 			bd_ckpt_vector(k, p->slot, p->layer, m->data + p->off);
 		else
-			bd_st_f32(bd_ckpt_tensor(k, p->slot, p->layer), 0, p->rows * p->cols, m->data + p->off);
+			bd_st_f32(bd_ckpt_tensor(k, p->slot, p->layer), 0, p->rows * p->cols,
+			          m->data + p->off);
 	}
 	m->dir = bd_strdup(dir);
 	memcpy(m->digest, bd_ckpt_digest(k), sizeof(m->digest));
@@ -100,7 +105,8 @@ static struct random random_new(const struct bd_model *m, uint64_t seed, struct 
 {
 	double sd = bd_json_real(m->cfg.json, "initializer_range", 0.02, m->cfg.name);
 
-	return (struct random){.m = m, .seed = seed, .sd = (float)sd, .quantile = bd_rng_quantiles(), .par = par};
+	return (struct random){
+	    .m = m, .seed = seed, .sd = (float)sd, .quantile = bd_rng_quantiles(), .par = par};
 }
 
 static void random_slice(void *ctx, size_t begin, size_t end, int slice)
@@ -112,7 +118,8 @@ static void random_slice(void *ctx, size_t begin, size_t end, int slice)
 	for (size_t i = begin; (kind == BD_KIND_GAIN || kind == BD_KIND_BIAS) && i < end; i++)
 		r->out[i] = kind == BD_KIND_GAIN;
 	if (kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE)
-		bd_rng_normals(r->out + begin, end - begin, r->sd, r->quantile, r->seed, (uint64_t)(r->p - r->m->param), r->from + begin);
+		bd_rng_normals(r->out + begin, end - begin, r->sd, r->quantile, r->seed,
+		               (uint64_t)(r->p - r->m->param), r->from + begin);
 }
 
 /* Values [from, from + n) of p. A source of save_tensors, as from_memory below. */
@@ -129,7 +136,8 @@ void bd_model_init(struct bd_model *m, uint64_t seed)
 	struct random r = random_new(m, seed, NULL);
 
 	for (size_t i = 0; i < m->n_param; i++)
-		from_random(&r, &m->param[i], 0, m->param[i].rows * m->param[i].cols, m->data + m->param[i].off);
+		from_random(&r, &m->param[i], 0, m->param[i].rows * m->param[i].cols,
+		            m->data + m->param[i].off);
 	bd_free(r.quantile);
 }
 
@@ -170,8 +178,8 @@ static void from_memory(void *ctx, const struct bd_param *p, size_t from, size_t
 }
 
 /* As files hold it: gains less one, where the family has them so. buf[BLOCK]. */
-static void write_param(struct bd_st_writer *w, const struct bd_model *m, const struct bd_param *p, enum bd_dtype t, source *get,
-                        void *ctx, float *buf)
+static void write_param(struct bd_st_writer *w, const struct bd_model *m, const struct bd_param *p,
+                        enum bd_dtype t, source *get, void *ctx, float *buf)
 {
 	size_t all = p->rows * p->cols, n;
 
@@ -219,7 +227,8 @@ static void save_tensors(const struct bd_model *m, const char *path, enum bd_dty
 	bd_free(buf);
 }
 
-static void save(const struct bd_model *m, const char *dir, enum bd_dtype t, const json_t *history, source *get, void *ctx)
+static void save(const struct bd_model *m, const char *dir, enum bd_dtype t, const json_t *history,
+                 source *get, void *ctx)
 {
 	char *tensors = bd_path(dir, "model.safetensors");
 	json_t *config = bd_config_json(&m->cfg);
@@ -237,8 +246,8 @@ void bd_model_save(const struct bd_model *m, const char *dir, enum bd_dtype t, c
 	save(m, dir, t, history, from_memory, (void *)(uintptr_t)m);
 }
 
-void bd_model_save_random(const struct bd_config *c, uint64_t seed, const char *companions, const char *dir, enum bd_dtype t,
-                          const json_t *history, struct bd_par *par)
+void bd_model_save_random(const struct bd_config *c, uint64_t seed, const char *companions, const char *dir,
+                          enum bd_dtype t, const json_t *history, struct bd_par *par)
 {
 	struct bd_model *m = model_listed(c);
 	struct random r = random_new(m, seed, par);

@@ -53,6 +53,9 @@ static void describe_config(json_t *o, const struct bd_config *c)
 		set_int(o, sizes[i].key, (uint64_t)sizes[i].value);
 	set(o, "rope", json_string(bd_rope_name(c->rope.kind)));
 	set(o, "rope_theta", json_real(c->rope.theta));
+	set(o, "activation", json_string(bd_act_name(c->act)));
+	if (c->window > 0)
+		set_int(o, "window", (uint64_t)c->window);
 	set(o, "tied", json_boolean(c->tied));
 	for (int i = 0; i < c->n_eos; i++)
 		json_array_append_new(eos, json_integer(c->eos[i]));

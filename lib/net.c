@@ -1,5 +1,5 @@
-/* The net: its weights from a model, its caches of keys and values, its head. The layers are in net_pass.c.
- */
+/* The net: its weights from a model, its caches of keys and values, its head. The layers are in net_forward.c
+ * and net_backward.c. */
 #include <string.h>
 
 #include "mem.h"

@@ -54,9 +54,11 @@ static void scores(const struct bd_kern *kern, float *s, const float *q, size_t 
 			s[t * m + j] = kern->dot(q + t * D, k + j * k_stride, D);
 }
 
-/* Queries [i, i+T), T <= TILE, whose keys and values begin with key `from`: k, v rows kv apart; q, out [.,H*D] of this head. */
-static void tile_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t i, size_t T, size_t from, float *out,
-                         float *lse, const float *q, const float *k, const float *v, size_t kv, float *tile, float *s)
+/* Queries [i, i+T), T <= TILE, whose keys and values begin with key `from`: k, v rows kv apart; q, out
+ * [.,H*D] of this head. */
+static void tile_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t i, size_t T, size_t from,
+                         float *out, float *lse, const float *q, const float *k, const float *v, size_t kv,
+                         float *tile, float *s)
 {
 	size_t D = a->D, HD = a->H * D, end = a->past + i, base = first_key(a, i), m = end + T - base;
 
@@ -71,8 +73,8 @@ static void tile_forward(const struct bd_kern *kern, const struct bd_attn *a, si
 		if (lse)
 			lse[(i + t) * a->H] = l;
 	}
-	/* Values outside, queries inside: a value is read once per tile, and the chains of additions overlap. The sums lie
-	 * together, because rows of out may share their cache sets. */
+	/* Values outside, queries inside: a value is read once per tile, and the chains of additions overlap.
+	 * The sums lie together, because rows of out may share their cache sets. */
 	memset(tile, 0, T * D * sizeof *tile);
 	for (size_t j = 0; j < m; j++)
 		for (size_t t = base + j > end ? base + j - end : 0; t < T; t++)
@@ -85,7 +87,8 @@ static void tile_forward(const struct bd_kern *kern, const struct bd_attn *a, si
 void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, float *out,
                           float *lse, const float *q, const float *k, const float *v, float *scratch)
 {
-	size_t D = a->D, g = h / (a->H / a->G), kv = a->G * D, from = first_key(a, 0), keys = a->past + a->n - from;
+	size_t D = a->D, g = h / (a->H / a->G), kv = a->G * D, from = first_key(a, 0),
+	       keys = a->past + a->n - from;
 	float *tile = scratch, *s = tile + min(a->n, TILE) * D; /* then keys and values, if gathered */
 	k += from * kv + g * D, v += from * kv + g * D;
 	if (a->n >= GATHER && kv != D) {
@@ -95,13 +98,15 @@ void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, s
 		kv = D;
 	}
 	for (size_t i = 0; i < a->n; i += TILE)
-		tile_forward(kern, a, i, min(a->n - i, TILE), from, out + h * D, lse ? lse + h : NULL, q + h * D, k, v, kv, tile, s);
+		tile_forward(kern, a, i, min(a->n - i, TILE), from, out + h * D, lse ? lse + h : NULL,
+		             q + h * D, k, v, kv, tile, s);
 }
 
 /* Queries [i, i+T) of head h:
  *	p = exp(scale q k^T - lse),  ds = scale p (dout v^T - sum(dout out)),
  *	dv += p^T dout,  dq += ds k,  dk += ds^T q.
- * All matrices are strided views into [n,heads,D]; keys from i+T on and before the window of i are not seen. */
+ * All matrices are strided views into [n,heads,D]; keys from i+T on and before the window of i are not seen.
+*/
 static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, size_t i, size_t T,
                            float *dq, float *dk, float *dv, const float *dout, const float *out,
                            const float *lse, const float *q, const float *k, const float *v, float *scratch)

@@ -48,9 +48,10 @@ static void head_stored(const struct head *j, size_t v0, size_t v1)
 	const uint8_t *w = table_row(j->e, v0);
 	for (size_t v = v0; v < v1; v++, w += stride)
 		for (size_t p = 0; p < j->P; p++)
-			j->z[p * V + v] = j->e->type == BD_GGML_F16
-			                      ? j->k->dot_f16(j->h + p * C, (const uint16_t *)(const void *)w, C)
-			                      : j->k->dot_q8_0(j->h + p * C, w, C);
+			j->z[p * V + v] =
+			    j->e->type == BD_GGML_F16
+			        ? j->k->dot_f16(j->h + p * C, (const uint16_t *)(const void *)w, C)
+			        : j->k->dot_q8_0(j->h + p * C, w, C);
 }
 
 /* Columns [v0, v1) of z. One position multiplies the rows as they are stored; for several, converting a block

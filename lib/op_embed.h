@@ -10,15 +10,17 @@
 
 #define BD_TABLE_COLS 16384
 struct bd_table {
-	enum bd_ggml_type type; /* one of gguf_table.h; rows wider than BD_TABLE_COLS only in F32, F16 and Q8_0 */
-	size_t rows, cols;      /* V, C */
+	enum bd_ggml_type
+	    type;          /* one of gguf_table.h; rows wider than BD_TABLE_COLS only in F32, F16 and Q8_0 */
+	size_t rows, cols; /* V, C */
 	const void *p;
 };
 
 /* out[T,C] = scale table[ids[t]]. ids are checked by the caller. */
 void bd_embed_forward(float *out, const struct bd_table *e, float scale, const uint32_t *ids, size_t T);
 /* dtable[V,C] += scale dout[t] at row ids[t]. */
-void bd_embed_backward(float *dtable, const float *dout, float scale, const uint32_t *ids, size_t T, size_t C);
+void bd_embed_backward(float *dtable, const float *dout, float scale, const uint32_t *ids, size_t T,
+                       size_t C);
 /* Inference head: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h only.
  * Split over par by V. */
 void bd_head_forward(struct bd_par *par, const struct bd_kern *k, float *z, const float *h,

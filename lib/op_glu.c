@@ -5,7 +5,8 @@
 
 enum { CHUNK = 512 };
 
-/* silu and GELU are both g s, s = sigmoid(z(g)), with z(g) = g or 2u; its derivative is s (1 + g (1 - s) z'). */
+/* silu and GELU are both g s, s = sigmoid(z(g)), with z(g) = g or 2u; its derivative is s (1 + g (1 - s) z').
+ */
 static float z_of(enum bd_act act, float g)
 {
 	return act == BD_SILU ? g : 1.5957691216f * (g + 0.044715f * g * g * g); /* 2 sqrt(2/pi) */
@@ -31,7 +32,8 @@ static size_t chunk(size_t n, size_t i)
 	return n - i < CHUNK ? n - i : CHUNK;
 }
 
-void bd_glu_forward(const struct bd_kern *k, enum bd_act act, float *out, const float *gate, const float *up, size_t n)
+void bd_glu_forward(const struct bd_kern *k, enum bd_act act, float *out, const float *gate, const float *up,
+                    size_t n)
 {
 	float s[CHUNK];
 
@@ -50,8 +52,8 @@ void bd_glu_forward(const struct bd_kern *k, enum bd_act act, float *out, const 
 	}
 }
 
-void bd_glu_backward(const struct bd_kern *k, enum bd_act act, float *dgate, float *dup, const float *dout, const float *gate,
-                     const float *up, size_t n)
+void bd_glu_backward(const struct bd_kern *k, enum bd_act act, float *dgate, float *dup, const float *dout,
+                     const float *gate, const float *up, size_t n)
 {
 	float s[CHUNK];
 
