@@ -101,3 +101,71 @@ setup() {
 	printf 'GGUF\003\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' >foreign.gguf
 	dies 3 "bd-pack did not write" bd-run foreign.gguf
 }
+
+# A student of random weights: wide SIZE VOCAB KEY=VALUE... > directory "wide"
+wide() {
+	local size=$1 vocab=$2
+	cat >wide.json <<-END
+	{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": $size, "num_hidden_layers": 1,
+	 "num_attention_heads": 4, "num_key_value_heads": 2, "intermediate_size": $size, "vocab_size": $vocab,
+	 "max_position_embeddings": 64, "hidden_act": "silu", "rms_norm_eps": 1e-06, "tie_word_embeddings": ${3:-true}}
+	END
+	bd-init -q wide.json -o wide-base
+	bd-subln -q wide-base -o wide
+}
+
+@test "--list-targets says what is possible, and the reason is that of the refusal" {
+	wide 512 384
+	bd-pack --list-targets wide >list
+	cat list
+	grep -x "bd          yes  bd-llama: i2_s tq2_0 tq1_0 q2_0 iq2_bn iq1_bn" list
+	grep -x "stock       yes  bitnet: tq2_0 q2_0 tq1_0" list
+	grep -x "ik          yes  bitnet: iq2_bn iq1_bn" list
+	grep -x "bitnet.cpp  yes  bitnet: i2_s" list
+	grep -x "hf          yes  directory: online offline" list
+	bd-pack --list-targets "$dir/student" >list
+	while read -r target possible why; do
+		[ "$possible" = no ] || continue
+		dies 3 "$dir/student: --target $target: $why" bd-pack "$dir/student" --target "$target" -o x
+		[ ! -e x ]
+	done <list
+	[ "$(grep -c " no " list)" -eq 3 ]
+	bd-pack --list-targets --json "$dir/student" | tee json
+	[ "$(grep -c '"possible": false' json)" -eq 3 ]
+	dies 3 "stock: llama.cpp does not know i2_s; types that fit: tq2_0 q2_0 tq1_0" bd-pack wide -f --target stock --type i2_s -o x
+	dies 2 "of --target hf" bd-pack wide --target stock --type online -o x
+	dies 2 "of --target hf" bd-pack wide --target hf --type i2_s -o x
+}
+
+@test "files for every target give the directory's logits" {
+	wide 512 384
+	bd-data -q --text --tokenizer "$dir/student" -o text.bds <<<"the same words again, and again"
+	bd-eval -q wide --ternary --logits want text.bds >/dev/null
+	for how in "stock tq2_0" "stock tq1_0" "stock q2_0" "ik iq2_bn" "ik iq1_bn" "bitnet.cpp i2_s" "bd iq1_bn" "bd tq1_0"; do
+		bd-pack wide -f --target "${how% *}" --type "${how#* }" --embd f32 -o x.gguf
+		bd-eval x.gguf --logits got text.bds >/dev/null
+		cmp want got
+		bd-run --verify x.gguf
+		bd-info --check x.gguf >/dev/null
+		bd-pack -d x.gguf -f -o back
+	done
+	bd-pack wide -f --target hf -o wide-hf
+	bd-eval wide-hf --logits got text.bds >/dev/null
+	cmp want got
+}
+
+@test "a file through a pipe is the same" {
+	bd-pack "$dir/student" -o x.gguf
+	SOURCE_DATE_EPOCH=0 bd-pack "$dir/student" -o - >y.gguf
+	bd-info --check y.gguf >/dev/null
+	[ "$(stat -c %s x.gguf)" -gt 0 ]
+	bd-run --verify y.gguf
+}
+
+@test "packing needs memory for the codes, not for the tables" {
+	[ -z "${SAN:-}" ] || skip "the sanitizer's memory is not the tool's"
+	wide 256 160000 # a table of 164 MB as f32, 82 MB as f16
+	for embd in f16 q8_0 q6_k q4_0; do
+		(ulimit -d 60000 && bd-pack -t 2 wide -f --embd $embd -o x.gguf)
+	done
+}
