@@ -122,7 +122,8 @@ for name in $arms; do
 done
 finish
 
-cat "$work"/*.acc | awk -v arms="$arms" -v splits="$splits" '
+classes=$(bd-info "$work/dev.bds" | grep -c classes: || :)
+cat "$work"/*.acc | awk -v arms="$arms" -v splits="$splits" -v classes="$classes" '
 	BEGIN {
 		FS = "\t"
 		name["teacher"] = "full-precision teacher"; name["bitnet-sft"] = "BitNet-SFT"; name["subln"] = "SubLN only"
@@ -151,8 +152,13 @@ cat "$work"/*.acc | awk -v arms="$arms" -v splits="$splits" '
 			print ""
 		}
 		for (j = 1; j <= ns; j++) {
-			if (!(("bitdistill", sp[j]) in n && ("bitnet-sft", sp[j]) in n)) continue
-			t = mean("teacher" SUBSEP sp[j]); b = mean("bitnet-sft" SUBSEP sp[j]); d = mean("bitdistill" SUBSEP sp[j])
-			if (t != b) printf "BitDistill closes %.0f%% of the distance between BitNet-SFT and the teacher on %s\n", 100 * (d - b) / (t - b), sp[j]
+			t = "teacher" SUBSEP sp[j]; b = "bitnet-sft" SUBSEP sp[j]; d = "bitdistill" SUBSEP sp[j]
+			if (!(b in n && d in n)) continue
+			gap = (mean(t) - mean(b)) * (classes ? 1 : -1)
+			if (gap <= sd(t) || gap <= sd(b) || gap <= 0)
+				printf "On %s the distance between BitNet-SFT and the teacher is not above the spread\n", sp[j]
+			else
+				printf "BitDistill closes %.0f%% of the distance between BitNet-SFT and the teacher on %s\n",
+				       100 * (mean(d) - mean(b)) / (mean(t) - mean(b)), sp[j]
 		}
 	}' | tee "$work/table.tsv"
