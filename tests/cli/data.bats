@@ -63,11 +63,11 @@ good" ]
 	printf '{"label":1,"sentence":"the story was \\"good\\" inside"}\n{"sentence":"a bad thing","label":"negative"}\n' |
 		bd-data -T "$sst2" -m bytes --level 0 - >c
 	printf 'label\tid\tsentence\n1\t7\tthe story was "good" inside\n0\t8\ta bad thing\n' | bd-data -T "$sst2" -m bytes --level 0 >d
-	cmp a b
-	cmp a c
-	cmp a d
+	decode bytes a >rows # the histories differ
+	for x in b c d; do decode bytes $x | cmp rows; done
 	zstd -q rows.tsv -o rows.zst
-	bd-data -T "$sst2" -m bytes --level 0 rows.zst | cmp a
+	bd-data -T "$sst2" -m bytes rows.zst -o z.bds
+	decode bytes z.bds | cmp rows
 }
 
 @test "generation: answer, end token and reference" {

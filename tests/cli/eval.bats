@@ -12,11 +12,6 @@ setup() {
 	dir=$BATS_FILE_TMPDIR
 }
 
-# near X Y: numbers alike; how many digits are printed depends on the other numbers of the same object.
-near() {
-	awk -v x="$1" -v y="$2" 'BEGIN { d = x - y; exit !(x != "" && y != "" && d < 1e-9 && d > -1e-9) }'
-}
-
 @test "scores are those of the predictions" {
 	bd-eval "$dir/student" --predictions p.jsonl "$dir/dev.bds" >score.json
 	[ "$(json examples score.json)" -eq 24 ]
@@ -92,6 +87,7 @@ near() {
 	END
 	bd-eval --score --predictions each pairs.jsonl >a.json
 	bd-eval --score <pairs.jsonl >b.json
+	sed -i '/"history": \[/,/\]/d' a.json b.json # a file has a name
 	cmp a.json b.json
 	[ "$(json pairs a.json)" -eq 2 ]
 	[ "$(json exact a.json)" = 0.5 ]

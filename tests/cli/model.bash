@@ -45,3 +45,8 @@ dies() {
 json() {
 	sed -n 's/^ *"'"$1"'": \([^,]*\),*$/\1/p' "$2"
 }
+
+# near X Y: numbers alike; how many digits are printed depends on the other numbers of the same object.
+near() {
+	awk -v x="$1" -v y="$2" 'BEGIN { d = x - y; exit !(x != "" && y != "" && d < 1e-9 && d > -1e-9) }'
+}

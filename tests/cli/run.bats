@@ -184,7 +184,7 @@ right() {
 @test "a terminal gets a prompt, and only replies on stdout" {
 	command -v script >/dev/null || skip 'no script(1)'
 	printf 'the end\n\004' | script -qec "bd-run '$dir/base' --chat --template chatml -n 4 2>err" /dev/null >both
-	! grep -q '^> ' both
+	run ! grep -q '^> ' both
 	printf 'the end\n\004' | script -qec "bd-run '$dir/base' --chat --template chatml -n 4 >replies" /dev/null >both
 	grep -q '> ' both
 	[ "$(wc -l <replies)" -ge 1 ]
