@@ -71,8 +71,9 @@ static void turn(struct passes *p)
 /* The literal replacements, one after the other; a blank before and behind. */
 static void unescape(struct passes *p)
 {
-	static const char *const table[][2] = {{"<skipped>", ""}, {"-\n", ""},   {"\n", " "}, {"&quot;", "\""},
-	                                       {"&amp;", "&"},    {"&lt;", "<"}, {"&gt;", ">"}};
+	static const char *const table[][2] = {{"<skipped>", ""}, {"-\n", ""},    {"\n", " "},
+	                                       {"&quot;", "\""},  {"&amp;", "&"}, {"&lt;", "<"},
+	                                       {"&gt;", ">"}};
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
 		replace(p->text.p, p->text.n, table[i][0], table[i][1], &p->next);
 		turn(p);

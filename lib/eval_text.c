@@ -26,14 +26,15 @@ struct bd_answers {
 	struct bd_template *task;
 	struct bd_ids *label; /* [classes] tokens of each label */
 	size_t classes;
-	struct question *q; /* [n] */
+	struct question *q;     /* [n] */
 	size_t n, cap, waiting; /* tokens of all prompts */
 	struct bd_out *lines;
 	struct bd_pairs *pairs;
 	uint64_t answers, tokens, ended, labelled, correct, invalid;
 };
 
-struct bd_answers *bd_answers_new(struct bd_infer *m, const struct bd_source *src, const struct bd_answers_opts *o)
+struct bd_answers *bd_answers_new(struct bd_infer *m, const struct bd_source *src,
+                                  const struct bd_answers_opts *o)
 {
 	struct bd_answers *a = bd_zalloc(1, sizeof(*a));
 	const json_t *task = bd_source_head(src)->template_;
@@ -67,8 +68,8 @@ static void decode(const struct bd_answers *a, const uint32_t *id, size_t n, str
 	out->n -= blank;
 }
 
-/* The class whose label is the beginning of the answer: the text of as many tokens as the label has is the label's; the one
- * with the most tokens. -1: none. */
+/* The class whose label is the beginning of the answer: the text of as many tokens as the label has is the
+ * label's; the one with the most tokens. -1: none. */
 static int class_of(const struct bd_answers *a, const struct bd_ids *answer)
 {
 	struct bd_buf said = {0}, label = {0};
@@ -121,7 +122,8 @@ static void judge(struct bd_answers *a, struct question *q, struct bd_greedy *g)
 	if (known && q->label >= 0)
 		count_label(a, q, class_of(a, &g->ids), line);
 	else if (known)
-		bd_pairs_add(a->pairs, (struct bd_text){said.p, said.n}, &(struct bd_text){ref.p, ref.n}, 1, false);
+		bd_pairs_add(a->pairs, (struct bd_text){said.p, said.n}, &(struct bd_text){ref.p, ref.n}, 1,
+		             false);
 	if (a->lines)
 		bd_json_line(a->lines, line);
 	a->answers++;
@@ -143,9 +145,11 @@ static void run(struct bd_answers *a)
 	for (size_t i = 0; i < a->n; i++) {
 		const struct question *q = &a->q[i];
 		if (q->n >= context)
-			bd_die(BD_DATA, "%s: example %llu: a prompt of %zu tokens leaves no room for an answer in the model's "
-			       "context of %zu; cut it by bd-data --max-len", a->source, (unsigned long long)q->index, q->n,
-			       context);
+			bd_die(BD_DATA,
+			       "%s: example %llu: a prompt of %zu tokens leaves no room for an answer in the "
+			       "model's "
+			       "context of %zu; cut it by bd-data --max-len",
+			       a->source, (unsigned long long)q->index, q->n, context);
 		g[i].prompt = q->prompt;
 		g[i].n = q->n;
 		g[i].max = a->o.max < context - q->n ? a->o.max : context - q->n;
@@ -174,7 +178,8 @@ void bd_answers_add(struct bd_answers *a, const struct bd_record *r)
 		a->q = bd_resize(a->q, a->n, a->cap, sizeof(*a->q));
 	}
 	struct question *q = &a->q[a->n++];
-	*q = (struct question){.index = r->index, .label = r->label, .n = n, .prompt = bd_alloc(n, sizeof(*q->prompt))};
+	*q = (struct question){
+	    .index = r->index, .label = r->label, .n = n, .prompt = bd_alloc(n, sizeof(*q->prompt))};
 	memcpy(q->prompt, r->ids, n * sizeof(*q->prompt));
 	q->ref = r->ref ? bd_strdup(r->ref) : NULL;
 	a->waiting += n;
@@ -183,13 +188,14 @@ void bd_answers_add(struct bd_answers *a, const struct bd_record *r)
 static json_t *answers_json(const struct bd_answers *a)
 {
 	double n = (double)a->labelled;
-	json_t *o = json_pack("{s:I, s:I, s:f}", "answers", (json_int_t)a->answers, "tokens", (json_int_t)a->tokens,
-	                      "ended", (double)a->ended / (double)(a->answers ? a->answers : 1));
+	json_t *o =
+	    json_pack("{s:I, s:I, s:f}", "answers", (json_int_t)a->answers, "tokens", (json_int_t)a->tokens,
+	              "ended", (double)a->ended / (double)(a->answers ? a->answers : 1));
 	if (a->labelled) {
 		struct bd_interval w = bd_wilson((double)a->correct, n);
-		json_t *labels = json_pack("{s:f, s:f, s:f, s:I, s:f}", "accuracy", (double)a->correct / n, "low", w.low,
-		                           "high", w.high, "correct", (json_int_t)a->correct, "invalid",
-		                           (double)a->invalid / n);
+		json_t *labels = json_pack("{s:f, s:f, s:f, s:I, s:f}", "accuracy", (double)a->correct / n,
+		                           "low", w.low, "high", w.high, "correct", (json_int_t)a->correct,
+		                           "invalid", (double)a->invalid / n);
 		json_object_update_new(o, labels);
 	}
 	if (bd_pairs_count(a->pairs))

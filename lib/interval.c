@@ -49,7 +49,8 @@ void bd_bootstrap(struct bd_interval *out, size_t m, const double *x, size_t n, 
 	for (size_t i = 0; i < m; i++) {
 		double *v = all + i * BD_RESAMPLES;
 		qsort(v, BD_RESAMPLES, sizeof(*v), compare);
-		out[i] = (struct bd_interval){quantile(v, BD_RESAMPLES, 0.025), quantile(v, BD_RESAMPLES, 0.975)};
+		out[i] =
+		    (struct bd_interval){quantile(v, BD_RESAMPLES, 0.025), quantile(v, BD_RESAMPLES, 0.975)};
 	}
 	bd_free(sum);
 	bd_free(stat);

@@ -1,4 +1,5 @@
-/* Scores: what is known of each pair is a row of numbers; every score of the whole is computed from their sums. */
+/* Scores: what is known of each pair is a row of numbers; every score of the whole is computed from their
+ * sums. */
 #include "pairs.h"
 
 #include <string.h>
@@ -80,7 +81,7 @@ static json_t *row_json(const struct row *r)
 }
 
 json_t *bd_pairs_add(struct bd_pairs *s, struct bd_text prediction, const struct bd_text *reference, size_t n,
-                      bool report)
+                     bool report)
 {
 	if (s->n == s->cap) {
 		s->cap = s->cap ? 2 * s->cap : 256;
@@ -153,7 +154,8 @@ json_t *bd_pairs_json(const struct bd_pairs *s, uint64_t seed)
 	json_t *o = json_pack("{s:f, s:f, s:f}", "exact", sum.exact / n, "exact_low", exact.low, "exact_high",
 	                      exact.high);
 	for (int stem = 0; stem < 2; stem++)
-		json_object_set_new(o, rouge_key[stem], rouge_json(sum.rouge[stem], n, in + stem * BD_ROUGES));
+		json_object_set_new(o, rouge_key[stem],
+		                    rouge_json(sum.rouge[stem], n, in + stem * BD_ROUGES));
 	json_object_set_new(o, "bleu", bleu_json(&sum.bleu, in[STATS - 1]));
 	return o;
 }

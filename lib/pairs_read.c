@@ -21,7 +21,9 @@ static size_t references(const json_t *o, struct bd_text **list, const char *whe
 	const char *key = one ? "reference" : "references";
 	size_t n = json_is_array(j) ? json_array_size(j) : 1;
 	if (!j || (one && many) || n == 0)
-		bd_die(BD_DATA, "%s: one of \"reference\" and \"references\" is needed, with at least one text", where);
+		bd_die(BD_DATA,
+		       "%s: one of \"reference\" and \"references\" is needed, with at least one text",
+		       where);
 	*list = bd_alloc(n, sizeof(**list));
 	for (size_t i = 0; i < n; i++)
 		(*list)[i] = text_of(json_is_array(j) ? json_array_get(j, i) : j, key, where);
@@ -58,7 +60,8 @@ void bd_pairs_read(struct bd_pairs *s, const char *path, struct bd_out *lines)
 		bd_free(where);
 	}
 	if (!bd_pairs_count(s))
-		bd_die(BD_DATA, "%s: empty; a JSON object with \"prediction\" and \"reference\" a line is wanted",
+		bd_die(BD_DATA,
+		       "%s: empty; a JSON object with \"prediction\" and \"reference\" a line is wanted",
 		       bd_in_name(in));
 	bd_in_close(in);
 }

@@ -14,8 +14,9 @@ struct lines {
 	size_t *line, n; /* [n + 1] */
 };
 
-/* The letter or digit that begins at s after lower-casing, else 0; *len: its bytes. Two characters beyond ASCII have lower case in a-z:
- * U+212A, the sign of Kelvin, and U+0130, whose is an i and a dot that ends the word. */
+/* The letter or digit that begins at s after lower-casing, else 0; *len: its bytes. Two characters beyond
+ * ASCII have lower case in a-z: U+212A, the sign of Kelvin, and U+0130, whose is an i and a dot that ends the
+ * word. */
 static char letter(const char *s, size_t n, size_t *len, bool *last)
 {
 	*len = 1;
@@ -97,8 +98,9 @@ static struct bd_prf grams(const struct bd_words *p, const struct bd_words *r, s
 
 /* ---- longest common subsequences ---- */
 
-/* Marks in in[n] the words of r[n] that belong to a longest common subsequence of r[n] and p[m]; returns its length. Of several the
- * one that backtracking from the end finds when a step in r is preferred to one in p. step[n, m]: scratch; NULL: no marks. */
+/* Marks in in[n] the words of r[n] that belong to a longest common subsequence of r[n] and p[m]; returns its
+ * length. Of several the one that backtracking from the end finds when a step in r is preferred to one in p.
+ * step[n, m]: scratch; NULL: no marks. */
 static size_t lcs(const uint64_t *r, size_t n, const uint64_t *p, size_t m, uint8_t *step, bool *in)
 {
 	enum { BOTH, IN_R, IN_P };
@@ -154,8 +156,8 @@ static struct bd_prf rouge_lsum(const struct lines *p, const struct lines *r)
 
 /* ---- all of it ---- */
 
-void bd_rouge(struct bd_prf out[BD_ROUGES], struct bd_text prediction, const struct bd_text *reference, size_t n,
-              bool stem)
+void bd_rouge(struct bd_prf out[BD_ROUGES], struct bd_text prediction, const struct bd_text *reference,
+              size_t n, bool stem)
 {
 	struct lines p = read_lines(prediction, stem);
 	for (size_t k = 0; k < n; k++) {

@@ -161,8 +161,9 @@ static void step2(struct word *x)
 static void step3(struct word *x)
 {
 	static const struct rule rules[] = {
-	    {"icate", "ic", 0, NULL}, {"ative", "", 0, NULL}, {"alize", "al", 0, NULL}, {"iciti", "ic", 0, NULL},
-	    {"ical", "ic", 0, NULL},  {"ful", "", 0, NULL},   {"ness", "", 0, NULL},
+	    {"icate", "ic", 0, NULL}, {"ative", "", 0, NULL},  {"alize", "al", 0, NULL},
+	    {"iciti", "ic", 0, NULL}, {"ical", "ic", 0, NULL}, {"ful", "", 0, NULL},
+	    {"ness", "", 0, NULL},
 	};
 	apply(x, rules, sizeof(rules) / sizeof(*rules), 0);
 }
@@ -170,11 +171,11 @@ static void step3(struct word *x)
 static void step4(struct word *x)
 {
 	static const struct rule rules[] = {
-	    {"al", "", 0, NULL},   {"ance", "", 0, NULL}, {"ence", "", 0, NULL}, {"er", "", 0, NULL},
-	    {"ic", "", 0, NULL},   {"able", "", 0, NULL}, {"ible", "", 0, NULL}, {"ant", "", 0, NULL},
-	    {"ement", "", 0, NULL}, {"ment", "", 0, NULL}, {"ent", "", 0, NULL}, {"ion", "", 0, "st"},
-	    {"ou", "", 0, NULL},   {"ism", "", 0, NULL},  {"ate", "", 0, NULL},  {"iti", "", 0, NULL},
-	    {"ous", "", 0, NULL},  {"ive", "", 0, NULL},  {"ize", "", 0, NULL},
+	    {"al", "", 0, NULL},    {"ance", "", 0, NULL}, {"ence", "", 0, NULL}, {"er", "", 0, NULL},
+	    {"ic", "", 0, NULL},    {"able", "", 0, NULL}, {"ible", "", 0, NULL}, {"ant", "", 0, NULL},
+	    {"ement", "", 0, NULL}, {"ment", "", 0, NULL}, {"ent", "", 0, NULL},  {"ion", "", 0, "st"},
+	    {"ou", "", 0, NULL},    {"ism", "", 0, NULL},  {"ate", "", 0, NULL},  {"iti", "", 0, NULL},
+	    {"ous", "", 0, NULL},   {"ive", "", 0, NULL},  {"ize", "", 0, NULL},
 	};
 	apply(x, rules, sizeof(rules) / sizeof(*rules), 1);
 }
@@ -193,10 +194,10 @@ static void step5(struct word *x)
 static const char *irregular(const char *w, size_t n)
 {
 	static const char *const pool[][2] = {
-	    {"sky", "sky"},         {"skies", "sky"},        {"dying", "die"},         {"lying", "lie"},
-	    {"tying", "tie"},       {"news", "news"},        {"innings", "inning"},    {"inning", "inning"},
-	    {"outings", "outing"},  {"outing", "outing"},    {"cannings", "canning"},  {"canning", "canning"},
-	    {"howe", "howe"},       {"proceed", "proceed"},  {"exceed", "exceed"},     {"succeed", "succeed"},
+	    {"sky", "sky"},        {"skies", "sky"},       {"dying", "die"},        {"lying", "lie"},
+	    {"tying", "tie"},      {"news", "news"},       {"innings", "inning"},   {"inning", "inning"},
+	    {"outings", "outing"}, {"outing", "outing"},   {"cannings", "canning"}, {"canning", "canning"},
+	    {"howe", "howe"},      {"proceed", "proceed"}, {"exceed", "exceed"},    {"succeed", "succeed"},
 	};
 	for (size_t i = 0; i < sizeof(pool) / sizeof(*pool); i++)
 		if (strlen(pool[i][0]) == n && !memcmp(pool[i][0], w, n))

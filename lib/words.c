@@ -57,7 +57,8 @@ static size_t run(const uint64_t **at, size_t n, size_t i, size_t k)
 }
 
 /* best[i] = max(best[i], min(counts of v's run that begins at i, in v and in ref)). */
-static void match(const struct bd_words *v, const uint64_t **at, const struct bd_words *ref, size_t k, size_t *best)
+static void match(const struct bd_words *v, const uint64_t **at, const struct bd_words *ref, size_t k,
+                  size_t *best)
 {
 	size_t n = bd_words_grams(v, k), m = bd_words_grams(ref, k), end, ref_end;
 	const uint64_t **other = sorted(ref, k);

@@ -1,6 +1,8 @@
 #!/bin/sh
-# Everything once, in a few minutes and without a download: a small task is made from a grammar (examples/grammar/), a small
-# base model is trained on the grammar's text, and BitNet Distillation makes a ternary student of it for the task:
+# Everything once, in a few minutes and without a download: a grammar (examples/grammar/) writes text that holds facts and a task that
+# asks for them, a small base model reads the text, and BitNet Distillation makes a ternary student of it for the task. There are few
+# labelled rows, so that what a model knows of the others it has from the text: ternary weights blur it, BitNet-SFT cannot learn it
+# again from the rows, and stage 2 of BitDistill reads it up.
 #
 #	sh pipelines/quickstart.sh [--out DIR] [--seeds N] [--jobs N] [--rows N] [--tokens N] [--epochs N]
 #
@@ -10,8 +12,9 @@ set -eu
 . "$(dirname "$0")/lib.sh"
 
 work=quickstart-out seeds=1 jobs=$(cores)
-rows=6000 tokens=1200000 epochs=3 # examples to train on; tokens of unlabelled text for the base model; passes over the examples
-lr_base=3e-3 lr_cpt=2e-3 lr_teacher=1e-3 lr_student=1e-3
+rows=200 tokens=1800000 epochs=5 # labelled rows to train on; tokens of unlabelled text for the base model; passes over the rows
+pairs=1000                       # all rows there are: the others are the test
+lr_base=1e-3 lr_cpt=1e-3 lr_teacher=1e-4 lr_student=2e-4
 while [ $# -gt 0 ]; do
 	[ $# -ge 2 ] || die "$1 wants a value; see the head of this script"
 	case $1 in
@@ -25,6 +28,9 @@ while [ $# -gt 0 ]; do
 	esac
 	shift 2
 done
+if [ "$rows" -lt 1 ] || [ "$rows" -gt $((pairs - 100)) ]; then
+	die "--rows: 1 to $((pairs - 100)), so that 100 of the $pairs rows are left to test"
+fi
 
 grammar() { # MAKE=WHAT ...: see examples/grammar/grammar.awk
 	for assignment; do
@@ -37,8 +43,8 @@ task_rows() { # NAME FIRST LAST: rows of the task, as TSV and as an example stre
 	grammar make=task first="$2" last="$3" seed=1 >"$work/$1.tsv"
 	bd-data --template "$here/examples/grammar/task.json" --tokenizer "$work/init" -o "$work/$1.bds" "$work/$1.tsv"
 }
-text() { # NAME TOKENS SEED: unlabelled reviews of about 20 tokens, each a sequence of its own
-	grammar make=text n=$(($2 / 20)) seed="$3" >"$work/$1.txt"
+text() { # NAME TOKENS SEED: unlabelled texts of about 22 tokens, each a sequence of its own
+	grammar make=text n=$(($2 / 22)) seed="$3" >"$work/$1.txt"
 	bd-data --text --format jsonl --tokenizer "$work/init" -o "$work/$1.bds" "$work/$1.txt"
 }
 train() { # TOOL MODEL OUTPUT OPTION...: one training stage
@@ -46,15 +52,15 @@ train() { # TOOL MODEL OUTPUT OPTION...: one training stage
 	shift 3
 	"$tool" -q --force --model "$work/$from" -o "$work/$to" --log "$work/$to.jsonl" "$@"
 }
-base() { train bd-cpt init base -t "$jobs" --weights full --batch 48 --lr "$lr_base" "$work/base.bds"; }
-teacher() { train bd-sft base "teacher.$1" -t 1 -s "$1" --shuffle --epochs "$epochs" --lr "$lr_teacher" "$work/train.bds"; }
+base() { train bd-cpt init base -t "$jobs" --weights full --batch 8 --lr "$lr_base" "$work/base.bds"; }
+teacher() { train bd-sft base "teacher.$1" -t 1 -s "$1" --shuffle --batch 16 --epochs "$epochs" --lr "$lr_teacher" "$work/train.bds"; }
 bitnet_sft() {
-	train bd-sft base "bitnet-sft.$1" -t 1 -s "$1" --shuffle --weights ternary --epochs "$epochs" --lr "$lr_student" "$work/train.bds"
+	train bd-sft base "bitnet-sft.$1" -t 1 -s "$1" --shuffle --batch 16 --weights ternary --epochs "$epochs" --lr "$lr_student" "$work/train.bds"
 }
-cpt() { train bd-cpt subln cpt -t 1 --batch 48 --lr "$lr_cpt" "$work/cpt.bds"; }
+cpt() { train bd-cpt subln cpt -t "$jobs" --batch 8 --lr "$lr_cpt" "$work/cpt.bds"; }
 distill() {
 	bd-teacher-dump -q -t 1 -s "$1" --shuffle --epochs "$epochs" --model "$work/teacher.$1" "$work/train.bds" |
-		train bd-distill cpt "bitdistill.$1" -t 1 -s "$1" --lr "$lr_student"
+		train bd-distill cpt "bitdistill.$1" -t 1 -s "$1" --batch 16 --lr "$lr_student"
 }
 
 ensure_tools
@@ -63,9 +69,9 @@ say "making the task in $work"
 grammar make=tokenizer >"$work/tokenizer.json"
 bd-init --force --tokenizer "$work/tokenizer.json" -o "$work/init" "$here/examples/configs/quickstart.json"
 task_rows train 1 "$rows"
-task_rows test $((rows + 1)) $((rows + 2000))
+task_rows test $((rows + 1)) "$pairs"
 text base "$tokens" 2
-text cpt $((tokens / 3)) 3
+text cpt $((tokens / 4)) 3
 
 pool "$jobs"
 say "training the base model on unlabelled text"
@@ -131,10 +137,8 @@ awk -F '\t' '
 sh "$here/pipelines/report.sh" -o "$work/report.png" "$work"
 
 say 'asking the packed student:'
-for text in 'The soup was not good . The soup' 'The wine was not better than the soup . The wine' \
-	'Unlike the bread , the salad was anything but poor . The bread'; do
-	answer=$(bd-run -q -p "$text" "$work/bitdistill.1.gguf")
-	say "	$text	$answer"
-done
+tail -n 3 "$work/test.tsv" | cut -f 1,2 >"$work/asked.tsv"
+bd-run -q "$work/bitdistill.1.gguf" <"$work/asked.tsv" >"$work/answers.tsv"
+paste "$work/asked.tsv" "$work/answers.tsv" | awk -F '\t' '{ printf "\t%s, %s: %s (%.0f %%)\n", $1, $2, $3, 100 * $4 }' >&2
 awk -F '\t' '{ printf "%-24s %10s %9s %7s %14s %13s\n", $1, $2, $3, $4, $5, $6 }' "$work/table.tsv"
 say "curves and accuracies: $work/report.png"

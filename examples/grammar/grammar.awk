@@ -1,30 +1,29 @@
-# A small language of restaurant reviews, whose task needs attention: what a review says of a dish hangs on negation, on word
-# order and on the noun that a word belongs to, so that a bag of words tells next to nothing.
+# A restaurant's guests and what they think of its dishes: every guest likes half of them, and nothing but the text tells which. So the
+# text holds knowledge, a fact for each pair, which is spread over different wordings, some of them with a negation. The task is to say
+# whether a guest who had a dish smiled or frowned.
 #
-#	awk -v make=text -v n=1000 -v seed=1 -f grammar.awk               unlabelled reviews, JSON lines {"text": ...}
-#	awk -v make=task -v first=1 -v last=500 -v seed=1 -f grammar.awk  rows first..last of the task, TSV: text, label
+#	awk -v make=text -v n=1000 -v seed=1 -f grammar.awk               unlabelled text, JSON lines {"text": ...}
+#	awk -v make=task -v first=1 -v last=500 -v seed=1 -f grammar.awk  rows first..last of the task, TSV: guest, dish, label
 #	awk -v make=tokenizer -f grammar.awk                              tokenizer.json: byte-level BPE, a token for each word
 #
-# A review is about a scene, three dishes, each good (+1) or bad (-1), not all the same. Its clauses are true of the scene:
+# A text is about one guest and three dishes:
 #
-#	clause = [it is TRUTH that] plain | [un]like the B , the A was MODIFIER ADJECTIVE
-#	plain  = the A [that came with the B] was MODIFIER ADJECTIVE | PEOPLE [who had the B] VERB the A
-#	       | the A was [not] (better|worse) than the B
+#	sentence = GUEST found the DISH [MODIFIER] ADJECTIVE . | GUEST had the DISH and REACTION .
 #
-# A row of the task is a review that then begins to speak of one of the dishes, "... . The soup", and the answer is what it is worth.
-# The rows of one seed are all different: disjoint ranges are disjoint sets of examples. POSIX awk; every awk makes the same bytes.
+# The rows of one seed are all pairs, each once, in an order of the seed: disjoint ranges are disjoint sets of examples, and a range
+# beyond the last pair is refused. POSIX awk; every awk makes the same bytes.
 
 BEGIN {
-	nouns = split("soup bread fish wine salad coffee", noun)
+	guests = split("Ann Bob Cleo Dan Eva Finn Gus Hal Ida Jan Kim Leo Mia Ned Olga Pia Rex Sue Tom Uma Vic Wim Xia Yves Zoe " \
+		"Abe Bea Carl Dora Emil Fay Gil Hope Ivo June Kai Liv Max Nora Otto Pam Ray Sam Ted Una Val Walt Yan Zac Amy", guest)
+	dishes = split("soup bread fish wine salad coffee cake rice tea pie ham egg beef corn duck lamb crab plum pear nuts", dish)
 	# Words by their sense: those before "|" keep the sense of what follows (or are good), those after it turn it (or are bad).
-	list(truth, "true|false")
-	list(people, "everyone,most guests|nobody,no guest")
-	list(verb, "liked,praised|hated,mocked")
+	list(reaction, "liked it,praised it,smiled|hated it,mocked it,frowned")
 	list(modifier, "really,nothing but|not,never,anything but")
 	list(adjective, "good,great,fine|bad,awful,poor")
-	list(order, "better|worse")
-	list(outcome, "finished,shared,recommend|left,returned,regret")
 
+	random_seed(1)
+	new_tastes()
 	random_seed(seed)
 	if (make == "text")
 		make_text()
@@ -32,10 +31,14 @@ BEGIN {
 		make_task()
 	else if (make == "tokenizer")
 		make_tokenizer()
-	else {
-		print "grammar.awk: give -v make=text, task or tokenizer" | "cat >&2"
-		exit 2
-	}
+	else
+		refuse("give -v make=text, task or tokenizer")
+}
+
+function refuse(why) {
+	print "grammar.awk: " why | "cat >&2"
+	close("cat >&2")
+	exit 2
 }
 
 # Fills words[sense, 1..words[sense]] from "a,b|c,d".
@@ -61,102 +64,64 @@ function below(n) {
 	random_state = random_state * 16807 % 2147483647
 	return int(random_state / 2147483647 * n)
 }
-function sign() {
-	return 2 * below(2) - 1
-}
-
-# Two dishes, 1 and 2, hence 3 - a is the other one.
-function new_scene() {
-	dish[1] = noun[1 + below(nouns)]
-	do
-		dish[2] = noun[1 + below(nouns)]
-	while (dish[2] == dish[1])
-	value[1] = sign()
-	value[2] = sign()
-}
-
-# The sense of a word that is to keep or turn what follows. Half of what people write at length is plain.
-function turn() {
-	return at_length && below(2) ? 1 : sign()
-}
-# Now and then another dish stands between a word and what it belongs to.
-function aside(text) {
-	return below(at_length ? 4 : 2) ? "" : text
-}
-# "the A was ...": says that dish a is good or bad (s).
-function is(a, s, between,    m) {
-	m = turn()
-	return "the " dish[a] between " was " (m < 0 || below(2) ? pick(modifier, m) " " : "") pick(adjective, s * m)
-}
-# A clause that says that dish a is good or bad (s); told[] gets the dishes that it tells of.
-function plain(a, s,    b, m, kind) {
-	kind = below(10)
-	b = 3 - a
-	m = turn()
-	told[a] = 1
-	if (kind < 5 && value[a] != value[b]) {
-		told[b] = 1
-		return "the " dish[a] " was " (m < 0 ? "not " : "") pick(order, s * m) " than the " dish[b]
+function shuffle(a, n,    i, j, t) {
+	for (i = n; i > 1; i--) {
+		j = 1 + below(i)
+		t = a[i]
+		a[i] = a[j]
+		a[j] = t
 	}
-	if (kind < 7)
-		return pick(people, m) aside(" who had the " dish[b]) " " pick(verb, s * m) " the " dish[a]
-	return is(a, s, aside(" that came with the " dish[b]))
-}
-# A sentence that is true of the scene.
-function review(    a, b, kind, t) {
-	a = 1 + below(2)
-	b = 3 - a
-	kind = below(10)
-	told[1] = told[2] = 0
-	if (kind < 4)
-		return sentence(plain(a, value[a]))
-	if (kind < 7) {
-		t = turn()
-		return sentence("it is " pick(truth, t) " that " plain(a, value[a] * t))
-	}
-	told[1] = told[2] = 1
-	return sentence((value[b] == value[a] ? "like" : "unlike") " the " dish[b] " , " is(a, value[a], ""))
-}
-function sentence(s) {
-	return toupper(substr(s, 1, 1)) substr(s, 2) " ."
-}
-# One of the dishes that the last review told of.
-function told_of(    a) {
-	a = 1 + below(2)
-	return told[a] ? a : 3 - a
 }
 
-function make_text(    i, a, text) {
-	at_length = 1
+# taste[guest, dish]: +1 for half of the dishes, -1 for the others.
+function new_tastes(    g, d, order) {
+	for (g = 1; g <= guests; g++) {
+		for (d = 1; d <= dishes; d++)
+			order[d] = d
+		shuffle(order, dishes)
+		for (d = 1; d <= dishes; d++)
+			taste[g, order[d]] = d <= dishes / 2 ? 1 : -1
+	}
+}
+
+function sentence(g, d,    m, s) {
+	s = taste[g, d]
+	if (below(2))
+		return guest[g] " had the " dish[d] " and " pick(reaction, s) " ."
+	m = 2 * below(2) - 1
+	return guest[g] " found the " dish[d] " " (m < 0 || below(3) == 0 ? pick(modifier, m) " " : "") pick(adjective, s * m) " ."
+}
+
+function make_text(    i, g, d1, d2, d3) {
 	for (i = 0; i < n; i++) {
-		new_scene()
-		text = review()
-		a = told_of()
-		text = text " " sentence("the " dish[a] " we " pick(outcome, value[a]))
-		if (told[3 - a])
-			text = text " " sentence("the " dish[3 - a] " we " pick(outcome, value[3 - a]))
-		print "{\"text\": \"" text "\"}"
+		g = 1 + below(guests)
+		d1 = 1 + below(dishes)
+		d2 = 1 + (d1 + below(dishes - 1)) % dishes # another
+		do
+			d3 = 1 + below(dishes)
+		while (d3 == d1 || d3 == d2)
+		print "{\"text\": \"" sentence(g, d1) " " sentence(g, d2) " " sentence(g, d3) "\"}"
 	}
 }
 
-function make_task(    i, text, a, seen) {
-	print "text\tlabel"
-	while (i < last) {
-		new_scene()
-		text = review()
-		a = told_of()
-		text = text " The " dish[a]
-		if (text in seen)
-			continue
-		seen[text] = 1
-		if (++i >= first)
-			print text "\t" (value[a] > 0 ? "good" : "bad")
+function make_task(    i, n, g, d, pair) {
+	n = guests * dishes
+	if (first < 1 || last > n || first > last)
+		refuse("rows " first " to " last " are not among the " n " that there are")
+	for (i = 1; i <= n; i++)
+		pair[i] = i - 1
+	shuffle(pair, n)
+	print "guest\tdish\tlabel"
+	for (i = first; i <= last; i++) {
+		g = 1 + pair[i] % guests
+		d = 1 + int(pair[i] / guests)
+		print guest[g] "\t" dish[d] "\t" (taste[g, d] > 0 ? "good" : "bad")
 	}
 }
 
-# The tokenizer: <|endoftext|>, the 256 bytes, and for every word the chain of merges that builds it from its left end: the
-# space before it or, ranked last, the capital at the beginning of a text. No merge begins otherwise, so every word is one token.
-function make_tokenizer(    opener, openers, n, i, s) {
+# The tokenizer: <|endoftext|>, the 256 bytes, and for every word the chain of merges that builds it from its left end, the space
+# before it, which the first word of a text gets too. No merge begins otherwise, so every word is one token.
+function make_tokenizer(    i) {
 	for (i = 0; i < 256; i++) {
 		if (i < 128)
 			code[sprintf("%c", i)] = i
@@ -165,29 +130,19 @@ function make_tokenizer(    opener, openers, n, i, s) {
 	add_token("<|endoftext|>")
 	for (i = 0; i < 256; i++)
 		add_token(spelling[i])
-	for (i = 1; i <= nouns; i++)
-		add_words(noun[i])
-	add_words("the that came with was who had we than not it is like unlike , . ?")
-	add_list(truth)
-	add_list(people)
-	add_list(verb)
+	for (i = 1; i <= guests; i++)
+		add_words(guest[i])
+	for (i = 1; i <= dishes; i++)
+		add_words(dish[i])
+	add_words("had the and found .")
+	add_list(reaction)
 	add_list(modifier)
 	add_list(adjective)
-	add_list(order)
-	add_list(outcome)
-	openers = "The It Like Unlike"
-	for (s = 1; s >= -1; s -= 2)
-		for (i = 1; i <= people[s]; i++)
-			openers = openers " " first_word(sentence(people[s, i]))
-	add_words(openers)
-	n = split(openers, opener, " ")
-	for (i = 1; i <= n; i++)
-		add_word(opener[i])
 	print "{\"version\": \"1.0\", \"truncation\": null, \"padding\": null,"
 	print "\"added_tokens\": [{\"id\": 0, \"content\": \"<|endoftext|>\", \"single_word\": false, \"lstrip\": false, " \
 		"\"rstrip\": false, \"normalized\": false, \"special\": true}],"
 	print "\"normalizer\": null,"
-	print "\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, \"use_regex\": true},"
+	print "\"pre_tokenizer\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, \"use_regex\": true},"
 	print "\"post_processor\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": false, \"use_regex\": true},"
 	print "\"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": true, \"trim_offsets\": true, \"use_regex\": true},"
 	print "\"model\": {\"type\": \"BPE\", \"dropout\": null, \"unk_token\": null, \"continuing_subword_prefix\": null,"
@@ -198,9 +153,6 @@ function make_tokenizer(    opener, openers, n, i, s) {
 # GPT-2 spells these bytes as themselves, the others as the characters from U+0100 on.
 function visible(b) {
 	return (b > 32 && b < 127) || (b > 160 && b < 173) || b > 173
-}
-function first_word(text) {
-	return substr(text, 1, index(text, " ") - 1)
 }
 function add_token(text) {
 	vocabulary = vocabulary (tokens ? ", " : "") "\"" text "\": " tokens++

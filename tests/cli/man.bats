@@ -148,6 +148,10 @@ run_examples() {
 	run_examples bd-teacher-dump.1
 }
 
+@test "examples of bd-template.5" {
+	run_examples bd-template.5
+}
+
 @test "examples of bd.7" {
 	run_examples bd.7
 }

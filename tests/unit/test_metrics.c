@@ -1,5 +1,6 @@
-/* ROUGE, BLEU and the stemmer against what rouge_score, sacrebleu and nltk say (tests/golden/make_metrics.py); counts and intervals
- * against their definitions. With --stem: prints the stems of the words on stdin, for tests/interop/metrics.py. */
+/* ROUGE, BLEU and the stemmer against what rouge_score, sacrebleu and nltk say
+ * (tests/golden/make_metrics.py); counts and intervals against their definitions. With --stem: prints the
+ * stems of the words on stdin, for tests/interop/metrics.py. */
 #include "child.h"
 
 #include "bleu.h"
@@ -74,14 +75,16 @@ static void check_bleu(const json_t *pair, struct bd_bleu *corpus)
 
 static void golden_pairs(void **state)
 {
-	json_t *golden = bd_json_load("tests/golden/metrics.json"), *pairs = json_object_get(golden, "pairs"), *pair;
+	json_t *golden = bd_json_load("tests/golden/metrics.json"), *pairs = json_object_get(golden, "pairs"),
+	       *pair;
 	const json_t *want = json_object_get(golden, "corpus");
 	struct bd_bleu corpus = {0};
 	double p[BD_BLEU_N], brevity;
 	size_t i;
 	(void)state;
 	assert_true(json_array_size(pairs) >= 40);
-	json_array_foreach(pairs, i, pair) {
+	json_array_foreach(pairs, i, pair)
+	{
 		check_rouge(pair, "rouge", false);
 		check_rouge(pair, "rouge_stem", true);
 		check_bleu(pair, &corpus);
@@ -91,7 +94,8 @@ static void golden_pairs(void **state)
 	check_near("words", "corpus", corpus.predicted, json_object_get(want, "predicted"));
 	check_near("words", "corpus", corpus.wanted, json_object_get(want, "wanted"));
 	for (i = 0; i < BD_BLEU_N; i++)
-		check_near("precision", "corpus", p[i], json_array_get(json_object_get(want, "precisions"), i));
+		check_near("precision", "corpus", p[i],
+		           json_array_get(json_object_get(want, "precisions"), i));
 	json_decref(golden);
 }
 
@@ -101,7 +105,8 @@ static void golden_stems(void **state)
 	const char *word;
 	(void)state;
 	assert_true(json_object_size(golden) >= 200);
-	json_object_foreach(golden, word, want) {
+	json_object_foreach(golden, word, want)
+	{
 		char *w = bd_strdup(word);
 		size_t n = bd_stem(w, strlen(w));
 		if (n != json_string_length(want) || memcmp(w, json_string_value(want), n))
@@ -148,7 +153,8 @@ static void clipped_counts(void **state)
 		struct bd_words v[4] = {0};
 		for (int i = 0; i < 4; i++)
 			for (uint64_t n = bd_rng_below(1, 0, drawn++, 30); n > 0; n--)
-				bd_words_push(&v[i], (char[]){(char)('a' + bd_rng_below(1, 0, drawn++, 3))}, 1);
+				bd_words_push(&v[i], (char[]){(char)('a' + bd_rng_below(1, 0, drawn++, 3))},
+				              1);
 		for (size_t k = 1; k <= 4; k++) {
 			size_t got = bd_words_matches(&v[0], v + 1, 3, k);
 			assert_int_equal(got, matches(&v[0], v + 1, 3, k));
