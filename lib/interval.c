@@ -13,7 +13,7 @@ struct bd_interval bd_wilson(double k, double n)
 	const double z = 1.959963984540054;
 	double p = k / n, centre = p + z * z / (2 * n), scale = 1 + z * z / n;
 	double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n));
-	return (struct bd_interval){fmax(0, (centre - half) / scale), fmin(1, (centre + half) / scale)};
+	return (struct bd_interval){k > 0 ? (centre - half) / scale : 0, k < n ? (centre + half) / scale : 1};
 }
 
 static int compare(const void *a, const void *b)

@@ -182,6 +182,8 @@ static void intervals(void **state)
 	(void)state;
 	/* R: binom.confint(8, 10, methods = "wilson") */
 	assert_true(fabs(w.low - 0.4901625) < 1e-6 && fabs(w.high - 0.9433178) < 1e-6);
+	w = bd_wilson(0, 300); /* where rounding alone would leave a trace of 0 */
+	assert_true(w.low == 0 && bd_wilson(300, 300).high == 1);
 	w = bd_wilson(0, 5);
 	assert_true(w.low == 0 && w.high > 0.4 && w.high < 0.5);
 	for (size_t i = 0; i < N; i++) {
