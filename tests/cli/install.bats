@@ -38,9 +38,11 @@ make_() {
 @test "an installed program finds the templates by name, as one in the build tree does" {
 	printf 'sentence\tlabel\na joy\t1\n' >rows.tsv
 	env -i "$prefix/bin/bd-data" -q --template sst2 --tokenizer "$repo/tests/golden/tok-bytes.json" -o a.bds rows.tsv
-	bd-data -q --template sst2 --tokenizer "$repo/tests/golden/tok-bytes.json" -o b.bds rows.tsv
 	[ "$("$prefix/bin/bd-info" a.bds | grep -c '^  name: sst2$')" -eq 1 ]
-	[ "$(bd-info b.bds | grep -c '^  name: sst2$')" -eq 1 ]
+	if [ "${BIN-$repo/bin}" = "$repo/bin" ]; then # beside examples/
+		bd-data -q --template sst2 --tokenizer "$repo/tests/golden/tok-bytes.json" -o b.bds rows.tsv
+		[ "$(bd-info b.bds | grep -c '^  name: sst2$')" -eq 1 ]
+	fi
 	run -3 "$prefix/bin/bd-data" --template sst3 --tokenizer "$repo/tests/golden/tok-bytes.json" rows.tsv
 	[[ $output == *"sst3: no such template"* ]]
 }
