@@ -3,6 +3,7 @@
 
 #include "mem.h"
 #include "msg.h"
+#include "signals.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -39,11 +40,13 @@ static int open_input(const char *path, struct stat *st)
 	return fd;
 }
 
-/* read() that is not interrupted; 0 at the end of the file. */
+/* read() that is not interrupted; 0 at the end of the file, and when a caught signal ends the wait for more. */
 static size_t read_some(int fd, void *buf, size_t n, const char *name)
 {
 	ssize_t k;
 
+	if (!bd_signals_await(fd))
+		return 0;
 	do
 		k = read(fd, buf, n);
 	while (k < 0 && errno == EINTR);

@@ -21,6 +21,7 @@ struct cleanup {
 
 static const char *tool = "bd";
 static struct cleanup *cleanups; /* newest first */
+static pthread_mutex_t dying = PTHREAD_MUTEX_INITIALIZER; /* of several threads the first one speaks and exits */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void bd_msg_tool(const char *argv0)
@@ -100,7 +101,6 @@ static void run_cleanups(void)
 
 void bd_die(enum bd_status status, const char *fmt, ...)
 {
-	static pthread_mutex_t dying = PTHREAD_MUTEX_INITIALIZER;
 	static _Thread_local bool here;
 	char line[MESSAGE_MAX];
 	va_list ap;
@@ -110,12 +110,17 @@ void bd_die(enum bd_status status, const char *fmt, ...)
 	n = format(line, fmt, ap);
 	va_end(ap);
 	if (!here) {
-		pthread_mutex_lock(&dying); /* of several threads the first one speaks and exits */
-		here = true;                /* and a clean-up that dies itself does not start over */
+		pthread_mutex_lock(&dying);
+		here = true; /* and a clean-up that dies itself does not start over */
 		run_cleanups();
 	}
 	print(line, n);
 	_exit((int)status); /* not exit(): half a result in stdio's buffer must not reach stdout */
+}
+
+void bd_msg_hush(void)
+{
+	pthread_mutex_lock(&dying);
 }
 
 void bd_msg_cleanup(void (*fn)(void *), void *arg)

@@ -8,6 +8,7 @@
 #include "num.h"
 #include "opt_complete.h"
 #include "procs.h"
+#include "signals.h"
 
 #include <fcntl.h>
 #include <float.h>
@@ -332,6 +333,7 @@ int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc,
 	bd_msg_tool(tool->name);
 	occupy_standard_streams();
 	signal(SIGPIPE, SIG_IGN);
+	bd_signals_take();
 	remember_command(argc, argv);
 	*common = (struct bd_common){.threads = default_threads(), .seed = 1};
 	parser.tool = tool;

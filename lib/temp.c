@@ -1,9 +1,10 @@
-/* Temporaries and their removal. Everything that the signal handler reaches uses system calls only. */
+/* Temporaries and their removal. */
 #include "temp.h"
 
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
+#include "signals.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -75,7 +76,7 @@ void bd_remove_tree(const char *path)
 
 /* ---- the list ---- */
 
-/* Nodes are reused but never freed, so that a signal handler may walk the list at any moment. */
+/* Nodes are reused but never freed, so that the thread that takes signals may walk the list at any moment. */
 struct bd_temp {
 	atomic_bool live;
 	int lock; /* of a directory: keeps it locked while we live; -1: none */
@@ -85,31 +86,17 @@ struct bd_temp {
 
 static struct bd_temp *_Atomic temps;
 
-static void remove_temps(void *unused)
+static void remove_temps(void)
 {
-	(void)unused;
 	for (struct bd_temp *t = temps; t != NULL; t = t->next)
 		if (atomic_exchange(&t->live, false))
 			remove_at(AT_FDCWD, t->path);
 }
 
-static void on_signal(int sig)
+static void clean_up(void *unused)
 {
-	remove_temps(NULL);
-	signal(sig, SIG_DFL);
-	raise(sig); /* is pending until this handler returns; then the shell sees a death by signal */
-}
-
-/* A handler or SIG_IGN that is already there stays. */
-static void catch_signals(void)
-{
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-	struct sigaction old, act = {.sa_handler = on_signal};
-
-	sigfillset(&act.sa_mask);
-	for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++)
-		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler == SIG_DFL)
-			sigaction(signals[i], &act, NULL);
+	(void)unused;
+	remove_temps();
 }
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -125,8 +112,8 @@ static struct bd_temp *add(const char *path)
 	}
 	pthread_mutex_lock(&lock);
 	if (temps == NULL) {
-		bd_msg_cleanup(remove_temps, NULL);
-		catch_signals();
+		bd_msg_cleanup(clean_up, NULL);
+		bd_signals_before(remove_temps);
 	}
 	for (t = temps; t != NULL && t->live; t = t->next)
 		;
@@ -139,6 +126,7 @@ static struct bd_temp *add(const char *path)
 	t->lock = -1;
 	t->live = true;
 	pthread_mutex_unlock(&lock);
+	bd_signals_take();
 	return t;
 }
 

@@ -1,5 +1,5 @@
 /* Temporary files and directories beside their targets, removed by bd_die(), exit() and the signals SIGINT,
- * SIGTERM and SIGHUP (unless the program handles or ignores these itself). For io.h; tools use that. */
+ * SIGTERM and SIGHUP (signals.h). For io.h; tools use that. */
 #ifndef BD_TEMP_H
 #define BD_TEMP_H
 

@@ -1,7 +1,6 @@
 /* The training loop: step after step (step.h); evaluate, log and put aside in between; write the model at the
  * end. */
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -15,6 +14,7 @@
 #include "mem.h"
 #include "msg.h"
 #include "plan.h"
+#include "signals.h"
 #include "step.h"
 #include "tokenizer.h"
 #include "train.h"
@@ -35,31 +35,12 @@ struct run {
 	float *best;            /* [n] parameters of the best evaluation; NULL without --eval */
 	char *aside;            /* OUTPUT.ckpt */
 	char tokenizer[BD_HEX]; /* "": the model has none */
+	bool begun;             /* there is a state to put aside; before, a run starts again from nothing */
 	bool reading;           /* between two steps: the state is whole */
 };
 
 /* A warning that --quiet suppresses. */
 #define note(t, ...) ((t)->common.quiet ? (void)0 : bd_warn(__VA_ARGS__))
-
-/* ---- signals ---- */
-
-static volatile sig_atomic_t stop;
-
-static void on_stop(int sig)
-{
-	(void)sig;
-	stop = 1;
-}
-
-/* The first signal ends the run after its step, a second one kills. */
-static void catch_stop(void)
-{
-	struct sigaction act = {.sa_handler = on_stop, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
-	sigemptyset(&act.sa_mask);
-	stop = 0;
-	sigaction(SIGINT, &act, NULL);
-	sigaction(SIGTERM, &act, NULL);
-}
 
 /* ---- checkpoints ---- */
 
@@ -92,15 +73,16 @@ static void say_resume(const struct run *r)
 	        command ? command : "", r->t->resume ? "" : " --resume");
 }
 
-/* A signal to the whole pipeline also ends the teacher, and with it the stream in the middle of a step: the
- * state of the last whole step is still put aside then. Runs when a message ends the process. */
+/* A signal ends the wait for input; one to the whole pipeline also ends the teacher, and with it the stream in the
+ * middle of a step. The state of the last whole step is still put aside then. Runs when a message ends the process. */
 static void last_words(void *arg)
 {
 	struct run *r = arg;
-	if (!stop || !r->reading)
+	if (!r->reading || !bd_signals_caught_soon())
 		return;
 	r->reading = false;
-	put_aside(r);
+	if (r->begun)
+		put_aside(r);
 	say_resume(r);
 	_exit(BD_SYS);
 }
@@ -195,7 +177,9 @@ static void open_input(struct run *r, const char *path)
 	    .shuffle = t->shuffle,
 	    .seed = (uint64_t)t->common.seed,
 	};
+	r->reading = true;
 	r->feed = bd_feed_open(path, &plan);
+	r->reading = false;
 	fit(r, bd_feed_source(r->feed));
 	r->plan = bd_plan_make(t, r->m, r->feed);
 }
@@ -284,7 +268,7 @@ static bool read_step(struct run *r)
 
 static bool wanted(const struct run *r)
 {
-	return !stop && (r->t->steps == 0 || r->p.step < r->t->steps) &&
+	return !bd_signals_caught() && (r->t->steps == 0 || r->p.step < r->t->steps) &&
 	       (r->t->tokens == 0 || r->p.tokens < r->t->tokens);
 }
 
@@ -296,10 +280,10 @@ static void loop(struct run *r)
 		log_step(r, bd_seconds() - begin);
 		if (t->eval_every > 0 && r->p.step % t->eval_every == 0)
 			evaluate(r);
-		if (t->checkpoint_every > 0 && r->p.step % t->checkpoint_every == 0 && !stop)
+		if (t->checkpoint_every > 0 && r->p.step % t->checkpoint_every == 0 && !bd_signals_caught())
 			put_aside(r);
 	}
-	if (stop)
+	if (bd_signals_caught())
 		return;
 	if ((t->steps > 0 && r->p.step < t->steps) || (t->tokens > 0 && r->p.tokens < t->tokens))
 		note(t, "the input ended after %" PRId64 " steps, %" PRId64 " tokens", r->p.step,
@@ -362,16 +346,15 @@ static int train(struct run *r)
 {
 	const struct bd_train *t = r->t;
 	open_net(r);
+	r->begun = true;
 	if (t->resume)
 		resume(r);
 	else if (bd_is_dir(r->aside))
 		note(t, "%s: a checkpoint is there and not used; --resume goes on from it", r->aside);
 	r->log = bd_log_open(t->log, t->resume && r->p.step > 0, t->common.quiet);
 	bd_log_json(r->log, json_pack("{s:o}", "history", history_of(r)));
-	bd_msg_cleanup(last_words, r);
 	loop(r);
-	bd_msg_undo(last_words, r);
-	if (stop) {
+	if (bd_signals_caught()) {
 		put_aside(r);
 		say_resume(r);
 		return BD_SYS;
@@ -393,7 +376,8 @@ int bd_train_run(const struct bd_train *t, const char *path)
 {
 	struct run r = {.t = t};
 	int rc = BD_OK;
-	catch_stop();
+	bd_signals_catch();
+	bd_msg_cleanup(last_words, &r);
 	check_output(t);
 	r.aside = aside_path(t->output);
 	r.par = bd_par_new((int)t->common.threads);
@@ -405,6 +389,7 @@ int bd_train_run(const struct bd_train *t, const char *path)
 		bd_plan_print(&r.plan, t, r.m, r.feed);
 	else
 		rc = train(&r);
+	bd_msg_undo(last_words, &r);
 	run_free(&r);
 	return rc;
 }

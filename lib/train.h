@@ -35,7 +35,7 @@ struct bd_train {
 	int sched;
 	double decay, beta1, beta2, eps, clip;
 	/* keeping */
-	int64_t checkpoint_every;   /* steps; 0: only on SIGINT/SIGTERM */
+	int64_t checkpoint_every;   /* steps; 0: only when a signal ends the run */
 	bool resume;
 	const char *eval;           /* stream; NULL: no evaluation */
 	int64_t eval_every;         /* steps; 0: at the end only */
@@ -88,7 +88,7 @@ struct bd_train bd_train_defaults(const char *stage);
 	{"log", 0, BD_STR, &(t).log, "FILE", "write JSON lines of metrics", 0, 0}, \
 	{"dry-run", 0, BD_FLAG, &(t).dry_run, 0, "print the plan and stop", 0, 0}
 
-/* Trains on the stream `path` ("-": stdin) and writes t->output. Returns BD_OK, or BD_SYS after SIGINT/SIGTERM (checkpoint written, the
+/* Trains on the stream `path` ("-": stdin) and writes t->output. Returns BD_OK, or BD_SYS after a signal (checkpoint written, the
  * command to resume on stderr). A loss or gradient that is not finite dies BD_NO; nothing is written then. */
 int bd_train_run(const struct bd_train *t, const char *path);
 

@@ -5,7 +5,7 @@ cd "$(dirname "$0")/.."
 
 awk '
 BEGIN {
-	n = split("msg mem num opt io temp scratch rng json hash history log procs|" \
+	n = split("msg signals mem num opt io temp scratch rng json hash history log procs|" \
 		"cpu par quant kern gemm dist|" \
 		"safetensors gguf stream unicode tok tokenizer chat stop template example rows config hf model checkpoint feed|" \
 		"op loss adamw sched words stem rouge bleu interval|" \

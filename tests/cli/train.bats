@@ -173,3 +173,8 @@ distill() {
 	run bash -c 'cat task.bds | bd-sft -q --model base -o out2 --steps 2 --eval /dev/stdin text.bds'
 	[ "$status" -eq 2 ]
 }
+
+@test "signals at random moments: exit 4, a checkpoint, the same bytes after --resume" {
+	run sh "$here/tests/interop/signals.sh" 16
+	[ "$status" -eq 0 ]
+}

@@ -420,8 +420,11 @@ static void write_and_end(void *arg)
 	bd_out_flush(out);
 	if (e->signal == -1)
 		exit(0);
-	if (e->signal != 0)
-		raise(e->signal);
+	if (e->signal != 0) {
+		kill(getpid(), e->signal);
+		for (;;) /* another thread takes it */
+			pause();
+	}
 	bd_die(BD_DATA, "died");
 }
 
