@@ -1,14 +1,14 @@
 /* bd-bench: prefill and decode speed and memory of a model, alone or against a second one in the same run. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
 #include "bench.h"
 #include "cpu.h"
 #include "gguf.h"
 #include "mem.h"
 #include "msg.h"
 #include "opt.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 struct plan {
 	int64_t pp, tg, reps, batch_tokens;
@@ -61,7 +61,8 @@ static json_t *result_json(const struct result *r, const struct plan *p, double 
 	for (int i = 0; i < (p->task != NULL ? SPEEDS : EXAMPLES); i++)
 		put_speed(o, speed_name[i], r->speed[i], p->reps);
 	if (r->score.labelled > 0)
-		json_object_set_new(o, "accuracy", json_real((double)r->score.correct / (double)r->score.labelled));
+		json_object_set_new(o, "accuracy",
+		                    json_real((double)r->score.correct / (double)r->score.labelled));
 	json_object_set_new(o, "read_bytes", json_integer((json_int_t)r->b.read));
 	json_object_set_new(o, "of_bandwidth",
 	                    json_real(r->b.read * bd_median(r->speed[DECODE], (size_t)p->reps) / bandwidth));
@@ -97,8 +98,10 @@ static json_t *bench(const struct plan *p, const struct bd_common *common, const
 		for (int s = 0; s < SPEEDS; s++)
 			r[i].speed[s] = bd_zalloc((size_t)p->reps, sizeof(double));
 	}
-	json_t *history = bd_history((struct bd_input[]){bd_infer_input(r[0].b.m), n == 2 ? bd_infer_input(r[1].b.m)
-	                             : (struct bd_input){0}}, n);
+	json_t *history =
+	    bd_history((struct bd_input[]){bd_infer_input(r[0].b.m),
+	                                   n == 2 ? bd_infer_input(r[1].b.m) : (struct bd_input){0}},
+	               n);
 	for (int64_t rep = 0; rep < p->reps; rep++) /* in turns: what disturbs one disturbs the other */
 		for (size_t i = 0; i < n; i++)
 			measure(&r[i], p, rep);
@@ -108,9 +111,10 @@ static json_t *bench(const struct plan *p, const struct bd_common *common, const
 			bd_free(r[i].speed[s]);
 		bd_bench_close(&r[i].b);
 	}
-	all = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "cpu", bd_cpu_name(), "kernels", bd_kern()->name,
-	                "threads", (json_int_t)common->threads, "prefill_tokens", (json_int_t)p->pp, "decode_tokens",
-	                (json_int_t)p->tg, "repetitions", (json_int_t)p->reps, "bandwidth", bandwidth, "models", models);
+	all = json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:f, s:o}", "cpu", bd_cpu_name(), "kernels",
+	                bd_kern()->name, "threads", (json_int_t)common->threads, "prefill_tokens",
+	                (json_int_t)p->pp, "decode_tokens", (json_int_t)p->tg, "repetitions",
+	                (json_int_t)p->reps, "bandwidth", bandwidth, "models", models);
 	if (n == 2)
 		json_object_set_new(all, "ratio", ratios(models, p));
 	json_object_set_new(all, "history", history);
@@ -125,8 +129,9 @@ static void print_row(const json_t *o, const struct plan *p)
 	const char *path = json_string_value(json_object_get(o, "model")), *slash = strrchr(path, '/');
 
 	printf("%-20s %-7s %-4s %9.1f %10.1f", slash != NULL && slash[1] != '\0' ? slash + 1 : path,
-	       json_string_value(json_object_get(o, "weights")), json_string_value(json_object_get(o, "head")),
-	       number(o, "file_bytes") / 0x1p20, number(o, "memory_bytes") / 0x1p20);
+	       json_string_value(json_object_get(o, "weights")),
+	       json_string_value(json_object_get(o, "head")), number(o, "file_bytes") / 0x1p20,
+	       number(o, "memory_bytes") / 0x1p20);
 	for (int i = 0; i < (p->task != NULL ? SPEEDS : EXAMPLES); i++) {
 		char low[32], high[32], span[64];
 
@@ -147,18 +152,18 @@ static void print_table(const json_t *all, const struct plan *p)
 
 	snprintf(pp, sizeof(pp), "pp%lld tok/s", (long long)p->pp);
 	snprintf(tg, sizeof(tg), "tg%lld tok/s", (long long)p->tg);
-	printf("%s, %s kernels, %lld threads, reads %.1f GB/s\n", json_string_value(json_object_get(all, "cpu")),
+	printf("%s, %s kernels, %lld threads, reads %.1f GB/s\n",
+	       json_string_value(json_object_get(all, "cpu")),
 	       json_string_value(json_object_get(all, "kernels")), (long long)number(all, "threads"),
 	       number(all, "bandwidth") / 1e9);
-	printf("%-20s %-7s %-4s %9s %10s %-24s %-24s", "model", "weights", "head", "file MiB", "memory MiB", pp, tg);
+	printf("%-20s %-7s %-4s %9s %10s %-24s %-24s", "model", "weights", "head", "file MiB", "memory MiB",
+	       pp, tg);
 	printf("%s %9s %9s\n", p->task != NULL ? " examples/s              " : "", "MiB/token", "bandwidth");
-	json_array_foreach(json_object_get(all, "models"), i, v)
-		print_row(v, p);
+	json_array_foreach(json_object_get(all, "models"), i, v) print_row(v, p);
 	if (ratio == NULL)
 		return;
 	printf("first / second:");
-	json_object_foreach((json_t *)ratio, key, v)
-		printf(" %s %.2f", key, json_number_value(v));
+	json_object_foreach((json_t *)ratio, key, v) printf(" %s %.2f", key, json_number_value(v));
 	putchar('\n');
 }
 
@@ -168,14 +173,17 @@ static void print_csv(const json_t *models)
 	const char *key, *comma = "";
 	size_t i;
 
-	json_object_foreach(json_array_get(models, 0), key, v) {
+	json_object_foreach(json_array_get(models, 0), key, v)
+	{
 		printf("%s%s", comma, key);
 		comma = ",";
 	}
 	putchar('\n');
-	json_array_foreach(models, i, o) {
+	json_array_foreach(models, i, o)
+	{
 		comma = "";
-		json_object_foreach((json_t *)o, key, v) {
+		json_object_foreach((json_t *)o, key, v)
+		{
 			char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(8));
 
 			printf("%s%s", comma, text);
@@ -199,16 +207,19 @@ int main(int argc, char **argv)
 	struct plan p = {.pp = 512, .tg = 128, .reps = 5, .batch_tokens = 1024};
 	struct bd_common common;
 	const struct bd_opt opts[] = {
-		{"prefill", 'p', BD_INT, &p.pp, "N", "tokens of the prefill test", 1, 1e7},
-		{"decode", 'n', BD_INT, &p.tg, "N", "tokens of the decode test", 1, 1e7},
-		{"repetitions", 'r', BD_INT, &p.reps, "N", "how often; the median is printed", 1, 1000},
-		{"vs", 0, BD_STR, &p.vs, "MODEL", "a second model, in turns with the first", 0, 0},
-		{"task", 0, BD_STR, &p.task, "FILE", "also evaluate this example stream and count examples/s", 0, 0},
-		{"batch-tokens", 'b', BD_INT, &p.batch_tokens, "N", "tokens of the stream that run together", 1, 1e8},
-		{"format", 0, BD_ENUM, &p.format, "table|csv|json", "form of the result", 0, 0},
-		{0},
+	    {"prefill", 'p', BD_INT, &p.pp, "N", "tokens of the prefill test", 1, 1e7},
+	    {"decode", 'n', BD_INT, &p.tg, "N", "tokens of the decode test", 1, 1e7},
+	    {"repetitions", 'r', BD_INT, &p.reps, "N", "how often; the median is printed", 1, 1000},
+	    {"vs", 0, BD_STR, &p.vs, "MODEL", "a second model, in turns with the first", 0, 0},
+	    {"task", 0, BD_STR, &p.task, "FILE", "also evaluate this example stream and count examples/s", 0,
+	     0},
+	    {"batch-tokens", 'b', BD_INT, &p.batch_tokens, "N", "tokens of the stream that run together", 1,
+	     1e8},
+	    {"format", 0, BD_ENUM, &p.format, "table|csv|json", "form of the result", 0, 0},
+	    {0},
 	};
-	const struct bd_tool tool = {"bd-bench", "measure speed and memory of models", "[options] MODEL", opts, 1, 1};
+	const struct bd_tool tool = {
+	    "bd-bench", "measure speed and memory of models", "[options] MODEL", opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &common, argc, argv);
 	const char *const path[2] = {argv[arg], p.vs};
 	json_t *all = bench(&p, &common, path, p.vs != NULL ? 2 : 1);

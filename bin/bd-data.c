@@ -1,7 +1,4 @@
 /* bd-data: text, JSONL and TSV become an example stream; --decode shows one as text. */
-#include <inttypes.h>
-#include <string.h>
-
 #include "example.h"
 #include "history.h"
 #include "io.h"
@@ -10,35 +7,40 @@
 #include "opt.h"
 #include "rows.h"
 
+#include <inttypes.h>
+#include <string.h>
+
 static const char *template_name, *tokenizer, *output, *key = "text";
 static bool text, shuffle, decode;
 static int64_t pack, limit, skip, max_len, eos = -1, level = -1;
 static int format;
 
 static const struct bd_opt opts[] = {
-	{"template", 'T', BD_STR, &template_name, "FILE", "task template: a file or the name of one of the suite's", 0, 0},
-	{"text", 0, BD_FLAG, &text, NULL, "plain text: every document is a sequence", 0, 0},
-	{"decode", 'd', BD_FLAG, &decode, NULL, "a stream back into JSON lines", 0, 0},
-	{"tokenizer", 'm', BD_STR, &tokenizer, "DIR|FILE", "model directory, tokenizer.json or packed file", 0, 0},
-	{"output", 'o', BD_STR, &output, "FILE", "output (default: stdout)", 0, 0},
-	{"format", 0, BD_ENUM, &format, "auto|tsv|jsonl|lines", "how the input is written", 0, 0},
-	{"key", 0, BD_STR, &key, "NAME", "field of a document's text in JSONL", 0, 0},
-	{"pack", 0, BD_INT, &pack, "N", "join --text's documents into sequences of N tokens", 2, 1 << 24},
-	{"max-len", 0, BD_INT, &max_len, "N", "cut sequences to N tokens; 0: never", 0, 1 << 24},
-	{"shuffle", 0, BD_FLAG, &shuffle, NULL, "shuffle the rows (all in memory) with the seed of -s", 0, 0},
-	{"skip", 0, BD_INT, &skip, "N", "leave out the first N sequences", 0, 1e18},
-	{"limit", 0, BD_INT, &limit, "N", "write N sequences at most; 0: all", 0, 1e18},
-	{"eos", 0, BD_INT, &eos, "ID", "token that ends a text, instead of the model's", 0, UINT32_MAX},
-	{"level", 0, BD_INT, &level, "N", "zstd level; 0: none; -1: 3 for files, none for pipes", -1, 19},
-	{0},
+    {"template", 'T', BD_STR, &template_name, "FILE",
+     "task template: a file or the name of one of the suite's", 0, 0},
+    {"text", 0, BD_FLAG, &text, NULL, "plain text: every document is a sequence", 0, 0},
+    {"decode", 'd', BD_FLAG, &decode, NULL, "a stream back into JSON lines", 0, 0},
+    {"tokenizer", 'm', BD_STR, &tokenizer, "DIR|FILE", "model directory, tokenizer.json or packed file", 0,
+     0},
+    {"output", 'o', BD_STR, &output, "FILE", "output (default: stdout)", 0, 0},
+    {"format", 0, BD_ENUM, &format, "auto|tsv|jsonl|lines", "how the input is written", 0, 0},
+    {"key", 0, BD_STR, &key, "NAME", "field of a document's text in JSONL", 0, 0},
+    {"pack", 0, BD_INT, &pack, "N", "join --text's documents into sequences of N tokens", 2, 1 << 24},
+    {"max-len", 0, BD_INT, &max_len, "N", "cut sequences to N tokens; 0: never", 0, 1 << 24},
+    {"shuffle", 0, BD_FLAG, &shuffle, NULL, "shuffle the rows (all in memory) with the seed of -s", 0, 0},
+    {"skip", 0, BD_INT, &skip, "N", "leave out the first N sequences", 0, 1e18},
+    {"limit", 0, BD_INT, &limit, "N", "write N sequences at most; 0: all", 0, 1e18},
+    {"eos", 0, BD_INT, &eos, "ID", "token that ends a text, instead of the model's", 0, UINT32_MAX},
+    {"level", 0, BD_INT, &level, "N", "zstd level; 0: none; -1: 3 for files, none for pipes", -1, 19},
+    {0},
 };
 
 static const struct bd_tool tool = {
-	.name = "bd-data",
-	.summary = "make example streams from text, JSONL and TSV",
-	.synopsis = "--tokenizer MODEL (--template FILE | --text) [options] [FILE...]",
-	.opts = opts,
-	.max_args = -1,
+    .name = "bd-data",
+    .summary = "make example streams from text, JSONL and TSV",
+    .synopsis = "--tokenizer MODEL (--template FILE | --text) [options] [FILE...]",
+    .opts = opts,
+    .max_args = -1,
 };
 
 /* Where the sequences go. The stream is opened with the first one, so that bad input leaves no output. */
@@ -52,9 +54,10 @@ struct writer {
 static void write_example(void *ctx, const struct bd_record *r)
 {
 	struct writer *w = ctx;
+
 	if (w->seen++ < (uint64_t)skip || (limit && w->written == (uint64_t)limit))
 		return;
-	if (!w->sink)
+	if (w->sink == NULL)
 		w->sink = bd_sink_open(w->path, (int)level, &w->head);
 	bd_sink_put(w->sink, r);
 	w->written++;
@@ -63,7 +66,8 @@ static void write_example(void *ctx, const struct bd_record *r)
 static json_t *history_of(const struct bd_examples *e, char *const *file, size_t files)
 {
 	struct bd_input *in = bd_zalloc(files + 1, sizeof(*in));
-	char (*digest)[BD_HEX] = bd_alloc(files + 1, sizeof(*digest));
+	char(*digest)[BD_HEX] = bd_alloc(files + 1, sizeof(*digest));
+
 	for (size_t i = 0; i < files; i++) {
 		bd_history_file(file[i], digest[i]);
 		in[i] = (struct bd_input){"text", digest[i], NULL};
@@ -80,7 +84,7 @@ static void fill_head(struct bd_head *h, const struct bd_examples *e)
 	h->layer = -1;
 	h->vocab = e->beside.vocab;
 	memcpy(h->tokenizer, bd_tok_digest(e->tok), sizeof(h->tokenizer));
-	if (!e->template_)
+	if (e->template_ == NULL)
 		return;
 	h->template_ = json_deep_copy(bd_template_json(e->template_));
 	h->n_choice = bd_template_classes(e->template_);
@@ -95,10 +99,11 @@ static void read_rows(struct bd_examples *e, struct bd_rows *rows, size_t fields
 {
 	const char **value = bd_alloc(fields, sizeof(*value));
 	size_t *length = bd_alloc(fields, sizeof(*length));
+
 	while (!(limit && w->written == (uint64_t)limit) && bd_rows_next(rows, value, length)) {
-		if (e->template_)
+		if (e->template_ != NULL)
 			bd_example_row(e, value, bd_rows_where(rows));
-		else if (!value[0])
+		else if (value[0] == NULL)
 			bd_die(BD_DATA, "%s: no field \"%s\"; --key names another", bd_rows_where(rows), key);
 		else
 			bd_example_text(e, value[0], length[0], bd_rows_where(rows));
@@ -115,7 +120,8 @@ static void report(const struct bd_examples *e)
 		        e->cut, e->rows, max_len, e->cut_tokens);
 	if (e->left_out)
 		bd_warn("%" PRIu64 " of %" PRIu64 " rows left out: %s", e->left_out, e->rows,
-		        e->template_ ? "no room for their answers in --max-len" : "fewer than two tokens");
+		        e->template_ != NULL ? "no room for their answers in --max-len"
+		                             : "fewer than two tokens");
 }
 
 static void make_examples(char *const *file, size_t files, const struct bd_common *common)
@@ -125,18 +131,19 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	struct bd_examples e = {
 	    .tok = tok, .max_len = (size_t)max_len, .pack = (size_t)pack, .emit = write_example, .ctx = &w};
 	struct bd_template *t = NULL;
-	char *path = template_name ? bd_template_path(template_name) : NULL;
+	char *path = template_name != NULL ? bd_template_path(template_name) : NULL;
 	size_t fields = 1;
+
 	e.beside = bd_beside(tokenizer, tok);
 	e.beside.eos = eos >= 0 ? eos : e.beside.eos;
-	if (path) {
+	if (path != NULL) {
 		e.template_ = t = bd_template_load(path);
 		e.choice = bd_template_classes(t) ? bd_template_choices(t, tok) : NULL;
 		fields = bd_template_fields(t);
 	}
 	const char **name = bd_alloc(fields, sizeof(*name));
 	for (size_t i = 0; i < fields; i++)
-		name[i] = t ? bd_template_field(t, i) : key;
+		name[i] = t != NULL ? bd_template_field(t, i) : key;
 	struct bd_rows *rows = bd_rows_open(file, files, (enum bd_rows_format)format, name, fields);
 	if (shuffle)
 		bd_rows_shuffle(rows, (uint64_t)common->seed);
@@ -146,7 +153,7 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	bd_example_end(&e);
 	if (!common->quiet)
 		report(&e);
-	if (!w.sink)
+	if (w.sink == NULL)
 		bd_die(BD_DATA, "%s: %s", files ? file[0] : "<stdin>",
 		       w.seen   ? "nothing is left after --skip"
 		       : e.rows ? "no row makes a sequence of two tokens"
@@ -164,6 +171,7 @@ static void decode_stream(const char *path)
 {
 	struct bd_tok *tok = bd_tok_open(tokenizer);
 	struct bd_source *s = bd_source_open(path);
+
 	bd_source_fits(s, bd_tok_digest(tok), bd_source_head(s)->vocab, tokenizer);
 	struct bd_out *out = bd_out_open(output, false, level > 0 ? (int)level : 0);
 	struct bd_record r = {0};
@@ -188,7 +196,8 @@ int main(int argc, char **argv)
 {
 	struct bd_common common;
 	int i = bd_opt_parse(&tool, &common, argc, argv);
-	if (!tokenizer)
+
+	if (tokenizer == NULL)
 		bd_die(BD_USAGE, "--tokenizer is missing");
 	if ((template_name != NULL) + text + decode != 1)
 		bd_die(BD_USAGE, "one of --template, --text and --decode is needed");

@@ -10,10 +10,12 @@
 static void parse_states(bool states[3], const char *s)
 {
 	static const char name[] = "qkv";
-	memset(states, 0, 3 * sizeof *states);
+
+	memset(states, 0, 3 * sizeof(*states));
 	for (; *s; s++) {
 		const char *at = strchr(name, *s);
-		if (!at)
+
+		if (at == NULL)
 			bd_die(BD_USAGE, "--states: \"%c\" is no state; name some of q, k, v, as in qkv", *s);
 		states[at - name] = true;
 	}
@@ -67,6 +69,7 @@ int main(int argc, char **argv)
 	    .max_args = 1,
 	};
 	int i = bd_opt_parse(&tool, &t.common, argc, argv);
+
 	parse_states(t.states, states);
 	choose("lambda", "lambda-ratio", &t.lambda_ratio);
 	choose("gamma", "gamma-ratio", &t.gamma_ratio);

@@ -1,12 +1,12 @@
 /* bd-eval: scores of a model over an example stream, or of given texts against references. */
-#include <stdio.h>
-
 #include "eval.h"
 #include "eval_text.h"
 #include "mem.h"
 #include "msg.h"
 #include "opt.h"
 #include "pairs.h"
+
+#include <stdio.h>
 
 /* Dies unless the stream was made for this model. */
 static void check_fit(const struct bd_infer *m, const struct bd_source *src, bool quiet)
@@ -45,8 +45,9 @@ static json_t *class_names(const struct bd_head *h, const char *name)
 		char number[24];
 
 		snprintf(number, sizeof(number), "%zu", i);
-		json_array_append_new(list, json_string(t != NULL && i < bd_template_classes(t)
-		                                            ? bd_template_class(t, i) : number));
+		json_array_append_new(
+		    list,
+		    json_string(t != NULL && i < bd_template_classes(t) ? bd_template_class(t, i) : number));
 	}
 	bd_template_free(t);
 	return list;
@@ -58,14 +59,18 @@ static void print_cells(const json_t *o, const char *prefix, bool names, bool *f
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)o, key, v) {
+	json_object_foreach((json_t *)o, key, v)
+	{
 		char *name = bd_sprintf("%s%s", prefix, key), *dotted = bd_sprintf("%s.", name);
 		char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(10));
 
 		if (json_is_object(v)) {
 			print_cells(v, dotted, names, first);
 		} else {
-			printf("%s%s", *first ? "" : "\t", names ? name : json_is_string(v) ? json_string_value(v) : text);
+			printf("%s%s", *first ? "" : "\t",
+			       names               ? name
+			       : json_is_string(v) ? json_string_value(v)
+			                           : text);
 			*first = false;
 		}
 		free(text);
@@ -91,7 +96,8 @@ static void print(const json_t *o, bool tsv)
 
 static json_t *history_of(struct bd_infer *m, const struct bd_source *src)
 {
-	const struct bd_input in[] = {bd_infer_input(m), {"examples", bd_source_digest(src), bd_source_head(src)->history}};
+	const struct bd_input in[] = {bd_infer_input(m),
+	                              {"examples", bd_source_digest(src), bd_source_head(src)->history}};
 
 	return bd_history(in, 2);
 }
@@ -109,7 +115,8 @@ struct args {
 static json_t *score_texts(const struct args *a, const char *file)
 {
 	struct bd_pairs *pairs = bd_pairs_new();
-	struct bd_out *lines = a->eval.predictions != NULL ? bd_out_open(a->eval.predictions, false, 0) : NULL;
+	struct bd_out *lines =
+	    a->eval.predictions != NULL ? bd_out_open(a->eval.predictions, false, 0) : NULL;
 	char digest[BD_HEX];
 	json_t *o;
 
@@ -158,8 +165,9 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 		json_object_set_new(o, "confusion", confusion_json(a->eval.confusion, n));
 	}
 	if (!json_is_number(json_object_get(o, "nll")))
-		bd_warn("%s: %s", model, s.tokens > 0 ? "its logits are not finite; the model is broken"
-		                                      : "no position of the stream is to be predicted");
+		bd_warn("%s: %s", model,
+		        s.tokens > 0 ? "its logits are not finite; the model is broken"
+		                     : "no position of the stream is to be predicted");
 	if (!a->tsv)
 		json_object_set_new(o, "history", history_of(m, src));
 	bd_free(a->eval.confusion);
@@ -173,8 +181,10 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 static void settle(struct args *a, int operands)
 {
 	if (operands != 1 && (a->score || operands != 2))
-		bd_die(BD_USAGE, a->score ? "--score wants at most one operand: the file of texts"
-		                          : "operands are wrong: a model and at most one stream are wanted; see --help");
+		bd_die(BD_USAGE,
+		       a->score
+		           ? "--score wants at most one operand: the file of texts"
+		           : "operands are wrong: a model and at most one stream are wanted; see --help");
 	if (a->window > 0 && a->generate)
 		bd_die(BD_USAGE, "--window cuts sequences, --generate wants whole ones");
 	if (a->stride > 0 && (a->window == 0 || a->stride > a->window))
@@ -194,20 +204,29 @@ int main(int argc, char **argv)
 {
 	struct args a = {.batch_tokens = 1024};
 	const struct bd_opt opts[] = {
-		{"batch-tokens", 'b', BD_INT, &a.batch_tokens, "N", "tokens that run together", 1, 1e8},
-		{"generate", 'g', BD_FLAG, &a.generate, NULL, "also let the model answer: accuracy, ROUGE, BLEU", 0, 0},
-		{"max-new", 'n', BD_INT, &a.max_new, "N", "tokens of an answer; 0: as the longest label, or 128", 0, 1e9},
-		{"window", 0, BD_INT, &a.window, "N", "cut sequences into windows of N tokens; 0: do not", 0, 1e9},
-		{"stride", 0, BD_INT, &a.stride, "N", "tokens between windows; 0: half a window", 0, 1e9},
-		{"score", 0, BD_FLAG, &a.score, NULL, "no model: FILE has predictions and references", 0, 0},
-		{"ternary", 0, BD_FLAG, &a.ternary, NULL, "run a directory's linears as ternary whatever its config says", 0, 0},
-		{"tsv", 0, BD_FLAG, &a.tsv, NULL, "two lines of TSV instead of JSON", 0, 0},
-		{"logits", 0, BD_STR, &a.eval.logits, "FILE", "write the logits of all predicted positions (safetensors)", 0, 0},
-		{"predictions", 0, BD_STR, &a.eval.predictions, "FILE", "write one JSON line per example", 0, 0},
-		{0},
+	    {"batch-tokens", 'b', BD_INT, &a.batch_tokens, "N", "tokens that run together", 1, 1e8},
+	    {"generate", 'g', BD_FLAG, &a.generate, NULL, "also let the model answer: accuracy, ROUGE, BLEU",
+	     0, 0},
+	    {"max-new", 'n', BD_INT, &a.max_new, "N", "tokens of an answer; 0: as the longest label, or 128",
+	     0, 1e9},
+	    {"window", 0, BD_INT, &a.window, "N", "cut sequences into windows of N tokens; 0: do not", 0,
+	     1e9},
+	    {"stride", 0, BD_INT, &a.stride, "N", "tokens between windows; 0: half a window", 0, 1e9},
+	    {"score", 0, BD_FLAG, &a.score, NULL, "no model: FILE has predictions and references", 0, 0},
+	    {"ternary", 0, BD_FLAG, &a.ternary, NULL,
+	     "run a directory's linears as ternary whatever its config says", 0, 0},
+	    {"tsv", 0, BD_FLAG, &a.tsv, NULL, "two lines of TSV instead of JSON", 0, 0},
+	    {"logits", 0, BD_STR, &a.eval.logits, "FILE",
+	     "write the logits of all predicted positions (safetensors)", 0, 0},
+	    {"predictions", 0, BD_STR, &a.eval.predictions, "FILE", "write one JSON line per example", 0, 0},
+	    {0},
 	};
-	const struct bd_tool tool = {"bd-eval", "accuracy, perplexity, ROUGE and BLEU of a model over an example stream",
-	                             "[options] MODEL [FILE] | --score [FILE]", opts, 0, 2};
+	const struct bd_tool tool = {"bd-eval",
+	                             "accuracy, perplexity, ROUGE and BLEU of a model over an example stream",
+	                             "[options] MODEL [FILE] | --score [FILE]",
+	                             opts,
+	                             0,
+	                             2};
 	int arg = bd_opt_parse(&tool, &a.common, argc, argv);
 	const char *stream = arg + 1 < argc ? argv[arg + 1] : NULL;
 	json_t *o;

@@ -1,5 +1,5 @@
-/* bd-info: describes the suite's files, verifies their checksums, compares two models. Every description is a JSON object; text is
- * that object printed for people. */
+/* bd-info: describes the suite's files, verifies their checksums, compares two models. Every description is a
+ * JSON object; text is that object printed for people. */
 #include "gguf.h"
 #include "io.h"
 #include "mem.h"
@@ -50,9 +50,11 @@ static json_t *describe_gguf(const char *path, struct want *w)
 	for (size_t i = 0; i < bd_gguf_tensors(g); i++) {
 		const struct bd_gguf_tensor *t = bd_gguf_tensor_at(g, i);
 		const char *type = bd_ggml_name(t->type);
-		json_array_append_new(list, json_pack("{s:s, s:s, s:[I, I]}", "name", t->name, "type", type, "shape",
-		                                      (json_int_t)t->rows, (json_int_t)t->cols));
-		set(types, type, json_integer(json_integer_value(json_object_get(types, type)) + (json_int_t)t->bytes));
+
+		json_array_append_new(list, json_pack("{s:s, s:s, s:[I, I]}", "name", t->name, "type", type,
+		                                      "shape", (json_int_t)t->rows, (json_int_t)t->cols));
+		set(types, type,
+		    json_integer(json_integer_value(json_object_get(types, type)) + (json_int_t)t->bytes));
 		bytes += t->bytes;
 	}
 	set(o, "keys", keys);
@@ -101,8 +103,10 @@ static json_t *describe_stream(const char *path)
 {
 	struct bd_source *s = bd_source_open(path);
 	const struct bd_head *h = bd_source_head(s);
-	json_t *o = kind(bd_source_name(s), h->teacher ? "teacher stream" : "example stream"), *labels = json_array();
-	uint64_t tokens = 0, predicted = 0, longest = 0, *count = bd_zalloc(h->n_choice + 1, sizeof(*count)), records = 0;
+	json_t *o = kind(bd_source_name(s), h->teacher ? "teacher stream" : "example stream"),
+	       *labels = json_array();
+	uint64_t tokens = 0, predicted = 0, longest = 0, *count = bd_zalloc(h->n_choice + 1, sizeof(*count)),
+	         records = 0;
 	struct bd_record r = {0};
 
 	describe_head(o, h);
@@ -119,8 +123,9 @@ static json_t *describe_stream(const char *path)
 	set_int(o, "predicted", predicted);
 	set_int(o, "longest", longest);
 	for (size_t i = 0; i < h->n_choice; i++)
-		json_array_append_new(labels, json_pack("{s:I, s:I, s:I}", "label", (json_int_t)i, "token", (json_int_t)h->choice[i],
-		                                        "examples", (json_int_t)count[i]));
+		json_array_append_new(labels,
+		                      json_pack("{s:I, s:I, s:I}", "label", (json_int_t)i, "token",
+		                                (json_int_t)h->choice[i], "examples", (json_int_t)count[i]));
 	if (h->n_choice > 0)
 		json_object_set(o, "labels", labels);
 	json_decref(labels);
@@ -142,6 +147,7 @@ static json_t *describe(const char *path, struct want *w)
 	if (bd_is_dir(path)) {
 		char *config = bd_path(path, "config.json");
 		bool model = bd_exists(config);
+
 		bd_free(config);
 		if (!model)
 			return bd_info_safetensors(path, w->list);
@@ -176,11 +182,13 @@ static void print_list(const json_t *list, int indent)
 	json_t *v, *field;
 	size_t i;
 
-	json_array_foreach(list, i, v) {
+	json_array_foreach(list, i, v)
+	{
 		printf("\n%*s", indent, "");
 		if (!json_is_object(v))
 			print_scalar(v);
-		json_object_foreach(v, key, field) {
+		json_object_foreach(v, key, field)
+		{
 			fputs(key == json_object_iter_key(json_object_iter(v)) ? "" : " ", stdout);
 			print_scalar(field);
 		}
@@ -193,12 +201,14 @@ static void print_history(const json_t *list, int indent)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v) {
+	json_array_foreach(list, i, v)
+	{
 		const char *line = json_is_string(v) ? json_string_value(v) : "", *inputs = NULL;
 
 		for (const char *s = line; (s = strstr(s, " <- ")) != NULL; s++)
 			inputs = s;
-		printf("\n%*s%.*s", indent, "", (int)(inputs != NULL ? (size_t)(inputs - line) : strlen(line)), line);
+		printf("\n%*s%.*s", indent, "",
+		       (int)(inputs != NULL ? (size_t)(inputs - line) : strlen(line)), line);
 		if (inputs != NULL)
 			printf("\n%*s%s", indent + 3, "", inputs);
 	}
@@ -210,7 +220,8 @@ static void print_text(const json_t *o, int indent)
 	const char *key;
 	json_t *v, *first;
 
-	json_object_foreach((json_t *)(uintptr_t)o, key, v) {
+	json_object_foreach((json_t *)(uintptr_t)o, key, v)
+	{
 		printf("%*s%s:", indent, "", key);
 		first = json_array_get(v, 0);
 		if (json_is_object(v)) {
@@ -248,13 +259,19 @@ int main(int argc, char **argv)
 	bool json = false, diff = false;
 	const struct bd_opt opts[] = {
 	    {"json", 'j', BD_FLAG, &json, NULL, "print JSON", 0, 0},
-	    {"check", 'c', BD_FLAG, &w.check, NULL, "verify checksums and values; exit 1 if they are wrong", 0, 0},
+	    {"check", 'c', BD_FLAG, &w.check, NULL, "verify checksums and values; exit 1 if they are wrong",
+	     0, 0},
 	    {"tensors", 'l', BD_FLAG, &w.list, NULL, "list every tensor", 0, 0},
-	    {"diff", 'd', BD_FLAG, &diff, NULL, "compare two models or files tensor by tensor; exit 1 if they differ", 0, 0},
+	    {"diff", 'd', BD_FLAG, &diff, NULL,
+	     "compare two models or files tensor by tensor; exit 1 if they differ", 0, 0},
 	    {0},
 	};
-	const struct bd_tool tool = {"bd-info", "describe, verify and compare models, packed files and streams",
-	                             "[options] [FILE|DIR ...]", opts, 0, -1};
+	const struct bd_tool tool = {"bd-info",
+	                             "describe, verify and compare models, packed files and streams",
+	                             "[options] [FILE|DIR ...]",
+	                             opts,
+	                             0,
+	                             -1};
 	int arg = bd_opt_parse(&tool, &common, argc, argv);
 
 	if (diff) {
@@ -267,6 +284,7 @@ int main(int argc, char **argv)
 	}
 	for (int i = arg; !diff && i < (arg < argc ? argc : arg + 1); i++) {
 		json_t *o = describe(arg < argc ? argv[i] : "-", &w);
+
 		print(o, json);
 		json_decref(o);
 	}

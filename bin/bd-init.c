@@ -13,7 +13,8 @@ static void check_tokenizer(const struct bd_config *c, const char *path)
 	struct bd_tok *t = bd_tok_open(path);
 
 	if (bd_tok_vocab(t) > (uint32_t)c->vocab)
-		bd_die(BD_DATA, "%s: has %u tokens, but the config's vocab_size is %d; raise it", path, bd_tok_vocab(t), c->vocab);
+		bd_die(BD_DATA, "%s: has %u tokens, but the config's vocab_size is %d; raise it", path,
+		       bd_tok_vocab(t), c->vocab);
 	bd_tok_free(t);
 }
 
@@ -35,13 +36,18 @@ int main(int argc, char **argv)
 	int dtype = 0;
 	const struct bd_opt opts[] = {
 	    {"output", 'o', BD_STR, &output, "DIR", "the model directory to write", 0, 0},
-	    {"tokenizer", 0, BD_STR, &tokenizer, "DIR|FILE", "copy the tokenizer of this model directory, or this tokenizer.json", 0, 0},
+	    {"tokenizer", 0, BD_STR, &tokenizer, "DIR|FILE",
+	     "copy the tokenizer of this model directory, or this tokenizer.json", 0, 0},
 	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16", "type of the stored weights", 0, 0},
 	    {"force", 'f', BD_FLAG, &force, NULL, "replace an existing output directory", 0, 0},
 	    {0},
 	};
-	const struct bd_tool tool = {"bd-init", "make a randomly initialised model from a config.json", "[options] CONFIG|DIR -o DIR",
-	                             opts, 1, 1};
+	const struct bd_tool tool = {"bd-init",
+	                             "make a randomly initialised model from a config.json",
+	                             "[options] CONFIG|DIR -o DIR",
+	                             opts,
+	                             1,
+	                             1};
 	const char *config = argv[bd_opt_parse(&tool, &common, argc, argv)];
 
 	if (output == NULL)
@@ -55,9 +61,11 @@ int main(int argc, char **argv)
 	const char *companions = bd_is_dir(from) ? from : NULL;
 	json_object_set_new(bd_config_bitdistill(&c), "stage", json_string("init"));
 	json_t *history = history_of(config);
-	bd_model_save_random(&c, (uint64_t)common.seed, companions, bd_outdir_path(out), dtypes[dtype], history, par);
+	bd_model_save_random(&c, (uint64_t)common.seed, companions, bd_outdir_path(out), dtypes[dtype],
+	                     history, par);
 	if (tokenizer != NULL && companions == NULL) {
 		char *to = bd_path(bd_outdir_path(out), "tokenizer.json");
+
 		bd_copy_file(tokenizer, to);
 		bd_free(to);
 	}

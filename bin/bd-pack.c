@@ -9,10 +9,12 @@
 
 #include <stdio.h>
 
-/* What the options' words stand for, in the order of their lists. BD_GGML_F32 as a type of ternary tensors: the target's first. */
+/* What the options' words stand for, in the order of their lists. BD_GGML_F32 as a type of ternary tensors:
+ * the target's first. */
 static const enum bd_ggml_type types[] = {BD_GGML_F32,  BD_GGML_I2_S,   BD_GGML_TQ2_0, BD_GGML_TQ1_0,
                                           BD_GGML_Q2_0, BD_GGML_IQ2_BN, BD_GGML_IQ1_BN};
-static const enum bd_ggml_type tables[] = {BD_GGML_F32, BD_GGML_F16, BD_GGML_Q8_0, BD_GGML_Q6_K, BD_GGML_Q4_0};
+static const enum bd_ggml_type tables[] = {BD_GGML_F32, BD_GGML_F16, BD_GGML_Q8_0, BD_GGML_Q6_K,
+                                           BD_GGML_Q4_0};
 static const enum bd_dtype dtypes[] = {BD_F32, BD_BF16, BD_F16};
 enum { ONLINE = sizeof(types) / sizeof(*types), OFFLINE };
 #define TYPES  "auto|i2_s|tq2_0|tq1_0|q2_0|iq2_bn|iq1_bn|online|offline"
@@ -20,7 +22,8 @@ enum { ONLINE = sizeof(types) / sizeof(*types), OFFLINE };
 
 static void print_target(const json_t *t)
 {
-	const char *arch = json_string_value(bd_json_get(t, "arch")), *why = json_string_value(bd_json_get(t, "reason"));
+	const char *arch = json_string_value(bd_json_get(t, "arch")),
+	           *why = json_string_value(bd_json_get(t, "reason"));
 	const json_t *list = bd_json_get(t, "types"), *type;
 	size_t i;
 
@@ -29,8 +32,7 @@ static void print_target(const json_t *t)
 		printf("%s:", arch != NULL ? arch : "directory");
 	else
 		printf("%s", why);
-	json_array_foreach(list, i, type)
-		printf(" %s", json_string_value(type));
+	json_array_foreach(list, i, type) printf(" %s", json_string_value(type));
 	putchar('\n');
 }
 
@@ -45,8 +47,7 @@ static void list_targets(const char *dir, bool json)
 	if (json)
 		puts(text);
 	else
-		json_array_foreach(list, i, t)
-			print_target(t);
+		json_array_foreach(list, i, t) print_target(t);
 	bd_free(text);
 	json_decref(list);
 	bd_ckpt_close(k);
@@ -54,12 +55,15 @@ static void list_targets(const char *dir, bool json)
 }
 
 /* type: index of --type. */
-static void pack(const char *dir, const char *output, struct bd_pack_opt *o, int type, enum bd_dtype dtype, struct bd_par *par)
+static void pack(const char *dir, const char *output, struct bd_pack_opt *o, int type, enum bd_dtype dtype,
+                 struct bd_par *par)
 {
-	struct bd_hf_opt hf = {.form = type == ONLINE ? BD_HF_ONLINE : BD_HF_OFFLINE, .dtype = dtype, .force = o->force};
+	struct bd_hf_opt hf = {
+	    .form = type == ONLINE ? BD_HF_ONLINE : BD_HF_OFFLINE, .dtype = dtype, .force = o->force};
 
 	if (type != 0 && (o->target == BD_TARGET_HF) != (type == ONLINE || type == OFFLINE))
-		bd_die(BD_USAGE, "--type online and offline are those of --target hf, the others those of a GGUF file");
+		bd_die(BD_USAGE,
+		       "--type online and offline are those of --target hf, the others those of a GGUF file");
 	if (o->target == BD_TARGET_HF) {
 		bd_hf_write(dir, output, &hf);
 	} else {
@@ -76,22 +80,27 @@ int main(int argc, char **argv)
 	bool unpack = false, list = false, json = false;
 	int target = BD_TARGET_BD, type = 0, embd = 1, head = 1, dtype = 0;
 	const struct bd_opt opts[] = {
-		{"output", 'o', BD_STR, &output, "FILE", "where the result goes; -: stdout", 0, 0},
-		{"target", 0, BD_ENUM, &target, "bd|stock|ik|bitnet.cpp|hf", "runtime that the file is made for", 0, 0},
-		{"list-targets", 0, BD_FLAG, &list, NULL, "say which targets are possible for MODEL, and why others are not", 0, 0},
-		{"json", 0, BD_FLAG, &json, NULL, "that list as JSON", 0, 0},
-		{"type", 0, BD_ENUM, &type, TYPES, "layout of the ternary tensors; auto: the target's first that fits", 0, 0},
-		{"embd", 0, BD_ENUM, &embd, TABLES, "number format of embedding and head", 0, 0},
-		{"head", 0, BD_ENUM, &head, TABLES, "number format of a head that is not the embedding", 0, 0},
-		{"name", 0, BD_STR, &o.name, "NAME", "general.name instead of the directory's name", 0, 0},
-		{"unpack", 'd', BD_FLAG, &unpack, NULL, "the other way: MODEL is a packed file, the output a directory", 0, 0},
-		{"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16", "number format of a directory's dense weights", 0, 0},
-		{"force", 'f', BD_FLAG, &o.force, NULL,
-		 "pack a model not trained as ternary; replace an existing directory", 0, 0},
-		{0},
+	    {"output", 'o', BD_STR, &output, "FILE", "where the result goes; -: stdout", 0, 0},
+	    {"target", 0, BD_ENUM, &target, "bd|stock|ik|bitnet.cpp|hf", "runtime that the file is made for",
+	     0, 0},
+	    {"list-targets", 0, BD_FLAG, &list, NULL,
+	     "say which targets are possible for MODEL, and why others are not", 0, 0},
+	    {"json", 0, BD_FLAG, &json, NULL, "that list as JSON", 0, 0},
+	    {"type", 0, BD_ENUM, &type, TYPES,
+	     "layout of the ternary tensors; auto: the target's first that fits", 0, 0},
+	    {"embd", 0, BD_ENUM, &embd, TABLES, "number format of embedding and head", 0, 0},
+	    {"head", 0, BD_ENUM, &head, TABLES, "number format of a head that is not the embedding", 0, 0},
+	    {"name", 0, BD_STR, &o.name, "NAME", "general.name instead of the directory's name", 0, 0},
+	    {"unpack", 'd', BD_FLAG, &unpack, NULL,
+	     "the other way: MODEL is a packed file, the output a directory", 0, 0},
+	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16", "number format of a directory's dense weights", 0,
+	     0},
+	    {"force", 'f', BD_FLAG, &o.force, NULL,
+	     "pack a model not trained as ternary; replace an existing directory", 0, 0},
+	    {0},
 	};
-	const struct bd_tool tool = {"bd-pack", "pack a ternary model for a runtime", "[options] MODEL -o FILE",
-	                             opts, 1, 1};
+	const struct bd_tool tool = {
+	    "bd-pack", "pack a ternary model for a runtime", "[options] MODEL -o FILE", opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &common, argc, argv);
 	struct bd_par *par;
 

@@ -1,9 +1,4 @@
 /* bd-run: a task model answers one input a line; any other model continues a text or talks. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "answer.h"
 #include "io.h"
 #include "mem.h"
@@ -11,6 +6,11 @@
 #include "opt.h"
 #include "packed.h"
 #include "talk.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 static const char *const templates[] = {"auto", "chatml", "qwen2.5", "qwen3", "llama3", "gemma"};
 
@@ -60,7 +60,8 @@ static void answered(void *ctx, json_t *answer)
 		print_json(answer);
 		return;
 	}
-	if (label != NULL && printf("%s\t%.6f", label, json_real_value(json_object_get(answer, "probability"))) < 0)
+	if (label != NULL &&
+	    printf("%s\t%.6f", label, json_real_value(json_object_get(answer, "probability"))) < 0)
 		die_stdout();
 	print(NULL, "\n", 1);
 	json_decref(answer);
@@ -160,7 +161,8 @@ static int verify(const char *path, struct bd_par *par)
 	size_t n, tensors, bad, bad_tensors;
 
 	if (bd_is_dir(path))
-		bd_die(BD_USAGE, "%s: --verify wants a packed file; a directory stores no golden prompts", path);
+		bd_die(BD_USAGE, "%s: --verify wants a packed file; a directory stores no golden prompts",
+		       path);
 	bad_tensors = bd_packed_check(path, &tensors);
 	bad = bd_packed_verify(path, par, &n);
 	printf("%zu of %zu tensors have their digest, %zu of %zu golden prompts give their logits\n",
@@ -177,7 +179,9 @@ static void check(const struct run *r)
 	if (r->logprobs >= 0 && !r->json && !r->jsonl)
 		bd_die(BD_USAGE, "--logprobs has a place in JSON only: with --json or --jsonl");
 	if (!r->chat && !r->jsonl && (r->asked.system != NULL || r->asked.no_thinking || r->template != 0))
-		bd_die(BD_USAGE, "--system, --template and --no-thinking are about conversations: with --chat or --jsonl");
+		bd_die(
+		    BD_USAGE,
+		    "--system, --template and --no-thinking are about conversations: with --chat or --jsonl");
 	for (size_t i = 0; i < r->stop.n; i++)
 		if (*r->stop.item[i] == '\0')
 			bd_die(BD_USAGE, "--stop: an empty text would stop at once");
@@ -185,13 +189,22 @@ static void check(const struct run *r)
 
 static void set(struct run *r)
 {
-	struct bd_sampler s = {.temperature = (float)r->temperature, .top_k = (int)r->top_k, .top_p = (float)r->top_p,
-	                       .min_p = (float)r->min_p, .seed = (uint64_t)r->common.seed};
+	struct bd_sampler s = {.temperature = (float)r->temperature,
+	                       .top_k = (int)r->top_k,
+	                       .top_p = (float)r->top_p,
+	                       .min_p = (float)r->min_p,
+	                       .seed = (uint64_t)r->common.seed};
 
-	r->asked.opts = (struct bd_gen_opts){.max_tokens = (size_t)r->n, .context = (size_t)r->context, .sampler = s,
-	                                     .repeat_penalty = (float)r->repeat_penalty, .repeat_last = (size_t)r->repeat_last,
-	                                     .stop = r->stop.item, .n_stop = r->stop.n, .end = -1,
-	                                     .logprobs = r->logprobs >= 0, .top = r->logprobs > 0 ? (size_t)r->logprobs : 0};
+	r->asked.opts = (struct bd_gen_opts){.max_tokens = (size_t)r->n,
+	                                     .context = (size_t)r->context,
+	                                     .sampler = s,
+	                                     .repeat_penalty = (float)r->repeat_penalty,
+	                                     .repeat_last = (size_t)r->repeat_last,
+	                                     .stop = r->stop.item,
+	                                     .n_stop = r->stop.n,
+	                                     .end = -1,
+	                                     .logprobs = r->logprobs >= 0,
+	                                     .top = r->logprobs > 0 ? (size_t)r->logprobs : 0};
 	r->asked.template = templates[r->template];
 }
 
@@ -215,29 +228,35 @@ int main(int argc, char **argv)
 {
 	struct run r = {.n = 256, .top_p = 1, .repeat_penalty = 1, .repeat_last = 64, .logprobs = -1};
 	const struct bd_opt opts[] = {
-		{"prompt", 'p', BD_STR, &r.prompt, "TEXT", "the input, instead of stdin", 0, 0},
-		{"generate", 'g', BD_FLAG, &r.generate, NULL, "continue the input even if the model has a task", 0, 0},
-		{"chat", 'c', BD_FLAG, &r.chat, NULL, "talk: one message a line", 0, 0},
-		{"jsonl", 0, BD_FLAG, &r.jsonl, NULL, "JSON objects in, JSON objects out, one a line", 0, 0},
-		{"json", 'j', BD_FLAG, &r.json, NULL, "print JSON objects, one a line", 0, 0},
-		{"max-tokens", 'n', BD_INT, &r.n, "N", "tokens to generate at most", 1, 1e9},
-		{"stop", 0, BD_LIST, &r.stop, "TEXT", "end before this text (may be given again)", 0, 0},
-		{"temperature", 0, BD_REAL, &r.temperature, "X", "0: always the likeliest token", 0, 100},
-		{"top-k", 0, BD_INT, &r.top_k, "N", "choose among the N likeliest (0: all)", 0, 1e9},
-		{"top-p", 0, BD_REAL, &r.top_p, "X", "choose among the likeliest that make up X", 0, 1},
-		{"min-p", 0, BD_REAL, &r.min_p, "X", "leave out what is below X times the likeliest", 0, 1},
-		{"repeat-penalty", 0, BD_REAL, &r.repeat_penalty, "X", "make tokens that were there less likely (1: not)", 0.01, 100},
-		{"repeat-last-n", 0, BD_INT, &r.repeat_last, "N", "among so many tokens before", 0, 1e9},
-		{"logprobs", 0, BD_INT, &r.logprobs, "N", "log probabilities of tokens and their N rivals (-1: none)", -1, 100},
-		{"context", 0, BD_INT, &r.context, "N", "positions at most (0: as the model's config says)", 0, 1e9},
-		{"system", 0, BD_STR, &r.asked.system, "TEXT", "system message of conversations", 0, 0},
-		{"template", 0, BD_ENUM, &r.template, "auto|" BD_CHAT_NAMES, "chat template (auto: the model's)", 0, 0},
-		{"no-thinking", 0, BD_FLAG, &r.asked.no_thinking, NULL, "qwen3: answer without thoughts", 0, 0},
-		{"verify", 0, BD_FLAG, &r.verify, NULL, "check digests and golden prompts of a packed file", 0, 0},
-		{0},
+	    {"prompt", 'p', BD_STR, &r.prompt, "TEXT", "the input, instead of stdin", 0, 0},
+	    {"generate", 'g', BD_FLAG, &r.generate, NULL, "continue the input even if the model has a task",
+	     0, 0},
+	    {"chat", 'c', BD_FLAG, &r.chat, NULL, "talk: one message a line", 0, 0},
+	    {"jsonl", 0, BD_FLAG, &r.jsonl, NULL, "JSON objects in, JSON objects out, one a line", 0, 0},
+	    {"json", 'j', BD_FLAG, &r.json, NULL, "print JSON objects, one a line", 0, 0},
+	    {"max-tokens", 'n', BD_INT, &r.n, "N", "tokens to generate at most", 1, 1e9},
+	    {"stop", 0, BD_LIST, &r.stop, "TEXT", "end before this text (may be given again)", 0, 0},
+	    {"temperature", 0, BD_REAL, &r.temperature, "X", "0: always the likeliest token", 0, 100},
+	    {"top-k", 0, BD_INT, &r.top_k, "N", "choose among the N likeliest (0: all)", 0, 1e9},
+	    {"top-p", 0, BD_REAL, &r.top_p, "X", "choose among the likeliest that make up X", 0, 1},
+	    {"min-p", 0, BD_REAL, &r.min_p, "X", "leave out what is below X times the likeliest", 0, 1},
+	    {"repeat-penalty", 0, BD_REAL, &r.repeat_penalty, "X",
+	     "make tokens that were there less likely (1: not)", 0.01, 100},
+	    {"repeat-last-n", 0, BD_INT, &r.repeat_last, "N", "among so many tokens before", 0, 1e9},
+	    {"logprobs", 0, BD_INT, &r.logprobs, "N",
+	     "log probabilities of tokens and their N rivals (-1: none)", -1, 100},
+	    {"context", 0, BD_INT, &r.context, "N", "positions at most (0: as the model's config says)", 0,
+	     1e9},
+	    {"system", 0, BD_STR, &r.asked.system, "TEXT", "system message of conversations", 0, 0},
+	    {"template", 0, BD_ENUM, &r.template, "auto|" BD_CHAT_NAMES, "chat template (auto: the model's)",
+	     0, 0},
+	    {"no-thinking", 0, BD_FLAG, &r.asked.no_thinking, NULL, "qwen3: answer without thoughts", 0, 0},
+	    {"verify", 0, BD_FLAG, &r.verify, NULL, "check digests and golden prompts of a packed file", 0,
+	     0},
+	    {0},
 	};
-	const struct bd_tool tool = {"bd-run", "classify lines, continue a text or talk with a model", "[options] MODEL",
-	                             opts, 1, 1};
+	const struct bd_tool tool = {
+	    "bd-run", "classify lines, continue a text or talk with a model", "[options] MODEL", opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &r.common, argc, argv), status = BD_OK;
 	struct bd_par *par = bd_par_new((int)r.common.threads);
 

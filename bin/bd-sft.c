@@ -17,6 +17,7 @@ int main(int argc, char **argv)
 	};
 	int i = bd_opt_parse(&tool, &t.common, argc, argv);
 	int rc = bd_train_run(&t, i < argc ? argv[i] : "-");
+
 	bd_stdout_close();
 	return rc;
 }

@@ -1,5 +1,5 @@
-/* bd-subln: stage 1 of BitDistill. RMSNorms with gain 1 go in front of the quantised projections, and the model is marked ternary.
- * Works tensor by tensor: the model never stands in memory. */
+/* bd-subln: stage 1 of BitDistill. RMSNorms with gain 1 go in front of the quantised projections, and the
+ * model is marked ternary. Works tensor by tensor: the model never stands in memory. */
 #include "history.h"
 #include "io.h"
 #include "mem.h"
@@ -12,16 +12,21 @@ static void check(const char *dir, const struct bd_ckpt *k, enum bd_norms norms)
 	const struct bd_config *c = bd_ckpt_config(k);
 
 	if (bd_ckpt_packed(k))
-		bd_die(BD_DATA, "%s: holds packed ternary weights, and not the masters that training needs", dir);
+		bd_die(BD_DATA, "%s: holds packed ternary weights, and not the masters that training needs",
+		       dir);
 	if (norms < c->norms)
-		bd_die(BD_DATA, "%s: has norms \"%s\" already, and dropping trained gains would make another model; give --norms %s",
+		bd_die(BD_DATA,
+		       "%s: has norms \"%s\" already, and dropping trained gains would make another model; "
+		       "give --norms %s",
 		       dir, bd_norms_name(c->norms), bd_norms_name(c->norms));
 	if (c->family == BD_BITNET && norms != BD_NORMS_SUBLN)
-		bd_die(BD_DATA, "%s: a bitnet model has norms \"subln\" and no others; give --norms subln", dir);
+		bd_die(BD_DATA, "%s: a bitnet model has norms \"subln\" and no others; give --norms subln",
+		       dir);
 }
 
 /* Gains that the model had are kept, new ones are 1. */
-static void write_tensors(const struct bd_ckpt *k, const struct bd_config *to, const char *dir, enum bd_dtype t)
+static void write_tensors(const struct bd_ckpt *k, const struct bd_config *to, const char *dir,
+                          enum bd_dtype t)
 {
 	struct bd_make_tensor *v;
 	size_t n;
@@ -44,7 +49,9 @@ static void insert(const char *input, const char *dir, enum bd_norms norms, enum
 {
 	struct bd_ckpt *k = bd_ckpt_open(input);
 	struct bd_config to = bd_config_copy(bd_ckpt_config(k));
-	json_t *history = bd_history(&(struct bd_input){"model", bd_ckpt_digest(k), bd_config_history(&to)}, 1), *config;
+	json_t *history =
+	           bd_history(&(struct bd_input){"model", bd_ckpt_digest(k), bd_config_history(&to)}, 1),
+	       *config;
 
 	check(input, k, norms);
 	to.norms = norms;
@@ -76,7 +83,9 @@ int main(int argc, char **argv)
 	    {"force", 'f', BD_FLAG, &force, NULL, "replace an existing output directory", 0, 0},
 	    {0},
 	};
-	const struct bd_tool tool = {"bd-subln", "insert SubLN and mark a model as ternary student", "[options] MODEL -o DIR", opts, 1, 1};
+	const struct bd_tool tool = {
+	    "bd-subln", "insert SubLN and mark a model as ternary student", "[options] MODEL -o DIR", opts, 1,
+	    1};
 	const char *input = argv[bd_opt_parse(&tool, &common, argc, argv)];
 	struct bd_outdir *out;
 

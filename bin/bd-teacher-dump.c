@@ -31,6 +31,7 @@ int main(int argc, char **argv)
 	    .max_args = 1,
 	};
 	int i = bd_opt_parse(&tool, &d.common, argc, argv);
+
 	if (d.no_logits && d.no_states)
 		bd_die(BD_USAGE, "--no-logits and --no-states leave nothing to stream");
 	bd_dump_run(&d, i < argc ? argv[i] : "-");

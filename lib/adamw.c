@@ -12,10 +12,12 @@ void bd_adamw_step(const struct bd_adamw *o, float *w, const float *g, float *m,
 	      eps = (float)o->eps;
 	float step = (float)(-lr / (1 - pow(o->beta1, (double)t)));
 	float root = (float)sqrt(1 - pow(o->beta2, (double)t));
+
 	for (size_t i = 0; i < n; i++) {
 		float gi = g[i] * scale;
 		float mi = m[i] + c1 * (gi - m[i]);
 		float vi = v[i] * b2 + c2 * gi * gi;
+
 		m[i] = mi;
 		v[i] = vi;
 		w[i] = w[i] * keep + step * mi / (sqrtf(vi) / root + eps);
@@ -26,6 +28,7 @@ double bd_sum_squares(const float *g, size_t n)
 {
 	double lane[8] = {0};
 	size_t i = 0;
+
 	for (; i + 8 <= n; i += 8)
 		for (size_t l = 0; l < 8; l++)
 			lane[l] += (double)g[i + l] * (double)g[i + l];

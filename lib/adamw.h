@@ -1,6 +1,8 @@
 /* AdamW (arXiv 1711.05101) as PyTorch computes it:
- *	m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w -= lr wd w;  w -= lr (m / (1 - b1^t)) / (sqrt(v /
- *(1 - b2^t)) + eps) */
+ *	m = b1 m + (1 - b1) g
+ *	v = b2 v + (1 - b2) g^2
+ *	w -= lr wd w
+ *	w -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) */
 #ifndef BD_ADAMW_H
 #define BD_ADAMW_H
 

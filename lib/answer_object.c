@@ -1,6 +1,5 @@
 /* Requests: objects with a prompt, messages or fields, and options of their own. */
 #include "answer.h"
-
 #include "mem.h"
 #include "msg.h"
 
@@ -70,7 +69,8 @@ static void check_keys(const json_t *object, const char *input, const char *wher
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)object, key, v) {
+	json_object_foreach((json_t *)object, key, v)
+	{
 		bool ok = strcmp(key, input) == 0;
 
 		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)

@@ -1,6 +1,5 @@
 /* Rows for a task model: columns in, answers out. */
 #include "answer.h"
-
 #include "mem.h"
 #include "msg.h"
 #include "rows.h"

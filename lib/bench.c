@@ -70,7 +70,8 @@ static size_t linear_bytes(const struct bd_linear *w)
 {
 	size_t n = w->codes != NULL ? w->out * bd_ternary_stride(w->in) : w->out * w->in * sizeof(float);
 
-	return n + (w->gain != NULL ? w->in : 0) * sizeof(float) + (w->bias != NULL ? w->out : 0) * sizeof(float);
+	return n + (w->gain != NULL ? w->in : 0) * sizeof(float) +
+	       (w->bias != NULL ? w->out : 0) * sizeof(float);
 }
 
 static double read_bytes(const struct bd_net *net)

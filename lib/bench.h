@@ -12,9 +12,9 @@ struct bd_bench {
 	struct bd_infer *m;
 	struct bd_session *s;
 	size_t pp, tg;
-	uint32_t *ids;         /* [max(pp, tg)] random */
-	double memory;         /* bytes that became resident because of this model and its session */
-	double read;           /* bytes of weights that decoding one token reads */
+	uint32_t *ids; /* [max(pp, tg)] random */
+	double memory; /* bytes that became resident because of this model and its session */
+	double read;   /* bytes of weights that decoding one token reads */
 };
 struct bd_bench bd_bench_open(const char *path, struct bd_par *par, size_t pp, size_t tg, uint64_t seed);
 void bd_bench_close(struct bd_bench *b);

@@ -1,11 +1,11 @@
 /* BLEU: the 13a tokeniser as five passes over the text, then clipped counts of n-grams. */
 #include "bleu.h"
 
+#include "unicode.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
-
-#include "unicode.h"
 
 /* ---- words ---- */
 
@@ -13,6 +13,7 @@
 static bool blank(const char *s, size_t *len)
 {
 	uint32_t c = bd_utf8(s, len);
+
 	return bd_class(c) == BD_SPACE || (c >= 0x1c && c <= 0x1f);
 }
 
@@ -20,6 +21,7 @@ static bool blank(const char *s, size_t *len)
 static size_t stripped(struct bd_text t)
 {
 	size_t end = 0;
+
 	for (size_t i = 0, len; i < t.n; i += len)
 		if (!blank(t.p + i, &len))
 			end = i + len;
@@ -44,6 +46,7 @@ typedef void pass(const char *s, size_t n, struct bd_buf *out);
 static void replace(const char *s, size_t n, const char *from, const char *to, struct bd_buf *out)
 {
 	size_t k = strlen(from);
+
 	for (size_t i = 0; i < n;) {
 		if (n - i >= k && !memcmp(s + i, from, k)) {
 			bd_buf_str(out, to);
@@ -62,6 +65,7 @@ struct passes {
 static void turn(struct passes *p)
 {
 	struct bd_buf t = p->text;
+
 	p->text = p->next;
 	p->next = t;
 	bd_buf_clear(&p->next);
@@ -74,6 +78,7 @@ static void unescape(struct passes *p)
 	static const char *const table[][2] = {{"<skipped>", ""}, {"-\n", ""},    {"\n", " "},
 	                                       {"&quot;", "\""},  {"&amp;", "&"}, {"&lt;", "<"},
 	                                       {"&gt;", ">"}};
+
 	for (size_t i = 0; i < sizeof(table) / sizeof(*table); i++) {
 		replace(p->text.p, p->text.n, table[i][0], table[i][1], &p->next);
 		turn(p);
@@ -137,6 +142,7 @@ typedef void word_fn(void *ctx, const char *word, size_t n);
 static void split(const char *s, size_t n, word_fn *fn, void *ctx)
 {
 	size_t begin = 0, len;
+
 	for (size_t i = 0; i < n; i += len) {
 		if (!blank(s + i, &len))
 			continue;
@@ -152,6 +158,7 @@ static void each_word(struct bd_text t, word_fn *fn, void *ctx)
 {
 	static pass *const passes[] = {part_symbols, part_after_letter, part_before_letter, part_dash};
 	struct passes p = {0};
+
 	bd_buf_add(&p.text, t.p, stripped(t));
 	bd_buf_str(&p.next, "");
 	unescape(&p);
@@ -167,6 +174,7 @@ static void each_word(struct bd_text t, word_fn *fn, void *ctx)
 static void print_word(void *ctx, const char *word, size_t n)
 {
 	struct bd_buf *out = ctx;
+
 	if (out->n)
 		bd_buf_str(out, " ");
 	bd_buf_add(out, word, n);
@@ -188,8 +196,10 @@ static void push_word(void *ctx, const char *word, size_t n)
 static size_t nearest(size_t n, const struct bd_words *ref, size_t refs)
 {
 	size_t best = ref[0].n;
+
 	for (size_t r = 1; r < refs; r++) {
 		size_t d = ref[r].n > n ? ref[r].n - n : n - ref[r].n, b = best > n ? best - n : n - best;
+
 		if (d < b || (d == b && ref[r].n < best))
 			best = ref[r].n;
 	}
@@ -199,6 +209,7 @@ static size_t nearest(size_t n, const struct bd_words *ref, size_t refs)
 void bd_bleu_add(struct bd_bleu *b, struct bd_text prediction, const struct bd_text *reference, size_t n)
 {
 	struct bd_words p = {0}, *ref = bd_zalloc(n, sizeof(*ref));
+
 	each_word(prediction, push_word, &p);
 	for (size_t r = 0; r < n; r++)
 		each_word(reference[r], push_word, &ref[r]);
@@ -218,6 +229,7 @@ double bd_bleu_score(const struct bd_bleu *b, double precision[BD_BLEU_N], doubl
 {
 	double p[BD_BLEU_N] = {0}, penalty = 1, smooth = 1, sum = 0;
 	bool any = false;
+
 	if (b->predicted < b->wanted)
 		penalty = b->predicted > 0 ? exp(1 - b->wanted / b->predicted) : 0;
 	for (int k = 0; k < BD_BLEU_N; k++)
@@ -229,9 +241,9 @@ double bd_bleu_score(const struct bd_bleu *b, double precision[BD_BLEU_N], doubl
 	}
 	for (int k = 0; k < BD_BLEU_N; k++)
 		sum += log(p[k]); /* a precision of 0 makes all of it 0 */
-	if (precision)
+	if (precision != NULL)
 		memcpy(precision, p, sizeof(p));
-	if (brevity)
+	if (brevity != NULL)
 		*brevity = penalty;
 	return any ? penalty * exp(sum / BD_BLEU_N) : 0;
 }

@@ -1,5 +1,6 @@
-/* BLEU as sacreBLEU computes it by default: K. Papineni and others, "BLEU: a Method for Automatic Evaluation of Machine Translation",
- * 2002, over a corpus, up to four words, case kept, words by the tokeniser of mteval-v13a, exponential smoothing. */
+/* BLEU as sacreBLEU computes it by default: K. Papineni and others, "BLEU: a Method for Automatic Evaluation
+ * of Machine Translation", 2002, over a corpus, up to four words, case kept, words by the tokeniser of
+ * mteval-v13a, exponential smoothing. */
 #ifndef BD_BLEU_H
 #define BD_BLEU_H
 

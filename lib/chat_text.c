@@ -1,6 +1,5 @@
 /* Chat templates: writing conversations. */
 #include "chat.h"
-
 #include "msg.h"
 #include "unicode.h"
 

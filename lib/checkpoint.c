@@ -1,12 +1,13 @@
 /* Checkpoints: numbers as JSON, blocks as safetensors. */
-#include <stddef.h>
-#include <string.h>
-
 #include "checkpoint.h"
+
 #include "hash.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
+
+#include <stddef.h>
+#include <string.h>
 
 enum type { INT, REAL, BOOL };
 
@@ -24,14 +25,16 @@ static const struct {
     FIELD(INT, scored_step), FIELD(REAL, best_accuracy), FIELD(REAL, best_nll), FIELD(INT, log_bytes),
     FIELD(INT, threads),
 };
-enum { FIELDS = sizeof fields / sizeof *fields };
+enum { FIELDS = sizeof(fields) / sizeof(*fields) };
 
 /* Reals are printed with as many digits as bring them back exactly (json.h). */
 static json_t *to_json(const struct bd_progress *p)
 {
 	json_t *j = json_object();
+
 	for (size_t i = 0; i < FIELDS; i++) {
 		const void *v = (const char *)p + fields[i].at;
+
 		json_object_set_new(j, fields[i].name,
 		                    fields[i].type == INT    ? json_integer(*(const int64_t *)v)
 		                    : fields[i].type == REAL ? json_real(*(const double *)v)
@@ -44,6 +47,7 @@ static void from_json(struct bd_progress *p, const json_t *j, const char *name)
 {
 	for (size_t i = 0; i < FIELDS; i++) {
 		void *v = (char *)p + fields[i].at;
+
 		if (fields[i].type == INT)
 			*(int64_t *)v = bd_json_int(j, fields[i].name, 0, 0, INT64_MAX, name);
 		else if (fields[i].type == REAL)
@@ -56,6 +60,7 @@ static void from_json(struct bd_progress *p, const json_t *j, const char *name)
 static void save_blobs(const char *path, const struct bd_blob *blob, size_t n)
 {
 	struct bd_st_writer *w = bd_st_create(path, NULL);
+
 	for (size_t i = 0; i < n; i++)
 		bd_st_declare(w, blob[i].name, blob[i].dtype, 1, &blob[i].n);
 	for (size_t i = 0; i < n; i++)
@@ -70,8 +75,9 @@ void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_pro
 	char *tensors = bd_path(bd_outdir_path(d), "state.safetensors"),
 	     *state = bd_path(bd_outdir_path(d), "state.json");
 	json_t *j = to_json(p);
+
 	json_object_set_new(j, "digest", json_string(digest));
-	if (extra)
+	if (extra != NULL)
 		json_object_set(j, "extra", (json_t *)(uintptr_t)extra);
 	char *text = bd_json_text(j, true);
 	save_blobs(tensors, blob, n);
@@ -86,9 +92,11 @@ void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_pro
 static void load_blobs(const char *path, const struct bd_blob *blob, size_t n)
 {
 	struct bd_st *st = bd_st_open(path);
+
 	for (size_t i = 0; i < n; i++) {
 		const struct bd_st_tensor *t = bd_st_find(st, blob[i].name);
-		if (!t)
+
+		if (t == NULL)
 			continue;
 		if (t->dtype != blob[i].dtype || t->count != blob[i].n)
 			bd_die(BD_DATA,
@@ -105,9 +113,11 @@ bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress 
 {
 	char *tensors = bd_path(dir, "state.safetensors"), *state = bd_path(dir, "state.json");
 	bool there = bd_exists(state);
+
 	if (there) {
 		json_t *j = bd_json_load(state);
 		const char *theirs = bd_json_str(j, "digest", "", state);
+
 		if (strcmp(theirs, digest) != 0)
 			bd_die(BD_USAGE,
 			       "%s: made with other options, another model or other data; repeat the command "

@@ -3,11 +3,11 @@
 #ifndef BD_CHECKPOINT_H
 #define BD_CHECKPOINT_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "json.h"
 #include "safetensors.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 struct bd_progress {
 	int64_t step, tokens, records; /* optimiser steps done, tokens and records consumed */

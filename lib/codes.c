@@ -1,9 +1,10 @@
 /* Statistics of the ternary codes of a net in training. */
-#include <string.h>
-
 #include "codes.h"
+
 #include "mem.h"
 #include "quant.h"
+
+#include <string.h>
 
 static const struct bd_linear *linear_at(const struct bd_net *net, size_t i)
 {
@@ -23,6 +24,7 @@ static size_t bytes_of(const struct bd_linear *w)
 struct bd_codes bd_codes_new(const struct bd_net *net)
 {
 	struct bd_codes c = {0};
+
 	for (size_t i = 0; i < linears(net); i++)
 		c.n += bytes_of(linear_at(net, i));
 	c.p = bd_alloc(c.n, 1);
@@ -41,8 +43,10 @@ void bd_codes_free(struct bd_codes *c)
 static uint64_t differ(const uint8_t *a, const uint8_t *b, size_t n)
 {
 	uint64_t sum = 0;
+
 	for (size_t i = 0; i < n; i++) {
 		unsigned x = a[i] ^ b[i];
+
 		sum += (uint64_t)__builtin_popcount((x | x >> 1) & 0x55);
 	}
 	return sum;
@@ -60,10 +64,12 @@ struct look {
 static void look_slice(void *ctx, size_t begin, size_t end, int slice)
 {
 	struct look *k = ctx;
+
 	(void)slice;
 	for (size_t i = begin; i < end; i++) {
 		const struct bd_linear *w = linear_at(k->net, i);
 		struct part *p = &k->part[i];
+
 		p->flips = differ(k->c->p + p->at, w->codes, bytes_of(w));
 		bd_ternary_count(w->codes, w->out, w->in, p->count);
 		memcpy(k->c->p + p->at, w->codes, bytes_of(w));
@@ -73,8 +79,9 @@ static void look_slice(void *ctx, size_t begin, size_t end, int slice)
 void bd_codes_look(struct bd_codes *c, const struct bd_net *net, json_t *obj)
 {
 	size_t n = linears(net), at = 0;
-	struct look k = {c, net, bd_zalloc(n + 1, sizeof *k.part)};
+	struct look k = {c, net, bd_zalloc(n + 1, sizeof(*k.part))};
 	struct part all = {0};
+
 	for (size_t i = 0; i < n; at += bytes_of(linear_at(net, i++)))
 		k.part[i].at = at;
 	bd_par_for(net->par, n, look_slice, &k);

@@ -90,11 +90,12 @@ static void refuse_unsupported(const json_t *j, const char *name)
 	refuse_if(bd_json_real(j, "partial_rotary_factor", 1, name) != 1, name,
 	          "partial_rotary_factor other than 1");
 	refuse_if(bd_json_bool(j, "rope_interleaved", false, name), name, "rope_interleaved");
-	refuse_if(bd_json_get(j, "attn_logit_softcapping") || bd_json_get(j, "final_logit_softcapping"), name,
-	          "logit softcapping");
+	refuse_if(bd_json_get(j, "attn_logit_softcapping") != NULL ||
+	              bd_json_get(j, "final_logit_softcapping") != NULL,
+	          name, "logit softcapping");
 	refuse_if(bd_json_bool(j, "use_bidirectional_attention", false, name), name,
 	          "use_bidirectional_attention");
-	refuse_if(bd_json_get(j, "num_experts") || bd_json_get(j, "num_local_experts"), name,
+	refuse_if(bd_json_get(j, "num_experts") != NULL || bd_json_get(j, "num_local_experts") != NULL, name,
 	          "a mixture of experts");
 }
 
@@ -142,6 +143,7 @@ static bool slides(const struct bd_config *c, const json_t *j, int i, const char
 	if (list != NULL) {
 		json_t *one = json_pack("{s:O}", "layer_types", json_array_get(list, (size_t)i));
 		int type = word(one, "layer_types", types, 2, 0, name);
+
 		json_decref(one);
 		return type == 1;
 	}
@@ -300,6 +302,7 @@ static void parse_generation(struct bd_config *c, const char *dir)
 
 	if (bd_exists(path)) {
 		json_t *j = bd_json_load(path);
+
 		parse_special(c, j, path);
 		json_decref(j);
 	}

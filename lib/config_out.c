@@ -10,6 +10,7 @@ static int sliding_pattern(const struct bd_config *c)
 {
 	for (int p = 1; p <= c->layers + 1; p++) {
 		int i = 0;
+
 		while (i < c->layers && c->sliding[i] == ((i + 1) % p != 0))
 			i++;
 		if (i == c->layers)

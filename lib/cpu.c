@@ -9,7 +9,7 @@
 #include <string.h>
 
 enum { XCR0_AVX = 0x06, XCR0_AVX512 = 0xe6, XCR0_AMX = 0x60000 }; /* xmm, ymm; mask registers, zmm; tiles */
-enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };                    /* leaf 7, edx */
+enum { AMX_BF16 = 1 << 22, AMX_TILE = 1 << 24 };                  /* leaf 7, edx */
 
 static uint64_t xcr0(void)
 {
@@ -52,7 +52,7 @@ static void read_name(void)
 	}
 	for (unsigned i = 0; i < 3; i++)
 		__get_cpuid(0x80000002u + i, &r[4 * i], &r[4 * i + 1], &r[4 * i + 2], &r[4 * i + 3]);
-	memcpy(cpu_name, r, sizeof r);
+	memcpy(cpu_name, r, sizeof(r));
 	for (size_t n = strlen(cpu_name); n > 0 && cpu_name[n - 1] == ' '; n--)
 		cpu_name[n - 1] = '\0';
 }

@@ -5,7 +5,8 @@
 enum bd_cpu_bit {
 	BD_CPU_AVX2 = 1 << 0,   /* AVX2, FMA and F16C, registers saved by the OS (XCR0) */
 	BD_CPU_AVX512 = 1 << 1, /* AVX-512 F, BW, DQ, VL, VNNI, registers saved by the OS */
-	BD_CPU_AMX = 1 << 2,    /* AMX tiles of bf16, enabled by the OS, and BD_CPU_AVX512; a process has to ask for them */
+	/* AMX tiles of bf16, enabled by the OS, and BD_CPU_AVX512; a process has to ask for them */
+	BD_CPU_AMX = 1 << 2,
 };
 
 unsigned bd_cpu_bits(void);

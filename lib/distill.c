@@ -1,13 +1,14 @@
 /* One micro-batch: records become a batch of sequences, the wanted positions get logits chunk by chunk, and
  * every loss leaves its gradient where backward starts or passes by. */
-#include <math.h>
-#include <string.h>
+#include "distill.h"
 
 #include "adamw.h"
-#include "distill.h"
 #include "loss.h"
 #include "mem.h"
 #include "quant.h"
+
+#include <math.h>
+#include <string.h>
 
 /* A position whose logits are wanted: hidden row `row` predicts token y. */
 struct position {
@@ -38,13 +39,15 @@ struct bd_distill {
 size_t bd_distill_chunk(size_t vocab)
 {
 	size_t fit = ((size_t)1 << 24) / vocab; /* 64 MiB of f32 */
+
 	return fit < 64 ? 64 : fit > 512 ? 512 : fit;
 }
 
 struct bd_distill *bd_distill_new(const struct bd_objective *o, struct bd_net *net)
 {
-	struct bd_distill *d = bd_zalloc(1, sizeof *d);
+	struct bd_distill *d = bd_zalloc(1, sizeof(*d));
 	size_t D = (size_t)net->cfg.head_dim;
+
 	d->o = *o;
 	d->net = net;
 	d->V = (size_t)net->cfg.vocab;
@@ -53,16 +56,16 @@ struct bd_distill *bd_distill_new(const struct bd_objective *o, struct bd_net *n
 	d->threads = (size_t)bd_par_threads(net->par);
 	d->width[0] = (size_t)net->cfg.heads * D;
 	d->width[1] = d->width[2] = (size_t)net->cfg.kv_heads * D;
-	d->z = bd_alloc(bd_mul(d->chunk, d->V), sizeof *d->z);
-	d->dz = bd_alloc(bd_mul(d->chunk, d->V), sizeof *d->dz);
-	d->row = bd_alloc(d->chunk, sizeof *d->row);
-	d->scratch = bd_zalloc(d->threads, sizeof *d->scratch);
+	d->z = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->z));
+	d->dz = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->dz));
+	d->row = bd_alloc(d->chunk, sizeof(*d->row));
+	d->scratch = bd_zalloc(d->threads, sizeof(*d->scratch));
 	return d;
 }
 
 void bd_distill_free(struct bd_distill *d)
 {
-	if (!d)
+	if (d == NULL)
 		return;
 	for (size_t i = 0; i < d->threads; i++)
 		bd_free(d->scratch[i]);
@@ -115,18 +118,19 @@ static void lay_batch(struct bd_distill *d, const struct bd_record *r, size_t n)
 {
 	struct bd_batch *b = &d->batch;
 	size_t T = 0;
+
 	for (size_t s = 0; s < n; s++)
 		T += r[s].n;
-	b->start = reach(b->start, &d->cap_start, n + 1, sizeof *b->start);
-	b->ids = reach(b->ids, &d->cap_ids, T, sizeof *b->ids);
-	d->pos = reach(d->pos, &d->cap_pos, T, sizeof *d->pos);
-	d->dh = reach(d->dh, &d->cap_dh, bd_mul(T, d->C), sizeof *d->dh);
-	memset(d->dh, 0, T * d->C * sizeof *d->dh);
+	b->start = reach(b->start, &d->cap_start, n + 1, sizeof(*b->start));
+	b->ids = reach(b->ids, &d->cap_ids, T, sizeof(*b->ids));
+	d->pos = reach(d->pos, &d->cap_pos, T, sizeof(*d->pos));
+	d->dh = reach(d->dh, &d->cap_dh, bd_mul(T, d->C), sizeof(*d->dh));
+	memset(d->dh, 0, T * d->C * sizeof(*d->dh));
 	b->n_seq = n;
 	b->T = 0;
 	for (size_t s = 0; s < n; s++) {
 		b->start[s] = b->T;
-		memcpy(b->ids + b->T, r[s].ids, r[s].n * sizeof *b->ids);
+		memcpy(b->ids + b->T, r[s].ids, r[s].n * sizeof(*b->ids));
 		b->T += r[s].n;
 	}
 	b->start[n] = b->T;
@@ -135,11 +139,14 @@ static void lay_batch(struct bd_distill *d, const struct bd_record *r, size_t n)
 static void list_positions(struct bd_distill *d, const struct bd_record *r, size_t n)
 {
 	bool all = d->o.ld && d->o.head->all_positions;
+
 	d->n_pos = 0;
 	for (size_t s = 0; s < n; s++) {
 		size_t answer = 0;
+
 		for (size_t i = 1; i < r[s].n; i++) {
 			bool target = r[s].target[i];
+
 			if (!target && !all)
 				continue;
 			d->pos[d->n_pos++] = (struct position){
@@ -172,6 +179,7 @@ static double ld_row(const struct logits_job *job, const struct position *p, flo
 	const struct bd_kern *k = d->net->kern;
 	size_t K = d->o.head->top_k, at = p->j * (K ? K : d->V);
 	const uint16_t *zt = p->r->z + at;
+
 	if (d->o.kind == BD_OBJ_CAKLD)
 		return bd_loss_cakld(k, g, z, zt, (float)job->mix->beta, job->unit_ld, 1, d->V, scratch);
 	if (K)
@@ -187,12 +195,14 @@ static void logits_slice(void *ctx, size_t begin, size_t end, int slice)
 	size_t V = d->V;
 	float *scratch = d->scratch[slice], *g = scratch + 2 * V;
 	float ce = (float)d->o.ce, lambda = (float)job->mix->lambda;
+
 	for (size_t i = begin; i < end; i++) {
 		const struct position *p = &job->pos[i];
 		struct bd_sums *t = &d->term[i];
 		float *z = d->z + i * V, *dz = d->dz + i * V;
+
 		*t = (struct bd_sums){0};
-		memset(dz, 0, V * sizeof *dz);
+		memset(dz, 0, V * sizeof(*dz));
 		if (p->target) {
 			t->ce = bd_loss_ce(d->net->kern, dz, z, &p->y, job->unit_ce, 1, V, scratch);
 			t->ce2 = bd_sum_squares(dz, V);
@@ -201,7 +211,7 @@ static void logits_slice(void *ctx, size_t begin, size_t end, int slice)
 			for (size_t v = 0; v < V; v++)
 				dz[v] *= ce;
 		if (p->ld) {
-			memset(g, 0, V * sizeof *g);
+			memset(g, 0, V * sizeof(*g));
 			t->ld = ld_row(job, p, g, z, scratch);
 			t->ld2 = bd_sum_squares(g, V);
 			d->net->kern->axpy(dz, lambda, g, V);
@@ -231,8 +241,9 @@ static void logits_losses(struct bd_distill *d, const float *h, const struct bd_
 	    .unit_ce = step->targets ? (float)(1 / (double)step->targets) : 0,
 	    .unit_ld = step->ld ? (float)(1 / (double)step->ld) : 0,
 	};
+
 	reach_scratch(d, 3 * d->V);
-	d->term = reach(d->term, &d->cap_term, d->chunk, sizeof *d->term);
+	d->term = reach(d->term, &d->cap_term, d->chunk, sizeof(*d->term));
 	for (size_t at = 0, P; at < d->n_pos; at += P) {
 		P = d->n_pos - at < d->chunk ? d->n_pos - at : d->chunk;
 		for (size_t i = 0; i < P; i++)
@@ -272,16 +283,18 @@ static void states_slice(void *ctx, size_t begin, size_t end, int slice)
 {
 	struct state_job *job = ctx;
 	struct bd_distill *d = job->d;
+
 	for (size_t i = begin; i < end; i++) {
 		int which = (int)(i % 3);
 		size_t s = i / 3, t = d->batch.start[s], n = d->batch.start[s + 1] - t, w = d->width[which];
 		struct bd_sums *sum = &d->term[i];
+
 		*sum = (struct bd_sums){0};
 		if (!d->o.states[which])
 			continue;
 		struct bd_relation rel = relation_of(d, n, which);
 		float *ds = d->ds[which] + t * w;
-		memset(ds, 0, n * w * sizeof *ds);
+		memset(ds, 0, n * w * sizeof(*ds));
 		sum->ad = bd_loss_relation(d->net->kern, &rel, ds,
 		                           bd_acts_state(job->acts, d->o.layer, which) + t * w,
 		                           job->r[s].state[which], job->unit, d->scratch[slice]);
@@ -294,6 +307,7 @@ static void states_slice(void *ctx, size_t begin, size_t end, int slice)
 double bd_distill_ad_unit(const struct bd_objective *o, const struct bd_counts *step)
 {
 	double A = (double)o->heads;
+
 	return 1 / (A * (o->code_norm ? A : 1) * (double)step->rows);
 }
 
@@ -302,15 +316,17 @@ static void state_losses(struct bd_distill *d, const struct bd_acts *acts, const
 {
 	size_t n = 3 * d->batch.n_seq, longest = 0;
 	struct state_job job = {d, acts, r, (float)bd_distill_ad_unit(&d->o, step), mix->gamma};
+
 	for (size_t i = 0; i < d->batch.n_seq; i++)
 		longest = r[i].n > longest ? r[i].n : longest;
 	for (int which = 0; which < 3; which++) {
 		struct bd_relation rel = relation_of(d, longest, which);
+
 		reach_scratch(d, bd_loss_relation_scratch(&rel));
 		d->ds[which] = reach(d->ds[which], &d->cap_ds[which], bd_mul(d->batch.T, d->width[which]),
 		                     sizeof(float));
 	}
-	d->term = reach(d->term, &d->cap_term, n, sizeof *d->term);
+	d->term = reach(d->term, &d->cap_term, n, sizeof(*d->term));
 	bd_par_for(d->net->par, n, states_slice, &job);
 	add_terms(s, d->term, n);
 }
@@ -323,6 +339,7 @@ void bd_distill_run(struct bd_distill *d, struct bd_acts *a, const struct bd_rec
 {
 	const struct bd_param *head = bd_model_param(m, m->cfg.tied ? BD_EMBED : BD_HEAD, -1);
 	struct bd_state_grad sg = {.layer = -1};
+
 	lay_batch(d, r, n);
 	list_positions(d, r, n);
 	const float *h = bd_net_forward(d->net, a, &d->batch, NULL);
@@ -343,6 +360,7 @@ static double confidence(const uint16_t *zt, float *row, size_t V)
 {
 	float max = -INFINITY;
 	double sum = 0;
+
 	bd_f32_row(row, zt, V);
 	for (size_t v = 0; v < V; v++)
 		max = row[v] > max ? row[v] : max;
@@ -354,6 +372,7 @@ static double confidence(const uint16_t *zt, float *row, size_t V)
 double bd_distill_confidence(struct bd_distill *d, const struct bd_record *r, size_t n, size_t *P)
 {
 	double sum = 0;
+
 	reach_scratch(d, d->V);
 	for (size_t s = 0; s < n; s++)
 		for (size_t j = 0; j < r[s].positions; j++, ++*P)

@@ -5,7 +5,7 @@
  *	AD: sum over states, heads and rows of KL(R_t || R_s) / (A_r rows), or / (A_r^2 rows)
  *
  * The denominators are those of the whole step, given by the caller, so that any division into micro-batches
- *is the same mathematics. Logits exist for a chunk of positions at a time only. */
+ * is the same mathematics. Logits exist for a chunk of positions at a time only. */
 #ifndef BD_DISTILL_H
 #define BD_DISTILL_H
 

@@ -1,11 +1,8 @@
 /* Running the teacher: batches of records through the net, their logits and states rounded to f16 into a
  * teacher stream. Memory is bounded by one batch, unless the examples are held to be shuffled or repeated. */
-#include <math.h>
-#include <stdio.h>
-#include <string.h>
+#include "dump.h"
 
 #include "distill.h"
-#include "dump.h"
 #include "feed.h"
 #include "history.h"
 #include "io.h"
@@ -16,6 +13,10 @@
 #include "num.h"
 #include "quant.h"
 #include "tokenizer.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 struct dump {
 	const struct bd_dump *o;
@@ -47,7 +48,8 @@ struct dump {
 static int layer_of(const char *s, const struct bd_config *c)
 {
 	int L = c->layers;
-	if (strchr(s, '.'))
+
+	if (strchr(s, '.') != NULL)
 		return (int)lround(bd_num_real(s, 0, 1, "--layer") * (L - 1));
 	int64_t l = bd_num_int(s, -L, L - 1, "--layer");
 	return (int)(l < 0 ? l + L : l);
@@ -58,7 +60,8 @@ static void check_tokenizer(const struct dump *d)
 	const struct bd_source *s = bd_feed_source(d->feed);
 	char *path = bd_path(d->o->model, "tokenizer.json");
 	struct bd_tok *tok = bd_exists(path) ? bd_tok_open(path) : NULL;
-	bd_source_fits(s, tok ? bd_tok_digest(tok) : bd_feed_head(d->feed)->tokenizer,
+
+	bd_source_fits(s, tok != NULL ? bd_tok_digest(tok) : bd_feed_head(d->feed)->tokenizer,
 	               (uint32_t)d->m->cfg.vocab, d->o->model);
 	bd_tok_free(tok);
 	bd_free(path);
@@ -73,9 +76,10 @@ static struct bd_head make_head(const struct dump *d)
 	    {"examples", bd_source_digest(bd_feed_source(d->feed)), h.history},
 	    {"teacher", d->m->digest, bd_config_history(c)},
 	};
+
 	h.teacher = true;
 	h.vocab = (uint32_t)c->vocab;
-	memcpy(h.teacher_digest, d->m->digest, sizeof h.teacher_digest);
+	memcpy(h.teacher_digest, d->m->digest, sizeof(h.teacher_digest));
 	h.layer = o->no_states ? -1 : layer_of(o->layer, c);
 	h.teacher_layers = c->layers;
 	for (int i = 0; i < 3; i++) {
@@ -88,14 +92,15 @@ static struct bd_head make_head(const struct dump *d)
 	h.top_k = o->no_logits ? 0 : (uint32_t)o->top_k;
 	h.all_positions = o->positions == 1;
 	h.examples = bd_feed_total(d->feed);
-	h.history = bd_history(in, sizeof in / sizeof *in);
+	h.history = bd_history(in, sizeof(in) / sizeof(*in));
 	return h;
 }
 
 static void open_all(struct dump *d, const char *path)
 {
 	const struct bd_dump *o = d->o;
-	if (!o->model)
+
+	if (o->model == NULL)
 		bd_die(BD_USAGE, "--model DIR is missing");
 	d->par = bd_par_new((int)o->common.threads);
 	d->m = bd_model_load(o->model);
@@ -117,9 +122,9 @@ static void open_all(struct dump *d, const char *path)
 	bd_acts_watch(d->acts, d->head.layer);
 	d->V = (size_t)d->m->cfg.vocab;
 	d->chunk = bd_distill_chunk(d->V);
-	d->z = bd_alloc(bd_mul(d->chunk, d->V), sizeof *d->z);
-	d->row = bd_alloc(d->chunk, sizeof *d->row);
-	d->heap = bd_alloc(bd_mul((size_t)o->common.threads, d->head.top_k + 1), sizeof *d->heap);
+	d->z = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->z));
+	d->row = bd_alloc(d->chunk, sizeof(*d->row));
+	d->heap = bd_alloc(bd_mul((size_t)o->common.threads, d->head.top_k + 1), sizeof(*d->heap));
 	d->sink = bd_sink_open(o->output, (int)o->level, &d->head);
 }
 
@@ -130,13 +135,14 @@ static bool read_batch(struct dump *d)
 {
 	const struct bd_record *next;
 	struct bd_batch *b = &d->batch;
+
 	d->n_rec = b->T = 0;
 	while ((next = bd_feed_peek(d->feed)) != NULL) {
 		if (d->n_rec > 0 && b->T + next->n > (size_t)d->o->batch_tokens)
 			break;
 		if (d->n_rec == d->cap_rec) {
-			d->rec = bd_resize(d->rec, d->cap_rec, 2 * d->cap_rec + 64, sizeof *d->rec);
-			b->start = bd_resize(b->start, d->n_rec, 2 * d->cap_rec + 65, sizeof *b->start);
+			d->rec = bd_resize(d->rec, d->cap_rec, 2 * d->cap_rec + 64, sizeof(*d->rec));
+			b->start = bd_resize(b->start, d->n_rec, 2 * d->cap_rec + 65, sizeof(*b->start));
 			d->cap_rec = 2 * d->cap_rec + 64;
 		}
 		b->start[d->n_rec] = b->T;
@@ -153,23 +159,25 @@ static void lay_batch(struct dump *d)
 {
 	const struct bd_head *h = &d->head;
 	struct bd_batch *b = &d->batch;
-	b->ids = bd_alloc(b->T, sizeof *b->ids);
-	d->place = bd_alloc(b->T, sizeof *d->place);
+
+	b->ids = bd_alloc(b->T, sizeof(*b->ids));
+	d->place = bd_alloc(b->T, sizeof(*d->place));
 	d->n_place = 0;
 	for (size_t s = 0; s < d->n_rec; s++) {
 		struct bd_record *r = &d->rec[s];
-		memcpy(b->ids + b->start[s], r->ids, r->n * sizeof *b->ids);
+
+		memcpy(b->ids + b->start[s], r->ids, r->n * sizeof(*b->ids));
 		r->positions = 0;
 		for (size_t i = 1; i < r->n; i++)
 			if (h->all_positions || r->target[i])
 				d->place[d->n_place++] =
 				    (struct place){b->start[s] + i - 1, r, r->positions++};
 		size_t cols = h->top_k ? h->top_k : d->V, P = h->logits ? r->positions : 0;
-		r->z = bd_alloc(bd_mul(P, cols), sizeof *r->z);
-		r->zi = h->top_k ? bd_alloc(P * cols, sizeof *r->zi) : NULL;
-		r->zr = h->top_k ? bd_alloc(P, sizeof *r->zr) : NULL;
+		r->z = bd_alloc(bd_mul(P, cols), sizeof(*r->z));
+		r->zi = h->top_k ? bd_alloc(P * cols, sizeof(*r->zi)) : NULL;
+		r->zr = h->top_k ? bd_alloc(P, sizeof(*r->zr)) : NULL;
 		for (int w = 0; w < 3 && h->layer >= 0; w++)
-			r->state[w] = bd_alloc(bd_mul(r->n, h->width[w]), sizeof *r->state[w]);
+			r->state[w] = bd_alloc(bd_mul(r->n, h->width[w]), sizeof(*r->state[w]));
 	}
 }
 
@@ -208,6 +216,7 @@ static void select_top(uint32_t *top, size_t K, const float *z, size_t V)
 		}
 	for (size_t n = K; n-- > 1;) {
 		uint32_t t = top[0];
+
 		top[0] = top[n];
 		top[n] = t;
 		sink_down(top, n, 0, z);
@@ -221,6 +230,7 @@ static void put_top(const struct place *p, size_t K, uint32_t *top, float *z, si
 	uint32_t *ids = p->r->zi + p->j * K;
 	float max = -INFINITY;
 	double rest = 0;
+
 	select_top(top, K, z, V);
 	for (size_t k = 0; k < K; k++) {
 		ids[k] = top[k];
@@ -244,9 +254,11 @@ static void logits_slice(void *ctx, size_t begin, size_t end, int slice)
 	struct logits_job *job = ctx;
 	struct dump *d = job->d;
 	size_t K = d->head.top_k;
+
 	for (size_t i = begin; i < end; i++) {
 		const struct place *p = &job->place[i];
 		float *z = d->z + i * d->V;
+
 		if (K)
 			put_top(p, K, d->heap + (size_t)slice * (K + 1), z, d->V);
 		else
@@ -270,10 +282,12 @@ static void put_logits(struct dump *d, const float *h)
 static void states_slice(void *ctx, size_t begin, size_t end, int slice)
 {
 	struct dump *d = ctx;
+
 	(void)slice;
 	for (size_t s = begin; s < end; s++)
 		for (int w = 0; w < 3; w++) {
 			size_t width = d->head.width[w];
+
 			bd_f16_row(d->rec[s].state[w],
 			           bd_acts_state(d->acts, d->head.layer, w) + d->batch.start[s] * width,
 			           d->rec[s].n * width);
@@ -304,13 +318,14 @@ void bd_dump_run(const struct bd_dump *o, const char *path)
 	uint64_t done = 0, tokens = 0;
 	double begin = bd_seconds();
 	char text[64];
+
 	open_all(&d, path);
 	struct bd_log *log = bd_log_open(NULL, false, o->common.quiet);
 	while (read_batch(&d)) {
 		done += d.n_rec;
 		tokens += d.batch.T;
 		run_batch(&d);
-		snprintf(text, sizeof text, "teacher  %.0f tok/s",
+		snprintf(text, sizeof(text), "teacher  %.0f tok/s",
 		         (double)tokens / (bd_seconds() - begin + 1e-9));
 		bd_log_progress(log, (double)done, (double)bd_feed_total(d.feed), text);
 	}

@@ -3,10 +3,10 @@
 #ifndef BD_DUMP_H
 #define BD_DUMP_H
 
+#include "opt.h"
+
 #include <stdbool.h>
 #include <stdint.h>
-
-#include "opt.h"
 
 struct bd_dump {
 	const char *model, *output; /* output NULL or "-": stdout */

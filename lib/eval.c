@@ -27,7 +27,7 @@ struct scorer {
 	struct bd_spool *spool;
 	struct bd_out *lines;
 	bool keep;
-	double (*sum)[2];          /* [examples] nll and tokens of each, if they are kept: for the interval */
+	double (*sum)[2]; /* [examples] nll and tokens of each, if they are kept: for the interval */
 	size_t sum_cap;
 };
 
@@ -75,8 +75,8 @@ static bool labelled(const struct scorer *c, const struct bd_record *r)
 /* One line of --predictions for an example that is complete. */
 static void write_line(struct scorer *c, const struct bd_record *r, size_t P)
 {
-	json_t *o = json_pack("{s:I, s:I, s:o}", "index", (json_int_t)r->index, "tokens", (json_int_t)P, "nll",
-	                      bd_number(c->nll));
+	json_t *o = json_pack("{s:I, s:I, s:o}", "index", (json_int_t)r->index, "tokens", (json_int_t)P,
+	                      "nll", bd_number(c->nll));
 
 	if (labelled(c, r) && P > 0) {
 		json_t *p = json_array();
@@ -222,13 +222,19 @@ static void intervals(struct scorer *c)
 	s->high = w.high;
 }
 
-struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_tokens, const struct bd_eval_opts *opts)
+struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_tokens,
+                        const struct bd_eval_opts *opts)
 {
 	static const struct bd_eval_opts none;
 	const struct bd_head *h = bd_source_head(src);
 	struct bd_score s = {0};
-	struct scorer c = {.s = &s, .opts = opts != NULL ? opts : &none, .keep = opts != NULL, .net = net,
-	                   .V = (size_t)net->cfg.vocab, .n_choice = h->n_choice, .choice = h->choice};
+	struct scorer c = {.s = &s,
+	                   .opts = opts != NULL ? opts : &none,
+	                   .keep = opts != NULL,
+	                   .net = net,
+	                   .V = (size_t)net->cfg.vocab,
+	                   .n_choice = h->n_choice,
+	                   .choice = h->choice};
 	struct bd_windows windows = {.src = src, .window = c.opts->window, .stride = c.opts->stride};
 	double start = bd_seconds();
 
@@ -242,7 +248,8 @@ struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_
 	c.lines = c.opts->predictions != NULL ? bd_out_open(c.opts->predictions, false, 0) : NULL;
 	run_all(&c, &windows, batch_tokens);
 	if (s.examples == 0)
-		bd_die(BD_DATA, "%s: no examples in the stream; nothing can be evaluated", bd_source_name(src));
+		bd_die(BD_DATA, "%s: no examples in the stream; nothing can be evaluated",
+		       bd_source_name(src));
 	intervals(&c);
 	bd_spool_close(c.spool);
 	if (c.lines != NULL)
@@ -259,7 +266,8 @@ json_t *bd_score_json(const struct bd_score *s, size_t n_choice)
 {
 	double n = (double)s->labelled, per_token = s->tokens > 0 ? s->nll / (double)s->tokens : NAN;
 	json_t *o = json_pack("{s:I, s:I, s:o, s:o}", "examples", (json_int_t)s->examples, "tokens",
-	                      (json_int_t)s->tokens, "nll", bd_number(per_token), "perplexity", bd_number(exp(per_token)));
+	                      (json_int_t)s->tokens, "nll", bd_number(per_token), "perplexity",
+	                      bd_number(exp(per_token)));
 
 	if (isfinite(s->perplexity.low)) {
 		json_object_set_new(o, "perplexity_low", json_real(s->perplexity.low));

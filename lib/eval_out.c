@@ -1,12 +1,12 @@
 /* Files of evaluation. */
 #include "eval_out.h"
 
-#include <math.h>
-#include <stdio.h>
-
 #include "mem.h"
 #include "msg.h"
 #include "safetensors.h"
+
+#include <math.h>
+#include <stdio.h>
 
 struct bd_spool {
 	const char *path;
@@ -18,20 +18,21 @@ struct bd_spool {
 struct bd_spool *bd_spool_new(const char *path, size_t V)
 {
 	struct bd_spool *s;
-	if (!path)
+
+	if (path == NULL)
 		return NULL;
 	s = bd_zalloc(1, sizeof(*s));
 	s->path = path;
 	s->V = V;
 	s->z = tmpfile();
-	if (!s->z)
+	if (s->z == NULL)
 		bd_die(BD_SYS, "cannot create a temporary file:");
 	return s;
 }
 
 void bd_spool_add(struct bd_spool *s, const float *z, size_t P, const struct bd_record *r, const size_t *row)
 {
-	if (!s)
+	if (s == NULL)
 		return;
 	if (fwrite(z, sizeof(*z), P * s->V, s->z) != P * s->V)
 		bd_die(BD_SYS, "temporary file for %s: cannot write:", s->path);
@@ -41,7 +42,7 @@ void bd_spool_add(struct bd_spool *s, const float *z, size_t P, const struct bd_
 
 void bd_spool_close(struct bd_spool *s)
 {
-	if (!s)
+	if (s == NULL)
 		return;
 	struct bd_st_writer *w = bd_st_create(s->path, NULL);
 	size_t P = s->ids.n, shape[2] = {P, s->V};

@@ -1,14 +1,14 @@
 /* Evaluation by generation: prompts are gathered into batches, continued, decoded and compared. */
 #include "eval_text.h"
 
-#include <string.h>
-
 #include "greedy.h"
 #include "interval.h"
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
 #include "pairs.h"
+
+#include <string.h>
 
 /* An example that waits for its answer. */
 struct question {
@@ -38,17 +38,18 @@ struct bd_answers *bd_answers_new(struct bd_infer *m, const struct bd_source *sr
 {
 	struct bd_answers *a = bd_zalloc(1, sizeof(*a));
 	const json_t *task = bd_source_head(src)->template_;
+
 	a->m = m;
 	a->source = bd_source_name(src);
 	a->o = *o;
-	a->task = task ? bd_template_from(task, a->source) : NULL;
-	a->classes = a->task ? bd_template_classes(a->task) : 0;
+	a->task = task != NULL ? bd_template_from(task, a->source) : NULL;
+	a->classes = a->task != NULL ? bd_template_classes(a->task) : 0;
 	a->label = a->classes ? bd_template_choices(a->task, bd_infer_tok(m)) : NULL;
 	for (size_t i = 0; i < a->classes && !o->max; i++)
 		a->o.max = a->label[i].n > a->o.max ? a->label[i].n : a->o.max;
 	a->o.max = a->o.max ? a->o.max : BD_ANSWER_MAX;
 	a->pairs = bd_pairs_new();
-	a->lines = o->predictions ? bd_out_open(o->predictions, false, 0) : NULL;
+	a->lines = o->predictions != NULL ? bd_out_open(o->predictions, false, 0) : NULL;
 	return a;
 }
 
@@ -58,10 +59,11 @@ struct bd_answers *bd_answers_new(struct bd_infer *m, const struct bd_source *sr
 static void decode(const struct bd_answers *a, const uint32_t *id, size_t n, struct bd_buf *out)
 {
 	size_t blank;
+
 	bd_buf_clear(out);
 	bd_buf_str(out, "");
 	bd_tok_decode(a->m->tok, id, n, false, out);
-	while (out->n && strchr(" \t\r\n", out->p[out->n - 1]))
+	while (out->n && strchr(" \t\r\n", out->p[out->n - 1]) != NULL)
 		out->p[--out->n] = '\0';
 	blank = strspn(out->p, " \t\r\n");
 	memmove(out->p, out->p + blank, out->n + 1 - blank);
@@ -74,8 +76,10 @@ static int class_of(const struct bd_answers *a, const struct bd_ids *answer)
 {
 	struct bd_buf said = {0}, label = {0};
 	int best = -1;
+
 	for (size_t i = 0; i < a->classes; i++) {
 		const struct bd_ids *l = &a->label[i];
+
 		if (answer->n < l->n || (best >= 0 && l->n <= a->label[best].n))
 			continue;
 		decode(a, answer->id, l->n, &said);
@@ -92,12 +96,13 @@ static int class_of(const struct bd_answers *a, const struct bd_ids *answer)
 static bool reference(const struct bd_answers *a, const struct question *q, struct bd_buf *out)
 {
 	bool labelled = q->label >= 0 && (size_t)q->label < a->classes;
+
 	bd_buf_clear(out);
 	if (labelled)
 		decode(a, a->label[q->label].id, a->label[q->label].n, out);
 	else
-		bd_buf_str(out, q->ref ? q->ref : "");
-	return labelled || q->ref;
+		bd_buf_str(out, q->ref != NULL ? q->ref : "");
+	return labelled || q->ref != NULL;
 }
 
 static void count_label(struct bd_answers *a, const struct question *q, int predicted, json_t *line)
@@ -114,6 +119,7 @@ static void judge(struct bd_answers *a, struct question *q, struct bd_greedy *g)
 {
 	struct bd_buf said = {0}, ref = {0};
 	bool known = reference(a, q, &ref);
+
 	decode(a, g->ids.id, g->ids.n, &said);
 	json_t *line = json_pack("{s:I, s:s%, s:I, s:b}", "index", (json_int_t)q->index, "prediction", said.p,
 	                         said.n, "tokens", (json_int_t)g->ids.n, "end", g->end);
@@ -124,7 +130,7 @@ static void judge(struct bd_answers *a, struct question *q, struct bd_greedy *g)
 	else if (known)
 		bd_pairs_add(a->pairs, (struct bd_text){said.p, said.n}, &(struct bd_text){ref.p, ref.n}, 1,
 		             false);
-	if (a->lines)
+	if (a->lines != NULL)
 		bd_json_line(a->lines, line);
 	a->answers++;
 	a->tokens += g->ids.n;
@@ -142,8 +148,10 @@ static void run(struct bd_answers *a)
 {
 	struct bd_greedy *g = bd_zalloc(a->n, sizeof(*g));
 	size_t context = (size_t)a->m->net->cfg.context;
+
 	for (size_t i = 0; i < a->n; i++) {
 		const struct question *q = &a->q[i];
+
 		if (q->n >= context)
 			bd_die(BD_DATA,
 			       "%s: example %llu: a prompt of %zu tokens leaves no room for an answer in the "
@@ -166,6 +174,7 @@ static void run(struct bd_answers *a)
 void bd_answers_add(struct bd_answers *a, const struct bd_record *r)
 {
 	size_t n = 1;
+
 	while (n < r->n && !r->target[n])
 		n++;
 	n = n < r->n ? n : r->n;
@@ -181,7 +190,7 @@ void bd_answers_add(struct bd_answers *a, const struct bd_record *r)
 	*q = (struct question){
 	    .index = r->index, .label = r->label, .n = n, .prompt = bd_alloc(n, sizeof(*q->prompt))};
 	memcpy(q->prompt, r->ids, n * sizeof(*q->prompt));
-	q->ref = r->ref ? bd_strdup(r->ref) : NULL;
+	q->ref = r->ref != NULL ? bd_strdup(r->ref) : NULL;
 	a->waiting += n;
 }
 
@@ -191,11 +200,13 @@ static json_t *answers_json(const struct bd_answers *a)
 	json_t *o =
 	    json_pack("{s:I, s:I, s:f}", "answers", (json_int_t)a->answers, "tokens", (json_int_t)a->tokens,
 	              "ended", (double)a->ended / (double)(a->answers ? a->answers : 1));
+
 	if (a->labelled) {
 		struct bd_interval w = bd_wilson((double)a->correct, n);
 		json_t *labels = json_pack("{s:f, s:f, s:f, s:I, s:f}", "accuracy", (double)a->correct / n,
 		                           "low", w.low, "high", w.high, "correct", (json_int_t)a->correct,
 		                           "invalid", (double)a->invalid / n);
+
 		json_object_update_new(o, labels);
 	}
 	if (bd_pairs_count(a->pairs))
@@ -206,10 +217,11 @@ static json_t *answers_json(const struct bd_answers *a)
 json_t *bd_answers_finish(struct bd_answers *a)
 {
 	json_t *o;
+
 	if (a->n)
 		run(a);
 	o = answers_json(a);
-	if (a->lines)
+	if (a->lines != NULL)
 		bd_out_close(a->lines);
 	for (size_t i = 0; i < a->classes; i++)
 		bd_ids_free(&a->label[i]);

@@ -1,14 +1,15 @@
 /* Windows: a long record becomes several short ones. */
 #include "eval_window.h"
 
-#include <string.h>
-
 #include "mem.h"
+
+#include <string.h>
 
 /* The window of `whole` at w->begin, predicting from position w->done on. */
 static void cut(const struct bd_windows *w, size_t end, struct bd_record *r)
 {
 	size_t n = end - w->begin, known = w->done > w->begin ? w->done - w->begin : 1;
+
 	bd_record_free(r);
 	r->index = w->whole.index;
 	r->label = w->whole.label;
@@ -36,7 +37,7 @@ bool bd_windows_next(struct bd_windows *w, struct bd_record *r)
 		cut(w, end, r);
 		w->begin += w->stride;
 		w->done = end;
-		if (whole || memchr(r->target, 1, r->n))
+		if (whole || memchr(r->target, 1, r->n) != NULL)
 			return true;
 	}
 }

@@ -6,8 +6,9 @@
 #include "template.h"
 #include "tokenizer.h"
 
-/* What stands beside a tokenizer: the model's vocabulary (config.json, or a GGUF file's token list; else the tokenizer's own) and the id
- * that ends a text (generation_config.json, config.json or tokenizer_config.json; -1: none is known). */
+/* What stands beside a tokenizer: the model's vocabulary (config.json, or a GGUF file's token list; else the
+ * tokenizer's own) and the id that ends a text (generation_config.json, config.json or tokenizer_config.json;
+ * -1: none is known). */
 struct bd_beside {
 	uint32_t vocab;
 	int64_t eos;

@@ -1,12 +1,13 @@
 /* Passes over a stream of records; see feed.h. One record is read ahead. */
-#include <inttypes.h>
-#include <math.h>
-#include <string.h>
-
 #include "feed.h"
+
 #include "mem.h"
 #include "msg.h"
 #include "rng.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
 
 struct bd_feed {
 	struct bd_feed_plan plan;
@@ -30,9 +31,10 @@ static void *copy(const void *p, size_t bytes)
 static struct bd_record record_copy(const struct bd_record *r)
 {
 	struct bd_record c = *r;
-	c.ids = copy(r->ids, r->n * sizeof *r->ids);
+
+	c.ids = copy(r->ids, r->n * sizeof(*r->ids));
 	c.target = copy(r->target, r->n);
-	c.ref = r->ref ? bd_strdup(r->ref) : NULL;
+	c.ref = r->ref != NULL ? bd_strdup(r->ref) : NULL;
 	return c;
 }
 
@@ -40,15 +42,16 @@ static void hold_all(struct bd_feed *f)
 {
 	struct bd_record r = {0};
 	uint64_t cap = 0;
+
 	while (bd_source_next(f->src, &r)) {
 		if (f->count == cap) {
-			f->held = bd_resize(f->held, cap, 2 * cap + 1024, sizeof *f->held);
+			f->held = bd_resize(f->held, cap, 2 * cap + 1024, sizeof(*f->held));
 			cap = 2 * cap + 1024;
 		}
 		f->held[f->count++] = r;
 		r = (struct bd_record){0};
 	}
-	f->order = bd_alloc(f->count + 1, sizeof *f->order);
+	f->order = bd_alloc(f->count + 1, sizeof(*f->order));
 	for (uint64_t i = 0; i < f->count; i++)
 		f->order[i] = i;
 }
@@ -56,6 +59,7 @@ static void hold_all(struct bd_feed *f)
 static void count_all(struct bd_feed *f)
 {
 	struct bd_record r = {0};
+
 	while (bd_source_next(f->src, &r))
 		f->count++;
 	bd_source_rewind(f->src);
@@ -66,6 +70,7 @@ static void limit(struct bd_feed *f)
 	const struct bd_feed_plan *p = &f->plan;
 	double epochs = p->epochs > 0 ? p->epochs : p->endless ? 0 : 1;
 	bool again = f->held != NULL || bd_source_seekable(f->src);
+
 	if (!again && epochs > 1)
 		bd_die(BD_USAGE,
 		       "%s: a pipe cannot be read %g times; store the stream in a file, or let "
@@ -84,7 +89,8 @@ static void limit(struct bd_feed *f)
 
 struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan)
 {
-	struct bd_feed *f = bd_zalloc(1, sizeof *f);
+	struct bd_feed *f = bd_zalloc(1, sizeof(*f));
+
 	f->plan = *plan;
 	f->src = bd_source_open(path);
 	const struct bd_head *h = bd_source_head(f->src);
@@ -106,9 +112,9 @@ struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan)
 
 void bd_feed_close(struct bd_feed *f)
 {
-	if (!f)
+	if (f == NULL)
 		return;
-	for (uint64_t i = 0; f->held && i < f->count; i++)
+	for (uint64_t i = 0; f->held != NULL && i < f->count; i++)
 		bd_record_free(&f->held[i]);
 	bd_free(f->held);
 	bd_free(f->order);
@@ -140,7 +146,7 @@ bool bd_feed_regular(const struct bd_feed *f)
 /* The next record of this pass into f->next. */
 static bool read_pass(struct bd_feed *f)
 {
-	if (!f->held)
+	if (f->held == NULL)
 		return bd_source_next(f->src, &f->next);
 	if (f->at == f->count)
 		return false;
@@ -154,6 +160,7 @@ const struct bd_record *bd_feed_peek(struct bd_feed *f)
 {
 	while (f->next.n == 0 && !f->ended) {
 		bool enough = f->total > 0 && f->given == f->total && f->at < f->count;
+
 		if (!enough && read_pass(f)) {
 			f->at++;
 		} else if (enough || f->at == 0 || f->pass + 1 == f->passes) {
@@ -161,7 +168,7 @@ const struct bd_record *bd_feed_peek(struct bd_feed *f)
 		} else {
 			f->pass++;
 			f->at = 0;
-			if (!f->held)
+			if (f->held == NULL)
 				bd_source_rewind(f->src);
 		}
 	}
@@ -170,7 +177,7 @@ const struct bd_record *bd_feed_peek(struct bd_feed *f)
 
 bool bd_feed_take(struct bd_feed *f, struct bd_record *r)
 {
-	if (!bd_feed_peek(f))
+	if (bd_feed_peek(f) == NULL)
 		return false;
 	*r = f->next;
 	f->next = (struct bd_record){0};

@@ -1,4 +1,8 @@
 /* Dense GEMM: one single-threaded kernel call for each slice of the longer side of C. */
+#include "cpu.h"
+#include "gemm_job.h"
+#include "msg.h"
+
 #include <dnnl.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -6,10 +10,6 @@
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-#include "cpu.h"
-#include "gemm_job.h"
-#include "msg.h"
 
 /* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling
  * thread. */
@@ -42,7 +42,7 @@ static bool amx_works(void)
 static void choose(void)
 {
 	const char *name = getenv("BD_GEMM");
-	const bool any = !name || !*name;
+	const bool any = name == NULL || !*name;
 
 	if (!any && strcmp(name, "lib") == 0)
 		choice = LIB;

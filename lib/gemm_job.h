@@ -28,7 +28,7 @@ static inline struct gemm_job gemm_part(const struct gemm_job *j, size_t m, size
 }
 
 void bd_gemm_lib(const struct gemm_job *j); /* the library */
-void bd_gemm_amx(
-    const struct gemm_job *j); /* lib/kern/gemm_amx.c; K > 0, only with BD_CPU_AMX and the OS's leave */
+/* lib/kern/gemm_amx.c; K > 0, only with BD_CPU_AMX and the OS's leave */
+void bd_gemm_amx(const struct gemm_job *j);
 
 #endif

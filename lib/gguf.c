@@ -1,6 +1,6 @@
-/* GGUF, the reading half. Everything is checked while the header is walked once: lengths against the file, names, types, and that the
- * tensors lie one behind the other as ggml's own reader demands. Types are in gguf_type.c,
- * writing is in gguf_out.c. */
+/* GGUF, the reading half. Everything is checked while the header is walked once: lengths against the file,
+ * names, types, and that the tensors lie one behind the other as ggml's own reader demands. Types are in
+ * gguf_type.c, writing is in gguf_out.c. */
 #include "gguf.h"
 
 #include "hash.h"
@@ -16,25 +16,25 @@
 #define MAX_NAME 63
 
 static const size_t value_bytes[BD_GGUF_TYPES] = {
-    [BD_GGUF_U8] = 1,  [BD_GGUF_I8] = 1,  [BD_GGUF_U16] = 2, [BD_GGUF_I16] = 2,  [BD_GGUF_U32] = 4,
-    [BD_GGUF_I32] = 4, [BD_GGUF_F32] = 4, [BD_GGUF_U64] = 8, [BD_GGUF_BOOL] = 1, [BD_GGUF_I64] = 8,
-    [BD_GGUF_F64] = 8,
+    [BD_GGUF_U8] = 1,   [BD_GGUF_I8] = 1,  [BD_GGUF_U16] = 2, [BD_GGUF_I16] = 2,
+    [BD_GGUF_U32] = 4,  [BD_GGUF_I32] = 4, [BD_GGUF_F32] = 4, [BD_GGUF_U64] = 8,
+    [BD_GGUF_BOOL] = 1, [BD_GGUF_I64] = 8, [BD_GGUF_F64] = 8,
 };
 
 /* ---- reading ---- */
 
 struct value {
 	char *key;
-	uint32_t type, elem;        /* elem: of an array */
-	size_t count;               /* elements of an array, bytes of a string, else 1 */
-	const unsigned char *p;     /* the payload; strings of an array keep their length prefixes */
-	void *copy;                 /* made by the first getter: text, texts, or aligned numbers */
+	uint32_t type, elem;    /* elem: of an array */
+	size_t count;           /* elements of an array, bytes of a string, else 1 */
+	const unsigned char *p; /* the payload; strings of an array keep their length prefixes */
+	void *copy;             /* made by the first getter: text, texts, or aligned numbers */
 };
 
 struct bd_gguf {
 	char *path;
 	struct bd_map map;
-	size_t at; /* of the parser; then the end of the header */
+	size_t at;    /* of the parser; then the end of the header */
 	size_t infos; /* where the declarations of the tensors begin */
 	struct value *value;
 	size_t n_value;
@@ -80,7 +80,8 @@ static char *take_name(struct bd_gguf *g, size_t max, const char *what)
 	const unsigned char *p = take(g, n);
 
 	if (n == 0 || n > max || memchr(p, '\0', (size_t)n) != NULL)
-		BAD(g, "%s of %" PRIu64 " bytes, or with a NUL byte in it; 1 to %zu are allowed", what, n, max);
+		BAD(g, "%s of %" PRIu64 " bytes, or with a NUL byte in it; 1 to %zu are allowed", what, n,
+		    max);
 	return bd_strndup((const char *)p, (size_t)n);
 }
 
@@ -94,7 +95,8 @@ static void take_array(struct bd_gguf *g, struct value *v)
 	if (v->elem >= BD_GGUF_TYPES || v->elem == BD_GGUF_ARRAY)
 		BAD(g, "%s: array of type %u, which is unknown or another array", v->key, v->elem);
 	if (n > (g->map.n - g->at) / (v->elem == BD_GGUF_STR ? 8 : value_bytes[v->elem]))
-		BAD(g, "%s: array of %" PRIu64 " elements in the %zu bytes that are left", v->key, n, g->map.n - g->at);
+		BAD(g, "%s: array of %" PRIu64 " elements in the %zu bytes that are left", v->key, n,
+		    g->map.n - g->at);
 	v->count = (size_t)n;
 	if (v->elem != BD_GGUF_STR)
 		take(g, n * value_bytes[v->elem]);
@@ -133,8 +135,10 @@ static void take_tensor(struct bd_gguf *g, size_t i)
 	t->ndim = (int)n_dims;
 	for (uint32_t d = 0; d < n_dims; d++) {
 		uint64_t n = take_u64(g);
+
 		if (n == 0 || __builtin_mul_overflow(all, n, &all) || all > INT64_MAX)
-			BAD(g, "%s: dimension %u is %" PRIu64 ": zero, or the product overflows", t->name, d, n);
+			BAD(g, "%s: dimension %u is %" PRIu64 ": zero, or the product overflows", t->name, d,
+			    n);
 		if (d == 0)
 			t->cols = (size_t)n;
 	}
@@ -152,7 +156,8 @@ static size_t alignment(const struct bd_gguf *g)
 	uint64_t a = bd_gguf_uint_or(g, "general.alignment", 32);
 
 	if (a < 8 || a > 1 << 20 || (a & (a - 1)) != 0)
-		bd_die(BD_DATA, "%s: general.alignment is %" PRIu64 ", not a power of two from 8 to 2^20", g->path, a);
+		bd_die(BD_DATA, "%s: general.alignment is %" PRIu64 ", not a power of two from 8 to 2^20",
+		       g->path, a);
 	return (size_t)a;
 }
 
@@ -168,19 +173,24 @@ static void place_tensors(struct bd_gguf *g)
 		struct bd_gguf_tensor *t = &g->tensor[i];
 		uint64_t begin = (at + align - 1) / align * align;
 		uint64_t next = i + 1 < g->n_tensor ? g->offset[i + 1] : size;
+
 		if (g->offset[i] != begin)
-			bd_die(BD_DATA, "%s: tensor %s: offset %" PRIu64 ", but the one before it makes it %" PRIu64, g->path,
-			       t->name, g->offset[i], begin);
+			bd_die(BD_DATA,
+			       "%s: tensor %s: offset %" PRIu64 ", but the one before it makes it %" PRIu64,
+			       g->path, t->name, g->offset[i], begin);
 		if (bd_ggml_block(t->type) == 0 && next >= begin)
 			t->bytes = (size_t)(next - begin);
 		if (begin > size || t->bytes > size - begin)
-			bd_die(BD_DATA, "%s: tensor %s: needs %zu bytes at %" PRIu64 ", the file has %" PRIu64
-			       " bytes of data; it is truncated", g->path, t->name, t->bytes, begin, size);
+			bd_die(BD_DATA,
+			       "%s: tensor %s: needs %zu bytes at %" PRIu64 ", the file has %" PRIu64
+			       " bytes of data; it is truncated",
+			       g->path, t->name, t->bytes, begin, size);
 		t->data = g->map.p + base + begin;
 		at = begin + t->bytes;
 	}
 	if (size > (at + align - 1) / align * align)
-		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the file goes on after its last tensor", g->path, base + at);
+		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the file goes on after its last tensor", g->path,
+		       base + at);
 }
 
 static int by_text(const void *a, const void *b)
@@ -302,7 +312,8 @@ const struct bd_gguf_tensor *bd_gguf_tensor_at(const struct bd_gguf *g, size_t i
 const struct bd_gguf_tensor *bd_gguf_find(const struct bd_gguf *g, const char *name)
 {
 	const struct bd_gguf_tensor key = {.name = name}, *k = &key;
-	const struct bd_gguf_tensor **hit = bsearch(&k, g->by_name, g->n_tensor, sizeof(*g->by_name), by_tensor_name);
+	const struct bd_gguf_tensor **hit =
+	    bsearch(&k, g->by_name, g->n_tensor, sizeof(*g->by_name), by_tensor_name);
 
 	return hit != NULL ? *hit : NULL;
 }
@@ -317,10 +328,12 @@ bool bd_gguf_digest_ok(const struct bd_gguf *g, const char *key)
 	struct bd_hash *h;
 	char hex[17];
 
-	if (last == NULL || strcmp(last->key, key) != 0 || last->type != BD_GGUF_STR || last->count != sizeof(hex) - 1)
+	if (last == NULL || strcmp(last->key, key) != 0 || last->type != BD_GGUF_STR ||
+	    last->count != sizeof(hex) - 1)
 		return false;
 	h = bd_hash_new();
-	bd_hash_add(h, g->map.p + KEYS_AT, (size_t)(last->p - g->map.p) - KEYS_AT - (8 + strlen(key) + 4 + 8));
+	bd_hash_add(h, g->map.p + KEYS_AT,
+	            (size_t)(last->p - g->map.p) - KEYS_AT - (8 + strlen(key) + 4 + 8));
 	bd_hash_add(h, g->map.p + g->infos, g->at - g->infos);
 	snprintf(hex, sizeof(hex), "%016" PRIx64, bd_hash_value(h));
 	bd_hash_free(h);
@@ -368,7 +381,8 @@ static bool integer_of(uint32_t type, const unsigned char *p, int64_t *out)
 	if (type == BD_GGUF_F32 || type == BD_GGUF_F64 || type == BD_GGUF_STR || type == BD_GGUF_ARRAY)
 		return false;
 	memcpy(&v, p, bits / 8);
-	bool is_signed = type == BD_GGUF_I8 || type == BD_GGUF_I16 || type == BD_GGUF_I32 || type == BD_GGUF_I64;
+	bool is_signed =
+	    type == BD_GGUF_I8 || type == BD_GGUF_I16 || type == BD_GGUF_I32 || type == BD_GGUF_I64;
 	if (is_signed && bits < 64 && (v >> (bits - 1) & 1))
 		v |= UINT64_MAX << bits;
 	*out = (int64_t)v;
@@ -420,6 +434,7 @@ const char *bd_gguf_str(const struct bd_gguf *g, const char *key, size_t *n)
 		bd_die(BD_DATA, "%s: key %s is no string", g->path, key);
 	if (v->copy == NULL) {
 		char *text = bd_alloc(bd_add(v->count, 1), 1);
+
 		memcpy(text, v->p, v->count);
 		text[v->count] = '\0';
 		v->copy = text;

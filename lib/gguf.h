@@ -1,4 +1,5 @@
-/* GGUF version 3: mapped reading with every size checked, and writing (ggml docs/gguf.md). Knows types and bytes, no models. */
+/* GGUF version 3: mapped reading with every size checked, and writing (ggml docs/gguf.md). Knows types
+ * and bytes, no models. */
 #ifndef BD_GGUF_H
 #define BD_GGUF_H
 
@@ -21,7 +22,8 @@ enum bd_ggml_type {
 	BD_GGML_IQ1_BN = 134,
 	BD_GGML_IQ2_BN = 135,
 };
-const char *bd_ggml_name(uint32_t type);                       /* "I2_S"; "unknown" for types not listed here */
+/* "I2_S"; "unknown" for types not listed here */
+const char *bd_ggml_name(uint32_t type);
 size_t bd_ggml_block(uint32_t type); /* columns of a block; 0 for unknown types */
 /* Bytes of a tensor of rows x cols, or 0 if the type is unknown or cols is no multiple of its block. */
 size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols);
@@ -29,8 +31,20 @@ size_t bd_ggml_stride(uint32_t type, size_t cols); /* bytes of a row, or 0 likew
 
 /* Types of values. */
 enum bd_gguf_type {
-	BD_GGUF_U8, BD_GGUF_I8, BD_GGUF_U16, BD_GGUF_I16, BD_GGUF_U32, BD_GGUF_I32, BD_GGUF_F32, BD_GGUF_BOOL,
-	BD_GGUF_STR, BD_GGUF_ARRAY, BD_GGUF_U64, BD_GGUF_I64, BD_GGUF_F64, BD_GGUF_TYPES
+	BD_GGUF_U8,
+	BD_GGUF_I8,
+	BD_GGUF_U16,
+	BD_GGUF_I16,
+	BD_GGUF_U32,
+	BD_GGUF_I32,
+	BD_GGUF_F32,
+	BD_GGUF_BOOL,
+	BD_GGUF_STR,
+	BD_GGUF_ARRAY,
+	BD_GGUF_U64,
+	BD_GGUF_I64,
+	BD_GGUF_F64,
+	BD_GGUF_TYPES
 };
 
 struct bd_gguf_tensor {
@@ -38,7 +52,7 @@ struct bd_gguf_tensor {
 	uint32_t type;
 	size_t cols, rows; /* dims[0], product of the others */
 	int ndim;
-	size_t bytes;      /* of an unknown type: up to the next tensor */
+	size_t bytes; /* of an unknown type: up to the next tensor */
 	const void *data;
 };
 /* Row r as cols floats (gguf_table.h, gguf_ternary.h); dies for unknown types. */
@@ -55,15 +69,19 @@ const struct bd_gguf_tensor *bd_gguf_find(const struct bd_gguf *g, const char *n
 size_t bd_gguf_keys(const struct bd_gguf *g);
 const char *bd_gguf_key_at(const struct bd_gguf *g, size_t i);
 bool bd_gguf_has(const struct bd_gguf *g, const char *key);
-uint64_t bd_gguf_uint(const struct bd_gguf *g, const char *key); /* any unsigned or non-negative integer type, or bool */
+/* any unsigned or non-negative integer type, or bool */
+uint64_t bd_gguf_uint(const struct bd_gguf *g, const char *key);
 uint64_t bd_gguf_uint_or(const struct bd_gguf *g, const char *key, uint64_t def);
 double bd_gguf_real(const struct bd_gguf *g, const char *key);
-const char *bd_gguf_str(const struct bd_gguf *g, const char *key, size_t *n); /* not NUL-terminated in the file: a copy owned by g, terminated */
+/* not NUL-terminated in the file: a copy owned by g, terminated */
+const char *bd_gguf_str(const struct bd_gguf *g, const char *key, size_t *n);
 const char *bd_gguf_str_or(const struct bd_gguf *g, const char *key, const char *def);
-/* Arrays: element count; *data is const char *const * for strings (copies), else numbers of *elem_type (aligned); owned by g. */
+/* Arrays: element count; *data is const char *const * for strings (copies), else numbers of *elem_type
+ * (aligned); owned by g. */
 size_t bd_gguf_array(const struct bd_gguf *g, const char *key, uint32_t *elem_type, const void **data);
 bool bd_gguf_digest_ok(const struct bd_gguf *g, const char *key); /* what bd_gguf_put_digest wrote is right */
-char *bd_gguf_show(const struct bd_gguf *g, size_t i, size_t max); /* value i as text for bd-info; caller frees */
+/* value i as text for bd-info; caller frees */
+char *bd_gguf_show(const struct bd_gguf *g, size_t i, size_t max);
 
 /* Writing: keys first, then tensor declarations, then the data of each tensor in order. */
 struct bd_gguf_writer;
@@ -73,14 +91,17 @@ void bd_gguf_put_u32(struct bd_gguf_writer *w, const char *key, uint32_t value);
 void bd_gguf_put_f32(struct bd_gguf_writer *w, const char *key, float value);
 void bd_gguf_put_bool(struct bd_gguf_writer *w, const char *key, bool value);
 void bd_gguf_put_strs(struct bd_gguf_writer *w, const char *key, const char *const *v, size_t n);
-/* Makes `key` the last one, XXH3-64 in hex over all other keys and all declarations, so that no bit of the header is unguarded. */
+/* Makes `key` the last one, XXH3-64 in hex over all other keys and all declarations, so that no bit of the
+ * header is unguarded. */
 void bd_gguf_put_digest(struct bd_gguf_writer *w, const char *key);
 void bd_gguf_put_i32s(struct bd_gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void bd_gguf_put_f32s(struct bd_gguf_writer *w, const char *key, const float *v, size_t n);
 /* dims {cols, rows} (rows 0: one dimension). */
 void bd_gguf_declare(struct bd_gguf_writer *w, const char *name, uint32_t type, size_t cols, size_t rows);
-void bd_gguf_data(struct bd_gguf_writer *w, const void *p, size_t bytes); /* any chunking; padding is the writer's */
-void bd_gguf_finish(struct bd_gguf_writer *w);                            /* checks that all bytes came; renames */
+/* any chunking; padding is the writer's */
+void bd_gguf_data(struct bd_gguf_writer *w, const void *p, size_t bytes);
+/* checks that all bytes came; renames */
+void bd_gguf_finish(struct bd_gguf_writer *w);
 void bd_gguf_drop(struct bd_gguf_writer *w);
 
 #endif

@@ -1,6 +1,6 @@
-/* GGUF, the writing half: keys and declarations are collected, the header goes out in front of the first tensor's data. */
+/* GGUF, the writing half: keys and declarations are collected, the header goes out in front of the
+ * first tensor's data. */
 #include "gguf.h"
-
 #include "hash.h"
 #include "io.h"
 #include "mem.h"
@@ -17,10 +17,10 @@ struct bd_gguf_writer {
 	struct bd_buf keys, infos;
 	const char *digest_key; /* NULL: none */
 	uint64_t n_keys, n_tensors;
-	uint64_t offset;  /* of the next declaration */
-	size_t *bytes;    /* of each tensor */
-	size_t current;   /* tensor that data goes to */
-	size_t done;      /* its bytes so far */
+	uint64_t offset; /* of the next declaration */
+	size_t *bytes;   /* of each tensor */
+	size_t current;  /* tensor that data goes to */
+	size_t done;     /* its bytes so far */
 	bool begun;
 };
 
@@ -115,8 +115,9 @@ void bd_gguf_declare(struct bd_gguf_writer *w, const char *name, uint32_t type, 
 	size_t n = (size_t)w->n_tensors++, bytes = bd_ggml_bytes(type, rows > 0 ? rows : 1, cols);
 
 	if (bytes == 0 || strlen(name) > 63)
-		bd_die(BD_DATA, "%s: tensor %s: rows of %zu cannot be stored as %s, or its name is over 63 bytes", w->path, name,
-		       cols, bd_ggml_name(type));
+		bd_die(BD_DATA,
+		       "%s: tensor %s: rows of %zu cannot be stored as %s, or its name is over 63 bytes",
+		       w->path, name, cols, bd_ggml_name(type));
 	w->bytes = bd_resize(w->bytes, n, n + 1, sizeof(*w->bytes));
 	w->bytes[n] = bytes;
 	add_text(&w->infos, name);
@@ -179,7 +180,8 @@ void bd_gguf_data(struct bd_gguf_writer *w, const void *p, size_t bytes)
 		begin(w);
 	while (bytes > 0) {
 		if (w->current == w->n_tensors)
-			bd_die(BD_SYS, "%s: internal error: more data than the declared tensors hold", w->path);
+			bd_die(BD_SYS, "%s: internal error: more data than the declared tensors hold",
+			       w->path);
 		size_t left = w->bytes[w->current] - w->done, n = bytes < left ? bytes : left;
 		bd_out_write(w->out, from, n);
 		from += n;
@@ -207,8 +209,8 @@ void bd_gguf_finish(struct bd_gguf_writer *w)
 	if (!w->begun)
 		begin(w);
 	if (w->current != w->n_tensors)
-		bd_die(BD_SYS, "%s: internal error: tensor %zu of %zu got %zu bytes of %zu", w->path, w->current,
-		       (size_t)w->n_tensors, w->done, w->bytes[w->current]);
+		bd_die(BD_SYS, "%s: internal error: tensor %zu of %zu got %zu bytes of %zu", w->path,
+		       w->current, (size_t)w->n_tensors, w->done, w->bytes[w->current]);
 	bd_out_close(w->out);
 	writer_free(w);
 }

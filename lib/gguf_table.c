@@ -83,8 +83,8 @@ static void load_q4_0(float *x, const uint8_t *in)
 
 enum { Q6_BLOCK = 256, Q6_BYTES = 210, SUB = 16 };
 
-/* With q = rint(inv x) and weights w = x^2: *xq = sum w x q, *qq = sum w q^2, in four lanes. The best step for these q is xq / qq, and
- * lessens the error by xq^2 / qq. */
+/* With q = rint(inv x) and weights w = x^2: *xq = sum w x q, *qq = sum w q^2, in four lanes. The best step
+ * for these q is xq / qq, and lessens the error by xq^2 / qq. */
 static void fit(const float *x, float inv, float *xq, float *qq)
 {
 	float a[4] = {0}, b[4] = {0};
@@ -125,7 +125,8 @@ static void put_six(uint8_t *ql, uint8_t *qh, const uint8_t *q)
 		for (int l = 0; l < 32; l++) {
 			ql[l] = (uint8_t)((q[l] & 15) | (q[64 + l] & 15) << 4);
 			ql[32 + l] = (uint8_t)((q[32 + l] & 15) | (q[96 + l] & 15) << 4);
-			qh[l] = (uint8_t)(q[l] >> 4 | q[32 + l] >> 4 << 2 | q[64 + l] >> 4 << 4 | q[96 + l] >> 4 << 6);
+			qh[l] = (uint8_t)(q[l] >> 4 | q[32 + l] >> 4 << 2 | q[64 + l] >> 4 << 4 |
+			                  q[96 + l] >> 4 << 6);
 		}
 }
 
@@ -157,7 +158,8 @@ static void store_q6_k(uint8_t *out, const float *x)
 
 		s[j] = (uint8_t)(int8_t)own;
 		for (int i = 0; i < SUB; i++)
-			q[SUB * j + i] = good ? (uint8_t)(clamp(nearest(x[SUB * j + i] * inv), -32, 31) + 32) : 32;
+			q[SUB * j + i] =
+			    good ? (uint8_t)(clamp(nearest(x[SUB * j + i] * inv), -32, 31) + 32) : 32;
 	}
 	put_six(out, out + 128, q);
 }

@@ -1,4 +1,5 @@
-/* Ternary block types. A row passes through c[256], one code a byte, in which every type has its own order. */
+/* Ternary block types. A row passes through c[256], one code a byte, in which every type
+ * has its own order. */
 #include "gguf_ternary.h"
 
 #include "gguf.h"
@@ -178,7 +179,8 @@ static bool from_iq1_bn(uint8_t *c, const uint8_t *in)
 
 /* ---- rows ---- */
 
-/* Where d stands: nowhere, as f16 in front of or behind each block's codes, as f16 or f32 in front of the row. */
+/* Where d stands: nowhere, as f16 in front of or behind each block's codes, as f16 or f32
+ * in front of the row. */
 enum place { NOWHERE, BLOCK_FRONT, BLOCK_BACK, ROW_F16, ROW_F32 };
 
 static const struct layout {
@@ -188,9 +190,12 @@ static const struct layout {
 	void (*store)(uint8_t *out, const uint8_t *c);
 	bool (*load)(uint8_t *c, const uint8_t *in);
 } layouts[] = {
-    {BD_GGML_I2_S, 128, 32, NOWHERE, i2_s, from_i2_s},     {BD_GGML_TQ2_0, 256, 64, BLOCK_BACK, tq2_0, from_tq2_0},
-    {BD_GGML_TQ1_0, 256, 52, BLOCK_BACK, tq1_0, from_tq1_0}, {BD_GGML_Q2_0, 64, 16, BLOCK_FRONT, q2_0, from_q2_0},
-    {BD_GGML_IQ2_BN, 64, 16, ROW_F32, iq2_bn, from_iq2_bn}, {BD_GGML_IQ1_BN, 64, 13, ROW_F16, iq1_bn, from_iq1_bn},
+    {BD_GGML_I2_S, 128, 32, NOWHERE, i2_s, from_i2_s},
+    {BD_GGML_TQ2_0, 256, 64, BLOCK_BACK, tq2_0, from_tq2_0},
+    {BD_GGML_TQ1_0, 256, 52, BLOCK_BACK, tq1_0, from_tq1_0},
+    {BD_GGML_Q2_0, 64, 16, BLOCK_FRONT, q2_0, from_q2_0},
+    {BD_GGML_IQ2_BN, 64, 16, ROW_F32, iq2_bn, from_iq2_bn},
+    {BD_GGML_IQ1_BN, 64, 13, ROW_F16, iq1_bn, from_iq1_bn},
 };
 
 static const struct layout *layout_of(uint32_t type)

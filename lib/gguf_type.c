@@ -1,6 +1,5 @@
 /* The tensor types of ggml that are known here: sizes, and rows as floats. */
 #include "gguf.h"
-
 #include "gguf_table.h"
 #include "gguf_ternary.h"
 #include "mem.h"
@@ -17,10 +16,12 @@ static const struct type {
 	size_t block, bytes; /* weights and bytes of a block */
 	size_t head;         /* bytes in front of a row */
 } types[] = {
-    {BD_GGML_F32, "F32", 1, 4, 0},       {BD_GGML_F16, "F16", 1, 2, 0},       {BD_GGML_BF16, "BF16", 1, 2, 0},
-    {BD_GGML_Q4_0, "Q4_0", 32, 18, 0},   {BD_GGML_Q8_0, "Q8_0", 32, 34, 0},   {BD_GGML_Q6_K, "Q6_K", 256, 210, 0},
-    {BD_GGML_TQ1_0, "TQ1_0", 256, 54, 0}, {BD_GGML_TQ2_0, "TQ2_0", 256, 66, 0}, {BD_GGML_Q2_0, "Q2_0", 64, 18, 0},
-    {BD_GGML_I2_S, "I2_S", 128, 32, 0},  {BD_GGML_IQ1_BN, "IQ1_BN", 64, 13, 2}, {BD_GGML_IQ2_BN, "IQ2_BN", 64, 16, 4},
+    {BD_GGML_F32, "F32", 1, 4, 0},         {BD_GGML_F16, "F16", 1, 2, 0},
+    {BD_GGML_BF16, "BF16", 1, 2, 0},       {BD_GGML_Q4_0, "Q4_0", 32, 18, 0},
+    {BD_GGML_Q8_0, "Q8_0", 32, 34, 0},     {BD_GGML_Q6_K, "Q6_K", 256, 210, 0},
+    {BD_GGML_TQ1_0, "TQ1_0", 256, 54, 0},  {BD_GGML_TQ2_0, "TQ2_0", 256, 66, 0},
+    {BD_GGML_Q2_0, "Q2_0", 64, 18, 0},     {BD_GGML_I2_S, "I2_S", 128, 32, 0},
+    {BD_GGML_IQ1_BN, "IQ1_BN", 64, 13, 2}, {BD_GGML_IQ2_BN, "IQ2_BN", 64, 16, 4},
 };
 
 /* An unknown type has blocks of no columns. */
@@ -49,7 +50,8 @@ size_t bd_ggml_stride(uint32_t type, size_t cols)
 	const struct type *t = type_of(type);
 	size_t bytes;
 
-	if (t->block == 0 || cols % t->block != 0 || __builtin_mul_overflow(cols / t->block, t->bytes, &bytes) ||
+	if (t->block == 0 || cols % t->block != 0 ||
+	    __builtin_mul_overflow(cols / t->block, t->bytes, &bytes) ||
 	    __builtin_add_overflow(bytes, t->head, &bytes))
 		return 0;
 	return bytes;
@@ -70,8 +72,9 @@ static void ternary_row(const struct bd_gguf_tensor *t, const uint8_t *p, float 
 	float d;
 
 	if (!bd_ternary_load(t->type, codes, p, t->cols, &d))
-		bd_die(BD_DATA, "tensor %s: a row of %s with a code other than -1, 0 and 1, or with several scales", t->name,
-		       bd_ggml_name(t->type));
+		bd_die(BD_DATA,
+		       "tensor %s: a row of %s with a code other than -1, 0 and 1, or with several scales",
+		       t->name, bd_ggml_name(t->type));
 	if (t->type == BD_GGML_I2_S)
 		memcpy(&d, (const uint8_t *)t->data + t->bytes - I2_S_TAIL, sizeof(d));
 	bd_ternary_unpack(out, codes, 1, t->cols, d);

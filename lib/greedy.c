@@ -1,10 +1,10 @@
 /* Greedy continuations: the prompts run as one batch, then every step runs one token of each that goes on. */
 #include "greedy.h"
 
-#include <string.h>
-
 #include "mem.h"
 #include "msg.h"
+
+#include <string.h>
 
 /* Those that go on: who[n] of them, with caches. */
 struct going {
@@ -28,6 +28,7 @@ static bool is_end(const struct bd_config *c, uint32_t id)
 static uint32_t likeliest(const float *z, size_t V)
 {
 	size_t best = 0;
+
 	for (size_t i = 1; i < V; i++)
 		best = z[i] > z[best] ? i : best;
 	return (uint32_t)best;
@@ -39,6 +40,7 @@ static void run(struct going *a, uint32_t *ids)
 	struct bd_batch b = {.n_seq = a->n, .T = a->start[a->n], .start = a->start, .ids = ids};
 	size_t V = (size_t)a->net->cfg.vocab;
 	const float *h = bd_net_forward(a->net, a->acts, &b, a->kv); /* [T,C] */
+
 	for (size_t i = 0; i < a->n; i++)
 		a->row[i] = a->start[i + 1] - 1;
 	bd_net_logits(a->net, a->z, h, a->row, a->n, false);
@@ -49,6 +51,7 @@ static void run(struct going *a, uint32_t *ids)
 static void prefill(struct going *a)
 {
 	uint32_t *ids;
+
 	a->start[0] = 0;
 	for (size_t i = 0; i < a->n; i++)
 		a->start[i + 1] = a->start[i] + a->who[i]->n;
@@ -63,8 +66,10 @@ static void prefill(struct going *a)
 static void take(struct going *a)
 {
 	size_t left = 0;
+
 	for (size_t i = 0; i < a->n; i++) {
 		struct bd_greedy *g = a->who[i];
+
 		g->end = is_end(&a->net->cfg, a->next[i]);
 		if (!g->end)
 			bd_ids_push(&g->ids, a->next[i]);
@@ -93,6 +98,7 @@ void bd_greedy(struct bd_net *net, struct bd_acts *acts, struct bd_greedy *g, si
 {
 	size_t V = (size_t)net->cfg.vocab, context = (size_t)net->cfg.context;
 	struct going a = {.net = net, .acts = acts};
+
 	a.who = bd_alloc(n, sizeof(*a.who));
 	a.kv = bd_alloc(n, sizeof(*a.kv));
 	a.start = bd_alloc(n + 1, sizeof(*a.start));

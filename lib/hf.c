@@ -18,15 +18,16 @@ struct target {
 	json_t *json;
 	struct bd_config cfg; /* of the written tensors */
 	struct bd_hf_quant quant;
-	bool fold;            /* the gains of two norms a block go to the linears behind them */
+	bool fold; /* the gains of two norms a block go to the linears behind them */
 	struct bd_make_tensor *v;
 	size_t n;
 };
 
 static bool fits_bitnet(const struct bd_config *c)
 {
-	return (c->family == BD_LLAMA || c->family == BD_QWEN2 || c->family == BD_BITNET) && c->norms == BD_NORMS_SUBLN &&
-	       c->heads * c->head_dim == c->hidden && !c->mlp_bias && c->window == 0;
+	return (c->family == BD_LLAMA || c->family == BD_QWEN2 || c->family == BD_BITNET) &&
+	       c->norms == BD_NORMS_SUBLN && c->heads * c->head_dim == c->hidden && !c->mlp_bias &&
+	       c->window == 0;
 }
 
 char *bd_hf_why_not(const struct bd_ckpt *k, const struct bd_hf_opt *o)
@@ -34,13 +35,16 @@ char *bd_hf_why_not(const struct bd_ckpt *k, const struct bd_hf_opt *o)
 	const struct bd_config *c = bd_ckpt_config(k);
 
 	if (!c->ternary && !o->force)
-		return bd_strdup("it was not trained as a ternary model, and rounding its weights now would destroy it; train it "
+		return bd_strdup("it was not trained as a ternary model, and rounding its weights now would "
+		                 "destroy it; train it "
 		                 "with bd-cpt or bd-distill, or give --force");
 	if (o->form == BD_HF_ONLINE && bd_ckpt_packed(k))
-		return bd_strdup("it holds packed weights, and the online form needs the masters behind them");
+		return bd_strdup(
+		    "it holds packed weights, and the online form needs the masters behind them");
 	for (enum bd_lin l = 0; o->form == BD_HF_OFFLINE && l < BD_LINS; l++)
 		if (bd_lin_out(c, l) % 4 != 0)
-			return bd_sprintf("four rows of a matrix are packed into one, and %s has %zu; the online form has no such limit",
+			return bd_sprintf("four rows of a matrix are packed into one, and %s has %zu; the "
+			                  "online form has no such limit",
 			                  bd_slot_info(BD_W + l)->hf, bd_lin_out(c, l));
 	return NULL;
 }
@@ -57,8 +61,9 @@ static void set_default(json_t *j, const char *key, json_t *value)
 /* The class's defaults are others than the family's: what decides the arithmetic is written out. */
 static void become_bitnet(json_t *j, const struct bd_config *c)
 {
-	static const char *const foreign[] = {"head_dim",    "mlp_bias",          "use_sliding_window", "sliding_window",
-	                                      "layer_types", "max_window_layers", "pretraining_tp"};
+	static const char *const foreign[] = {"head_dim",       "mlp_bias",    "use_sliding_window",
+	                                      "sliding_window", "layer_types", "max_window_layers",
+	                                      "pretraining_tp"};
 
 	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++)
 		json_object_del(j, foreign[i]);
@@ -92,7 +97,8 @@ static void choose(struct target *t)
 	t->quant.rms_norm = t->cfg.norms == BD_NORMS_ALL;
 	/* AutoBitLinear, offline, multiplies the bias by weight_scale as well; BitLinear adds it as it is. */
 	t->quant.inverse = t->quant.packed && bias;
-	json_object_set_new(t->json, "quantization_config", bd_hf_quant_json(&t->quant, json_real_value(eps)));
+	json_object_set_new(t->json, "quantization_config",
+	                    bd_hf_quant_json(&t->quant, json_real_value(eps)));
 }
 
 /* ---- tensors ---- */
@@ -168,7 +174,8 @@ void bd_hf_write(const char *dir, const char *out, const struct bd_hf_opt *o)
 	if (why != NULL)
 		bd_die(BD_DATA, "%s: cannot be written for transformers: %s", dir, why);
 	struct bd_outdir *d = bd_outdir_open(out, o->force);
-	json_t *history = bd_history(&(struct bd_input){"model", bd_ckpt_digest(k), bd_config_history(bd_ckpt_config(k))}, 1);
+	json_t *history = bd_history(
+	    &(struct bd_input){"model", bd_ckpt_digest(k), bd_config_history(bd_ckpt_config(k))}, 1);
 	choose(&t);
 	list_tensors(&t);
 	bd_model_out_tensors(k, bd_outdir_path(d), t.v, t.n, o->dtype);

@@ -12,10 +12,11 @@ static void check_skipped(const json_t *list, const char *name)
 	const json_t *module;
 	size_t i;
 
-	json_array_foreach(list, i, module)
-		if (!json_is_string(module) || strcmp(json_string_value(module), "lm_head") != 0)
-			bd_die(BD_DATA, "%s: quantization_config leaves out other modules than lm_head, which is not supported",
-			       name);
+	json_array_foreach(list, i, module) if (!json_is_string(module) ||
+	                                        strcmp(json_string_value(module), "lm_head") != 0)
+	    bd_die(BD_DATA,
+	           "%s: quantization_config leaves out other modules than lm_head, which is not supported",
+	           name);
 }
 
 struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name)
@@ -25,21 +26,31 @@ struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name)
 
 	if (q == NULL)
 		return h;
-	const char *method = bd_json_str(q, "quant_method", "?", name), *class = bd_json_str(q, "linear_class", "bitlinear", name);
+	const char *method = bd_json_str(q, "quant_method", "?", name),
+	           *class = bd_json_str(q, "linear_class", "bitlinear", name);
 	const char *mode = bd_json_str(q, "quantization_mode", "offline", name);
 	if (strcmp(method, "bitnet") != 0)
-		bd_die(BD_DATA, "%s: weights quantised by \"%s\" are not read; start from the full-precision model", name, method);
+		bd_die(BD_DATA,
+		       "%s: weights quantised by \"%s\" are not read; start from the full-precision model",
+		       name, method);
 	if (strcmp(class, "bitlinear") != 0 && strcmp(class, "autobitlinear") != 0)
-		bd_die(BD_DATA, "%s: quantization_config: linear_class \"%s\" is neither bitlinear nor autobitlinear", name, class);
+		bd_die(BD_DATA,
+		       "%s: quantization_config: linear_class \"%s\" is neither bitlinear nor autobitlinear",
+		       name, class);
 	if (strcmp(mode, "online") != 0 && strcmp(mode, "offline") != 0)
-		bd_die(BD_DATA, "%s: quantization_config: quantization_mode \"%s\" is neither online nor offline", name, mode);
+		bd_die(BD_DATA,
+		       "%s: quantization_config: quantization_mode \"%s\" is neither online nor offline",
+		       name, mode);
 	check_skipped(bd_json_get(q, "modules_to_not_convert"), name);
 	h.ternary = true;
 	h.inverse = strcmp(class, "bitlinear") == 0;
 	h.packed = h.inverse || strcmp(mode, "offline") == 0; /* bitlinear knows no other mode */
 	h.rms_norm = bd_json_bool(q, "use_rms_norm", false, name);
-	if (h.rms_norm && bd_json_real(q, "rms_norm_eps", 1e-6, name) != bd_json_real(config, "rms_norm_eps", 1e-6, name))
-		bd_die(BD_DATA, "%s: quantization_config: rms_norm_eps differs from the model's; one eps for all norms is supported",
+	if (h.rms_norm &&
+	    bd_json_real(q, "rms_norm_eps", 1e-6, name) != bd_json_real(config, "rms_norm_eps", 1e-6, name))
+		bd_die(BD_DATA,
+		       "%s: quantization_config: rms_norm_eps differs from the model's; one eps for all "
+		       "norms is supported",
 		       name);
 	return h;
 }
@@ -47,7 +58,8 @@ struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name)
 json_t *bd_hf_quant_json(const struct bd_hf_quant *q, double eps)
 {
 	return json_pack("{s:s, s:s, s:s, s:[s], s:b, s:f}", "quant_method", "bitnet", "linear_class",
-	                 q->inverse ? "bitlinear" : "autobitlinear", "quantization_mode", q->packed ? "offline" : "online", "modules_to_not_convert", "lm_head",
+	                 q->inverse ? "bitlinear" : "autobitlinear", "quantization_mode",
+	                 q->packed ? "offline" : "online", "modules_to_not_convert", "lm_head",
 	                 "use_rms_norm", q->rms_norm, "rms_norm_eps", eps);
 }
 
@@ -70,6 +82,7 @@ void bd_hf_pack(uint8_t *out, const uint8_t *codes, size_t rows, size_t cols)
 	for (size_t r = 0; r < n; r++, out += cols)
 		for (unsigned i = 0; i < 4; i++) {
 			const uint8_t *row = codes + (i * n + r) * stride;
+
 			for (size_t k = 0; k < cols; k++)
 				out[k] |= (uint8_t)((row[byte_of(k)] >> shift_of(k) & 3) << 2 * i);
 		}
@@ -84,8 +97,11 @@ bool bd_hf_unpack(uint8_t *codes, const uint8_t *in, size_t rows, size_t cols)
 	for (size_t r = 0; r < n; r++, in += cols)
 		for (unsigned i = 0; i < 4; i++) {
 			uint8_t *row = codes + (i * n + r) * stride;
+
 			for (size_t k = 0; k < stride * 4; k++) {
-				unsigned c = k < cols ? (unsigned)in[k] >> 2 * i & 3u : 1u; /* padding has weight 0 */
+				/* padding has weight 0 */
+				unsigned c = k < cols ? (unsigned)in[k] >> 2 * i & 3u : 1u;
+
 				bad |= c & c >> 1;
 				row[byte_of(k)] |= (uint8_t)(c << shift_of(k));
 			}

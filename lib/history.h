@@ -2,8 +2,9 @@
  *
  *   bd-distill 0.1.0: bd-distill --model s1 -o s2 train.kd <- model 3fa0..., teacher stream 91c2...
  *
- * tool, version, the command as it was typed, the digests of what it read. With SOURCE_DATE_EPOCH set that date stands in brackets
- * behind the version; otherwise no date is written, so that the same run gives the same bytes. */
+ * tool, version, the command as it was typed, the digests of what it read. With SOURCE_DATE_EPOCH set
+ * that date stands in brackets behind the version; otherwise no date is written, so that the same run
+ * gives the same bytes. */
 #ifndef BD_HISTORY_H
 #define BD_HISTORY_H
 
@@ -17,7 +18,8 @@ struct bd_input {
 	const json_t *history; /* array of lines, or NULL */
 };
 
-/* The history of this run's output: the lines of all inputs, each line once, then this run's. The caller's. */
+/* The history of this run's output: the lines of all inputs, each line once, then this
+ * run's. The caller's. */
 json_t *bd_history(const struct bd_input *in, size_t n);
 
 /* XXH3-128 of a regular file's bytes; "" for anything else, such as stdin or a pipe. */

@@ -1,4 +1,5 @@
-/* Opening a model of any kind, one growing sequence over a key/value cache, and whole sequences in a batch. */
+/* Opening a model of any kind, one growing sequence over a key/value cache, and whole
+ * sequences in a batch. */
 #include "infer.h"
 
 #include "gguf.h"
@@ -14,8 +15,8 @@
 #include <sys/stat.h>
 
 enum {
-	FEED = 512,          /* tokens of a session that run together: bounds its activations */
-	LOGITS = 8 << 20,    /* floats of logits in one piece of bd_net_run */
+	FEED = 512,       /* tokens of a session that run together: bounds its activations */
+	LOGITS = 8 << 20, /* floats of logits in one piece of bd_net_run */
 };
 
 /* ---- opening ---- */
@@ -102,7 +103,8 @@ static void open_choices(struct bd_infer *m, const json_t *stored)
 	}
 	for (size_t i = 0; i < m->n_choice; i++)
 		if (m->choice[i] >= (uint32_t)m->net->cfg.vocab)
-			bd_die(BD_DATA, "%s: bitdistill.task: the token of label %zu is outside the vocabulary",
+			bd_die(BD_DATA,
+			       "%s: bitdistill.task: the token of label %zu is outside the vocabulary",
 			       m->path, i);
 }
 
@@ -148,12 +150,15 @@ void bd_infer_close(struct bd_infer *m)
 
 struct bd_input bd_infer_input(struct bd_infer *m)
 {
-	const char *digest = m->packed ? bd_packed_digest(m->net) : m->model != NULL ? m->model->digest : NULL;
+	const char *digest = m->packed          ? bd_packed_digest(m->net)
+	                     : m->model != NULL ? m->model->digest
+	                                        : NULL;
 	struct bd_ckpt *k = digest == NULL ? bd_ckpt_open(m->path) : NULL;
 
 	snprintf(m->digest, sizeof(m->digest), "%s", k != NULL ? bd_ckpt_digest(k) : digest);
 	bd_ckpt_close(k);
-	return (struct bd_input){m->packed ? "packed file" : "model", m->digest, bd_config_history(&m->net->cfg)};
+	return (struct bd_input){m->packed ? "packed file" : "model", m->digest,
+	                         bd_config_history(&m->net->cfg)};
 }
 
 const struct bd_tok *bd_infer_tok(const struct bd_infer *m)
@@ -281,7 +286,8 @@ static void run_free(struct run *u)
 	bd_free(u->from);
 }
 
-void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r, size_t n, bd_logits_fn *fn, void *ctx)
+void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r, size_t n, bd_logits_fn *fn,
+                void *ctx)
 {
 	struct run u = run_new(r, n);
 	size_t V = (size_t)net->cfg.vocab, piece = LOGITS / V + 1, k, m;

@@ -40,7 +40,8 @@ static int open_input(const char *path, struct stat *st)
 	return fd;
 }
 
-/* read() that is not interrupted; 0 at the end of the file, and when a caught signal ends the wait for more. */
+/* read() that is not interrupted; 0 at the end of the file, and when a caught signal ends
+ * the wait for more. */
 static size_t read_some(int fd, void *buf, size_t n, const char *name)
 {
 	ssize_t k;

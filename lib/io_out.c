@@ -1,6 +1,5 @@
 /* Writing: files and directories that appear under their final name only when they are complete. */
 #include "io.h"
-
 #include "mem.h"
 #include "msg.h"
 #include "temp.h"

@@ -14,8 +14,10 @@ char *bd_json_text(const json_t *j, bool pretty); /* caller bd_free()s; keys in 
 struct bd_out;
 void bd_json_line(struct bd_out *out, const json_t *j); /* as one line */
 
-/* Getters: the value of obj[key], or def when absent; the wrong type or range dies BD_DATA naming file and key. */
-int64_t bd_json_int(const json_t *obj, const char *key, int64_t def, int64_t min, int64_t max, const char *name);
+/* Getters: the value of obj[key], or def when absent; the wrong type or range dies BD_DATA
+ * naming file and key. */
+int64_t bd_json_int(const json_t *obj, const char *key, int64_t def, int64_t min, int64_t max,
+                    const char *name);
 double bd_json_real(const json_t *obj, const char *key, double def, const char *name);
 bool bd_json_bool(const json_t *obj, const char *key, bool def, const char *name);
 const char *bd_json_str(const json_t *obj, const char *key, const char *def, const char *name);

@@ -1,11 +1,12 @@
 /* Choice of the kernel table. */
+#include "kern.h"
+
+#include "cpu.h"
+#include "msg.h"
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "cpu.h"
-#include "kern.h"
-#include "msg.h"
 
 #if defined(__x86_64__)
 extern const struct bd_kern bd_kern_avx2, bd_kern_avx512vnni;
@@ -13,7 +14,7 @@ static const struct bd_kern *const tables[] = {&bd_kern_avx512vnni, &bd_kern_avx
 #else
 static const struct bd_kern *const tables[] = {&bd_kern_ref};
 #endif
-enum { TABLES = sizeof tables / sizeof tables[0] };
+enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
 static const struct bd_kern *usable[TABLES + 1]; /* written once, by find_usable */
 static const struct bd_kern *chosen;
@@ -30,7 +31,7 @@ static void find_usable(void)
 
 static const struct bd_kern *by_name(const char *name)
 {
-	for (const struct bd_kern *const *k = bd_kern_all(); *k; k++)
+	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++)
 		if (strcmp((*k)->name, name) == 0)
 			return *k;
 	for (size_t i = 0; i < TABLES; i++)
@@ -45,7 +46,7 @@ static void choose(void)
 {
 	const char *name = getenv("BD_KERN");
 
-	chosen = name && *name ? by_name(name) : bd_kern_all()[0];
+	chosen = name != NULL && *name ? by_name(name) : bd_kern_all()[0];
 }
 
 const struct bd_kern *const *bd_kern_all(void)

@@ -1,8 +1,10 @@
-/* The loops that decide speed, one table per instruction set. `ref` is the specification: every other table gives the same bits.
+/* The loops that decide speed, one table per instruction set. `ref` is the specification: every other table
+ * gives the same bits.
  *
- * Integer sums are exact. The order of every float sum is fixed: 64 lanes, lane l adds x[i] * y[i] (a multiplication, then an addition:
- * no fused operation) for i = l, l + 64, ... in increasing i; then ((lanes 0-15 + 16-31) + (32-47 + 48-63)) and the 16 by halves
- * 8, 4, 2, 1. A tail shorter than 64 goes to its lanes the same way. So a result depends neither on ISA, threads nor batch. */
+ * Integer sums are exact. The order of every float sum is fixed: 64 lanes, lane l adds x[i] * y[i] (a
+ * multiplication, then an addition: no fused operation) for i = l, l + 64, ... in increasing i; then ((lanes
+ * 0-15 + 16-31) + (32-47 + 48-63)) and the 16 by halves 8, 4, 2, 1. A tail shorter than 64 goes to its lanes
+ * the same way. So a result depends neither on ISA, threads nor batch. */
 #ifndef BD_KERN_H
 #define BD_KERN_H
 
@@ -13,26 +15,31 @@ struct bd_kern {
 	const char *name; /* "ref", "avx2", "avx512vnni" */
 	unsigned need;    /* BD_CPU_* bits */
 
-	/* Int8 activation quantiser of one token: q[kpad] from x[k] (quant.h), q[k..kpad) = 0. Returns the step a / 127;
-	 * *sum = sum of q. kpad is a multiple of 128. */
+	/* Int8 activation quantiser of one token: q[kpad] from x[k] (quant.h), q[k..kpad) = 0. Returns the
+	 * step a / 127; *sum = sum of q. kpad is a multiple of 128. */
 	float (*quant_row)(int8_t *q, int32_t *sum, const float *x, size_t k, size_t kpad);
 
-	/* out[t*ldo + n] = (float)(sum_k C[n,k] q[t,k]) * (step[t] * scale), for t < T, n < N.
-	 * q[T,kpad], step[T], sum[T]; codes[N, kpad/4] packed as in quant.h. |sum| < 2^24 for kpad <= 131072. */
-	void (*ternary)(float *out, size_t ldo, const int8_t *q, const float *step, const int32_t *sum, size_t T,
-	                const uint8_t *codes, size_t N, size_t kpad, float scale);
+	/* out[t*ldo + n] = (float)(sum_k C[n,k] q[t,k]) * (step[t] * scale), for t < T, n < N. q[T,kpad],
+	 * step[T], sum[T]; codes[N, kpad/4] packed as in quant.h. |sum| < 2^24 for kpad <= 131072. */
+	void (*ternary)(float *out, size_t ldo, const int8_t *q, const float *step, const int32_t *sum,
+	                size_t T, const uint8_t *codes, size_t N, size_t kpad, float scale);
 
 	float (*dot)(const float *x, const float *y, size_t n);
-	float (*dot_f16)(const float *x, const uint16_t *w, size_t n);   /* w converted exactly, then as dot */
-	float (*dot_q8_0)(const float *x, const uint8_t *w, size_t n);   /* w[i] = (float)q * d as f32, then as dot */
-	/* out[t*ldo + n] = dot(x[t,:], w[n,:]) for t < T, n < N with rows of k floats: the same bits as dot. */
-	void (*head_f32)(float *out, size_t ldo, const float *x, size_t T, const float *w, size_t N, size_t k);
-	void (*axpy)(float *y, float a, const float *x, size_t n);       /* y += a * x */
+	/* w converted exactly, then as dot */
+	float (*dot_f16)(const float *x, const uint16_t *w, size_t n);
+	/* w[i] = (float)q * d as f32, then as dot */
+	float (*dot_q8_0)(const float *x, const uint8_t *w, size_t n);
+	/* out[t*ldo + n] = dot(x[t,:], w[n,:]) for t < T, n < N with rows of k floats:
+	 * the same bits as dot. */
+	void (*head_f32)(float *out, size_t ldo, const float *x, size_t T, const float *w, size_t N,
+	                 size_t k);
+	void (*axpy)(float *y, float a, const float *x, size_t n); /* y += a * x */
 
-	/* out = gain * (x * r), r = 1 / sqrtf(dot(x, x) / n + eps); gain NULL: ones. Returns r. out may be x. */
+	/* out = gain * (x * r), r = 1 / sqrtf(dot(x, x) / n + eps); gain NULL: ones.
+	 * Returns r. out may be x. */
 	float (*rmsnorm)(float *out, const float *x, const float *gain, float eps, size_t n);
-	/* In place: x = exp(x - max) / sum (sum in lane order). Returns max + logf(sum). exp is this module's own polynomial,
-	 * the same bits everywhere. */
+	/* In place: x = exp(x - max) / sum (sum in lane order). Returns max + logf(sum). exp is this module's
+	 * own polynomial, the same bits everywhere. */
 	float (*softmax)(float *x, size_t n);
 	/* out = gate * sigmoid(gate) * up, with the same exp. */
 	void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
@@ -40,7 +47,8 @@ struct bd_kern {
 	void (*vexp)(float *y, const float *x, size_t n);
 };
 
-/* The best table this machine runs, or the one named by $BD_KERN (an unknown or impossible name dies BD_USAGE). */
+/* The best table this machine runs, or the one named by $BD_KERN (an unknown or impossible
+ * name dies BD_USAGE). */
 const struct bd_kern *bd_kern(void);
 /* All tables this machine runs, best first, ref last, NULL-terminated. */
 const struct bd_kern *const *bd_kern_all(void);

@@ -8,12 +8,12 @@ struct bd_log;
 /* path NULL: no file. append: continue an existing log (resume). quiet: no progress line. */
 struct bd_log *bd_log_open(const char *path, bool append, bool quiet);
 void bd_log_json(struct bd_log *l, json_t *obj); /* one line, flushed; steals the reference */
-/* done/total (total 0: unknown) and a free text such as "loss 1.23  812 tok/s"; at most 10 lines a second, only when
- * stderr is a terminal; adds the time left. */
+/* done/total (total 0: unknown) and a free text such as "loss 1.23 812 tok/s"; at most 10 lines a second,
+ * only when stderr is a terminal; adds the time left. */
 void bd_log_progress(struct bd_log *l, double done, double total, const char *text);
 void bd_log_close(struct bd_log *l); /* NULL is fine */
 
-double bd_seconds(void);    /* monotonic clock */
-double bd_rss_mib(void);    /* peak resident memory of this process */
+double bd_seconds(void); /* monotonic clock */
+double bd_rss_mib(void); /* peak resident memory of this process */
 
 #endif

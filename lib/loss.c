@@ -2,11 +2,11 @@
  * sums of the loss double. */
 #include "loss.h"
 
-#include <math.h>
-#include <string.h>
-
 #include "gemm.h"
 #include "quant.h"
+
+#include <math.h>
+#include <string.h>
 
 enum { CHUNK = 512 }; /* half-precision values converted at a time */
 
@@ -28,10 +28,12 @@ double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, const uint
                   size_t V, float *scratch)
 {
 	double loss = 0;
+
 	for (size_t i = 0; i < P; i++, z += V) {
 		float lse = softmax_scaled(k, scratch, z, 1, V);
+
 		loss += (double)lse - (double)z[y[i]];
-		if (!dz)
+		if (dz == NULL)
 			continue;
 		k->axpy(dz, w, scratch, V);
 		dz[y[i]] -= w;
@@ -48,11 +50,14 @@ static void kl_sums(double *kl_tp, double *kl_pt, const float *p, const float *t
 {
 	float a[CHUNK];
 	double tp = 0, pt = 0;
+
 	for (size_t v0 = 0; v0 < V; v0 += CHUNK) {
 		size_t n = V - v0 < CHUNK ? V - v0 : CHUNK;
+
 		bd_f32_row(a, zt + v0, n);
 		for (size_t i = 0; i < n; i++) {
 			double log_ratio = (double)(s * a[i] - s * z[v0 + i]) + shift;
+
 			tp += t[v0 + i] == 0 ? 0 : (double)t[v0 + i] * log_ratio;
 			pt -= p[v0 + i] == 0 ? 0 : (double)p[v0 + i] * log_ratio;
 		}
@@ -66,11 +71,13 @@ double bd_loss_kl(const struct bd_kern *k, float *dz, const float *z, const uint
 {
 	float *p = scratch, *t = scratch + V, s = 1 / tau, c = tau2 ? tau : s;
 	double loss = 0, kl, unused;
+
 	for (size_t i = 0; i < P; i++, z += V, zt += V) {
 		float lse_p = softmax_scaled(k, p, z, s, V), lse_t = softmax_f16(k, t, zt, s, V);
+
 		kl_sums(&kl, &unused, p, t, z, zt, s, (double)lse_p - (double)lse_t, V);
 		loss += kl;
-		if (!dz)
+		if (dz == NULL)
 			continue;
 		for (size_t v = 0; v < V; v++)
 			dz[v] += w * c * (p[v] - t[v]);
@@ -83,6 +90,7 @@ double bd_loss_kl(const struct bd_kern *k, float *dz, const float *z, const uint
 static double lse_with_rest(const float *x, size_t K, double s, double rest)
 {
 	double max = rest, sum = 0;
+
 	for (size_t i = 0; i < K; i++)
 		max = max < s * (double)x[i] ? s * (double)x[i] : max;
 	for (size_t i = 0; i < K; i++)
@@ -94,6 +102,7 @@ static double lse_with_rest(const float *x, size_t K, double s, double rest)
 static double kl_class(double *kl, double a, double b)
 {
 	double p = exp(a), t = exp(b);
+
 	*kl += t == 0 ? 0 : t * (b - a);
 	return p - t;
 }
@@ -107,25 +116,27 @@ double bd_loss_kl_topk(const struct bd_kern *k, float *dz, const float *z, const
 	const float absent = -1e30f;
 	float *rest = scratch, *x = scratch + V, c = tau2 ? tau : 1 / tau;
 	double loss = 0, s = 1 / (double)tau;
+
 	for (size_t i = 0; i < P; i++, z += V, zt += K, zi += K) {
 		bd_f32_row(x, zt, K);
 		double t_rest = s * (double)zr[i], lse_t = lse_with_rest(x, K, s, t_rest);
-		memcpy(rest, z, V * sizeof *z);
+		memcpy(rest, z, V * sizeof(*z));
 		for (size_t j = 0; j < K; j++) {
 			x[j] = z[zi[j]];
 			rest[zi[j]] = absent;
 		}
 		double p_rest = s * (double)k->softmax(rest, V), lse_p = lse_with_rest(x, K, s, p_rest);
 		float d_rest = (float)kl_class(&loss, p_rest - lse_p, t_rest - lse_t);
-		if (dz)
+		if (dz != NULL)
 			k->axpy(dz, w * c * d_rest, rest, V);
 		for (size_t j = 0; j < K; j++) {
 			double b = s * (double)bd_f16_to_f32(zt[j]) - lse_t;
 			float d = (float)kl_class(&loss, s * (double)x[j] - lse_p, b);
-			if (dz)
+
+			if (dz != NULL)
 				dz[zi[j]] += w * c * d;
 		}
-		if (dz)
+		if (dz != NULL)
 			dz += V;
 	}
 	return tau2 ? loss * (double)tau * (double)tau : loss;
@@ -137,15 +148,18 @@ double bd_loss_cakld(const struct bd_kern *k, float *dz, const float *z, const u
 {
 	float a[CHUNK], *p = scratch, *t = scratch + V;
 	double loss = 0, kl_tp, kl_pt;
+
 	for (size_t i = 0; i < P; i++, z += V, zt += V) {
 		float lse_p = softmax_scaled(k, p, z, 1, V), lse_t = softmax_f16(k, t, zt, 1, V);
+
 		kl_sums(&kl_tp, &kl_pt, p, t, z, zt, 1, (double)lse_p - (double)lse_t, V);
 		loss += (double)beta * kl_pt + (1 - (double)beta) * kl_tp;
-		if (!dz)
+		if (dz == NULL)
 			continue;
 		float shift = lse_t - lse_p - (float)kl_pt;
 		for (size_t v0 = 0; v0 < V; v0 += CHUNK) {
 			size_t n = V - v0 < CHUNK ? V - v0 : CHUNK;
+
 			bd_f32_row(a, zt + v0, n);
 			for (size_t j = 0, v = v0; j < n; j++, v++)
 				dz[v] += w * ((1 - beta) * (p[v] - t[v]) +
@@ -167,10 +181,11 @@ static void normalise(const struct bd_kern *k, float *u, float *norm, size_t n, 
 {
 	for (size_t i = 0; i < n; i++, u += d) {
 		float l = sqrtf(k->dot(u, u, d));
+
 		l = l < 1e-12f ? 1e-12f : l;
 		for (size_t j = 0; j < d; j++)
 			u[j] /= l;
-		if (norm)
+		if (norm != NULL)
 			norm[i] = l;
 	}
 }
@@ -180,6 +195,7 @@ static void normalise_backward(const struct bd_kern *k, float *ds, const float *
                                size_t d)
 {
 	float gu = k->dot(g, u, d);
+
 	for (size_t j = 0; j < d; j++)
 		ds[j] += (g[j] - u[j] * gu) / norm;
 }
@@ -196,12 +212,15 @@ static double relation_rows(const struct bd_kern *k, float *ss, const float *st,
 	const double floor = log(1e-8);
 	float *p = row, *t = row + n;
 	double loss = 0;
+
 	for (size_t i = 0; i < n; i++, ss += n, st += n) {
 		double lse_p = (double)softmax_scaled(k, p, ss, 1, n),
 		       lse_t = (double)softmax_scaled(k, t, st, 1, n);
+
 		for (size_t j = 0; j < n; j++) {
 			double log_t = at_least((double)st[j] - lse_t, floor),
 			       log_p = at_least((double)ss[j] - lse_p, floor);
+
 			loss += at_least((double)t[j], 1e-8) * (log_t - log_p);
 			ss[j] = p[j] - t[j];
 		}
@@ -218,9 +237,10 @@ double bd_loss_relation(const struct bd_kern *k, const struct bd_relation *r, fl
 	float beta_s = 1 / (r->cosine ? r->temp : r->temp * sqrtf((float)d));
 	float beta_t = 1 / (r->cosine ? r->temp : r->temp * sqrtf((float)dt));
 	double loss = 0;
+
 	for (size_t a = 0; a < r->A; a++) {
 		for (size_t i = 0; i < n; i++) {
-			memcpy(u + i * d, s + i * r->ws + a * d, d * sizeof *u);
+			memcpy(u + i * d, s + i * r->ws + a * d, d * sizeof(*u));
 			bd_f32_row(ut + i * dt, t + i * r->wt + a * dt, dt);
 		}
 		if (r->cosine) {
@@ -230,13 +250,14 @@ double bd_loss_relation(const struct bd_kern *k, const struct bd_relation *r, fl
 		bd_gemm(NULL, BD_N, BD_T, n, n, d, beta_s, u, d, u, d, 0, ss, n);
 		bd_gemm(NULL, BD_N, BD_T, n, n, dt, beta_t, ut, dt, ut, dt, 0, st, n);
 		loss += relation_rows(k, ss, st, n, row);
-		if (!ds)
+		if (ds == NULL)
 			continue;
 		/* S = u u^T / T, so du = (G + G^T) u / T. */
 		bd_gemm(NULL, BD_N, BD_N, n, d, n, w * beta_s, ss, n, u, d, 0, g, d);
 		bd_gemm(NULL, BD_T, BD_N, n, d, n, w * beta_s, ss, n, u, d, 1, g, d);
 		for (size_t i = 0; i < n; i++) {
 			float *to = ds + i * r->ws + a * d;
+
 			if (r->cosine)
 				normalise_backward(k, to, g + i * d, u + i * d, norm[i], d);
 			else

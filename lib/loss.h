@@ -4,10 +4,10 @@
 #ifndef BD_LOSS_H
 #define BD_LOSS_H
 
+#include "kern.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "kern.h"
 
 /* CE: -log softmax(z)[y];  dz += w (softmax(z) - onehot(y)). y[P]. scratch[V]. */
 double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, const uint32_t *y, float w, size_t P,

@@ -4,10 +4,11 @@
 
 #include <stddef.h>
 
-void *bd_alloc(size_t n, size_t size);              /* n * size bytes, uninitialised */
-void *bd_zalloc(size_t n, size_t size);             /* the same, zeroed */
-void *bd_resize(void *p, size_t old_n, size_t n, size_t size); /* keeps min(old_n, n) elements; p may be NULL */
-void bd_free(void *p);                              /* p may be NULL */
+void *bd_alloc(size_t n, size_t size);  /* n * size bytes, uninitialised */
+void *bd_zalloc(size_t n, size_t size); /* the same, zeroed */
+/* keeps min(old_n, n) elements; p may be NULL */
+void *bd_resize(void *p, size_t old_n, size_t n, size_t size);
+void bd_free(void *p); /* p may be NULL */
 char *bd_strdup(const char *s);
 char *bd_strndup(const char *s, size_t n);
 char *bd_sprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* caller frees with bd_free */
@@ -27,13 +28,14 @@ void bd_buf_fmt(struct bd_buf *b, const char *fmt, ...) __attribute__((format(pr
 void bd_buf_clear(struct bd_buf *b); /* n = 0, keeps the memory */
 void bd_buf_free(struct bd_buf *b);
 
-/* One block per lifetime. Measure first with a zero-initialised arena (p == NULL counts only and takes return
- * NULL), then bd_arena_open allocates what was counted; the same sequence of takes then yields the pointers. */
+/* One block per lifetime. Measure first with a zero-initialised arena (p == NULL counts only and
+ * takes return NULL), then bd_arena_open allocates what was counted; the same sequence of takes then
+ * yields the pointers. */
 struct bd_arena {
 	char *p;
 	size_t n, cap;
 };
-void bd_arena_open(struct bd_arena *a);                       /* allocates a->n zeroed bytes, rewinds */
+void bd_arena_open(struct bd_arena *a);                         /* allocates a->n zeroed bytes, rewinds */
 void *bd_arena_take(struct bd_arena *a, size_t n, size_t size); /* 64-byte aligned */
 void bd_arena_free(struct bd_arena *a);
 

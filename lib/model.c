@@ -77,6 +77,7 @@ struct bd_model *bd_model_load(const char *dir)
 	m = bd_model_new(bd_ckpt_config(k));
 	for (size_t i = 0; i < m->n_param; i++) {
 		const struct bd_param *p = &m->param[i];
+
 		if (p->rows == 1)
 			bd_ckpt_vector(k, p->slot, p->layer, m->data + p->off);
 		else
@@ -218,6 +219,7 @@ static void save_tensors(const struct bd_model *m, const char *path, enum bd_dty
 		enum bd_kind kind = bd_slot_info(list[i].p->slot)->kind;
 		bool matrix = kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE;
 		size_t shape[2] = {list[i].p->rows, list[i].p->cols};
+
 		bd_st_declare(w, list[i].name, t, matrix ? 2 : 1, matrix ? shape : shape + 1);
 	}
 	for (size_t i = 0; i < m->n_param; i++)

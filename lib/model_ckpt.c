@@ -1,4 +1,5 @@
-/* Opening a checkpoint directory: finds each slot's tensor among its names, and holds config and tensors against each other. */
+/* Opening a checkpoint directory: finds each slot's tensor among its names, and holds config and tensors
+ * against each other. */
 #include "model_ckpt.h"
 
 #include "io.h"
@@ -35,8 +36,8 @@ static int gains(const struct bd_ckpt *k, enum bd_lin l)
 	return n;
 }
 
-/* norms: as the config says; else as the tensors tell. Gains that the config does not own up to are refused: running without them
- * would be another model. */
+/* norms: as the config says; else as the tensors tell. Gains that the config does not own up to are refused:
+ * running without them would be another model. */
 static void settle_norms(struct bd_ckpt *k)
 {
 	bool said = bd_json_get(bd_json_get(k->cfg.json, "bitdistill"), "norms") != NULL;
@@ -44,22 +45,28 @@ static void settle_norms(struct bd_ckpt *k)
 
 	for (enum bd_lin l = 0; l < BD_LINS; l++) {
 		int n = gains(k, l);
+
 		if (n != 0 && n != k->cfg.layers)
-			bd_die(BD_DATA, "%s: %d of %d layers have a norm in front of %s", k->dir, n, k->cfg.layers,
-			       bd_slot_info(BD_W + l)->hf);
+			bd_die(BD_DATA, "%s: %d of %d layers have a norm in front of %s", k->dir, n,
+			       k->cfg.layers, bd_slot_info(BD_W + l)->hf);
 		all += n != 0;
 		*(l == BD_LIN_O || l == BD_LIN_DOWN ? &sub : &other) += n != 0;
 	}
 	enum bd_norms found = all == 0 ? BD_NORMS_NONE : other == 0 ? BD_NORMS_SUBLN : BD_NORMS_ALL;
 	if ((found == BD_NORMS_SUBLN && sub != 2) || (found == BD_NORMS_ALL && all != BD_LINS))
-		bd_die(BD_DATA, "%s: norms in front of %d of the 7 linears; 0, 2 (o_proj, down_proj) and 7 are supported",
-		       k->dir, all);
+		bd_die(
+		    BD_DATA,
+		    "%s: norms in front of %d of the 7 linears; 0, 2 (o_proj, down_proj) and 7 are supported",
+		    k->dir, all);
 	k->folded = k->quant.rms_norm && said && k->cfg.norms == BD_NORMS_SUBLN && found == BD_NORMS_ALL;
 	if (k->folded)
 		return;
 	if (said && found != k->cfg.norms)
-		bd_die(BD_DATA, "%s: config.json says bitdistill.norms \"%s\", the tensors have \"%s\"; one of them is not "
-		       "of this checkpoint", k->dir, bd_norms_name(k->cfg.norms), bd_norms_name(found));
+		bd_die(BD_DATA,
+		       "%s: config.json says bitdistill.norms \"%s\", the tensors have \"%s\"; one of them "
+		       "is not "
+		       "of this checkpoint",
+		       k->dir, bd_norms_name(k->cfg.norms), bd_norms_name(found));
 	k->cfg.norms = found;
 }
 
@@ -76,8 +83,10 @@ static void settle_tied(struct bd_ckpt *k)
 		return;
 	if (*embed == NULL)
 		*embed = head;
-	else if (*embed != head && ((*embed)->bytes != head->bytes || memcmp((*embed)->data, head->data, head->bytes) != 0))
-		bd_warn("%s: lm_head.weight differs from the embedding that config.json ties it to; the embedding is used",
+	else if (*embed != head &&
+	         ((*embed)->bytes != head->bytes || memcmp((*embed)->data, head->data, head->bytes) != 0))
+		bd_warn("%s: lm_head.weight differs from the embedding that config.json ties it to; the "
+		        "embedding is used",
 		        k->dir);
 }
 
@@ -85,12 +94,15 @@ static void settle_tied(struct bd_ckpt *k)
 static void check_shape(const struct bd_st_tensor *t, size_t rows, size_t cols)
 {
 	bool matrix = rows > 0;
-	bool fits = matrix ? t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols : t->ndim == 1 && t->shape[0] == cols;
+	bool fits = matrix ? t->ndim == 2 && t->shape[0] == rows && t->shape[1] == cols
+	                   : t->ndim == 1 && t->shape[0] == cols;
 
 	if (!fits && matrix)
-		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu, %zu] as config.json asks", t->file, t->name, rows, cols);
+		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu, %zu] as config.json asks", t->file,
+		       t->name, rows, cols);
 	if (!fits)
-		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu] as config.json asks", t->file, t->name, cols);
+		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu] as config.json asks", t->file, t->name,
+		       cols);
 }
 
 static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
@@ -106,14 +118,15 @@ static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
 	if (k->quant.packed && kind == BD_KIND_LINEAR && t->dtype == BD_U8) {
 		if (rows % 4 != 0)
-			bd_die(BD_DATA, "%s: tensor %s: %zu rows cannot be packed by fours", t->file, t->name, rows);
+			bd_die(BD_DATA, "%s: tensor %s: %zu rows cannot be packed by fours", t->file, t->name,
+			       rows);
 		check_shape(t, rows / 4, cols);
 		return;
 	}
 	check_shape(t, kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE ? rows : 0, cols);
 	if (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16)
-		bd_die(BD_DATA, "%s: tensor %s: weights of type %s are not read, only F32, F16 and BF16", t->file, t->name,
-		       bd_dtype_name(t->dtype));
+		bd_die(BD_DATA, "%s: tensor %s: weights of type %s are not read, only F32, F16 and BF16",
+		       t->file, t->name, bd_dtype_name(t->dtype));
 }
 
 static void mark(const struct bd_ckpt *k, bool *used, const struct bd_st_tensor *t)
@@ -147,8 +160,11 @@ static void check_identity(const struct bd_ckpt *k, enum bd_slot s, int layer, b
 	bd_st_f32(t, 0, t->count, x);
 	for (size_t i = 0; i < t->count; i++)
 		if (x[i] != (bd_slot_offset(&k->cfg, s) ? 0 : 1))
-			bd_die(BD_DATA, "%s: tensor %s: is not the identity, though bitdistill.norms is \"subln\" and every linear has "
-			       "a norm; remove bitdistill.norms from config.json if all of them count", t->file, t->name);
+			bd_die(BD_DATA,
+			       "%s: tensor %s: is not the identity, though bitdistill.norms is \"subln\" and "
+			       "every linear has "
+			       "a norm; remove bitdistill.norms from config.json if all of them count",
+			       t->file, t->name);
 	bd_free(x);
 	mark(k, used, t);
 }
@@ -159,8 +175,11 @@ static void check_same(const struct bd_ckpt *k, enum bd_lin a, enum bd_lin b, in
 	const struct bd_st_tensor *x = resolve(k, BD_SUBLN + a, layer), *y = resolve(k, BD_SUBLN + b, layer);
 
 	if (x->dtype != y->dtype || x->bytes != y->bytes || memcmp(x->data, y->data, x->bytes) != 0)
-		bd_die(BD_DATA, "%s: tensors %s and %s differ, though bitdistill.norms is \"subln\"; remove that from config.json if "
-		       "all norms count", k->dir, x->name, y->name);
+		bd_die(BD_DATA,
+		       "%s: tensors %s and %s differ, though bitdistill.norms is \"subln\"; remove that from "
+		       "config.json if "
+		       "all norms count",
+		       k->dir, x->name, y->name);
 	mark(k, used, y);
 }
 
@@ -188,14 +207,15 @@ static void warn_unknown(const struct bd_ckpt *k, const bool *used)
 
 	for (size_t i = 0; i < bd_st_count(k->st); i++) {
 		const char *name = bd_st_at(k->st, i)->name;
+
 		if (used[i] || harmless(name))
 			continue;
 		if (n++ == 0)
 			first = name;
 	}
 	if (n > 0)
-		bd_warn("%s: %zu tensors have no place in a %s model and are left out; the first is %s", k->dir, n,
-		        bd_family_name(k->cfg.family), first);
+		bd_warn("%s: %zu tensors have no place in a %s model and are left out; the first is %s",
+		        k->dir, n, bd_family_name(k->cfg.family), first);
 }
 
 struct bd_ckpt *bd_ckpt_open(const char *dir)
@@ -203,7 +223,8 @@ struct bd_ckpt *bd_ckpt_open(const char *dir)
 	struct bd_ckpt *k = bd_zalloc(1, sizeof(*k));
 
 	if (!bd_is_dir(dir))
-		bd_die(BD_DATA, "%s: is no model directory (config.json, model.safetensors, tokenizer.json)", dir);
+		bd_die(BD_DATA, "%s: is no model directory (config.json, model.safetensors, tokenizer.json)",
+		       dir);
 	k->dir = bd_strdup(dir);
 	k->cfg = bd_config_load(dir);
 	k->quant = bd_hf_quant_parse(k->cfg.json, dir);
@@ -239,4 +260,3 @@ const struct bd_st_tensor *bd_ckpt_tensor(const struct bd_ckpt *k, enum bd_slot 
 {
 	return bd_slot_exists(&k->cfg, s) ? *bd_ckpt_slot(k, s, layer) : NULL;
 }
-

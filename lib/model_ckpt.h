@@ -12,7 +12,8 @@ struct bd_ckpt {
 	char *dir;
 	struct bd_config cfg;
 	struct bd_hf_quant quant;
-	bool folded;                      /* the gain in front of q, k, v is the attention norm's, that in front of gate, up the ffn norm's */
+	/* the gain in front of q, k, v is the attention norm's, that in front of gate, up the ffn norm's */
+	bool folded;
 	struct bd_st *st;
 	const struct bd_st_tensor **slot; /* [layers][BD_SLOTS]; slots not per layer in layer 0 */
 	char digest[BD_HEX];

@@ -48,6 +48,7 @@ static void add_slots(struct set *s)
 	for (enum bd_slot slot = 0; slot < BD_SLOTS; slot++)
 		for (int l = 0; l < (bd_slot_info(slot)->per_layer ? c->layers : 1); l++) {
 			const struct bd_st_tensor *t = bd_ckpt_tensor(s->ckpt, slot, l);
+
 			bd_slot_name(c, slot, l, name, sizeof(name));
 			if (t != NULL)
 				add(s, st_item(name, t));
@@ -89,6 +90,7 @@ static struct set open_set(const char *path)
 		s.item = bd_alloc(bd_gguf_tensors(s.gguf) + 1, sizeof(*s.item));
 		for (size_t i = 0; i < bd_gguf_tensors(s.gguf); i++) {
 			const struct bd_gguf_tensor *t = bd_gguf_tensor_at(s.gguf, i);
+
 			add(&s, (struct item){bd_strdup(t->name), t->rows, t->cols, NULL, t});
 		}
 	} else {
@@ -159,16 +161,19 @@ static json_t *compare_item(const struct item *a, const struct item *b, double *
 	double d;
 
 	if (a->rows != b->rows || a->cols != b->cols)
-		return json_pack("{s:s, s:[[I, I], [I, I]]}", "name", a->name, "shape", (json_int_t)a->rows, (json_int_t)a->cols,
-		                 (json_int_t)b->rows, (json_int_t)b->cols);
+		return json_pack("{s:s, s:[[I, I], [I, I]]}", "name", a->name, "shape", (json_int_t)a->rows,
+		                 (json_int_t)a->cols, (json_int_t)b->rows, (json_int_t)b->cols);
 	if (!is_float(a) || !is_float(b)) {
 		bool same = !is_float(a) && !is_float(b) && a->st->dtype == b->st->dtype &&
 		            memcmp(a->st->data, b->st->data, a->st->bytes) == 0;
+
 		return same ? NULL : json_pack("{s:s, s:s}", "name", a->name, "differ", "bytes");
 	}
 	d = compare(a, b, &count);
 	*max = fmax(*max, d);
-	return count == 0 ? NULL : json_pack("{s:s, s:o, s:I}", "name", a->name, "max_abs", number(d), "count", (json_int_t)count);
+	return count == 0 ? NULL
+	                  : json_pack("{s:s, s:o, s:I}", "name", a->name, "max_abs", number(d), "count",
+	                              (json_int_t)count);
 }
 
 json_t *bd_diff(const char *path_a, const char *path_b)
@@ -180,12 +185,14 @@ json_t *bd_diff(const char *path_a, const char *path_b)
 
 	while (i < a.n || j < b.n) {
 		int order = i == a.n ? 1 : j == b.n ? -1 : strcmp(a.item[i].name, b.item[j].name);
+
 		if (order < 0) {
 			json_array_append_new(only_a, json_string(a.item[i++].name));
 		} else if (order > 0) {
 			json_array_append_new(only_b, json_string(b.item[j++].name));
 		} else {
 			json_t *d = compare_item(&a.item[i++], &b.item[j++], &max);
+
 			if (d != NULL)
 				json_array_append_new(differ, d);
 			both++;
@@ -194,6 +201,6 @@ json_t *bd_diff(const char *path_a, const char *path_b)
 	bool equal = json_array_size(differ) + json_array_size(only_a) + json_array_size(only_b) == 0;
 	close_set(&a);
 	close_set(&b);
-	return json_pack("{s:b, s:I, s:o, s:o, s:o, s:o}", "equal", equal, "tensors", (json_int_t)both, "max_abs", number(max),
-	                 "differ", differ, "only_a", only_a, "only_b", only_b);
+	return json_pack("{s:b, s:I, s:o, s:o, s:o, s:o}", "equal", equal, "tensors", (json_int_t)both,
+	                 "max_abs", number(max), "differ", differ, "only_a", only_a, "only_b", only_b);
 }

@@ -34,7 +34,8 @@ static json_t *shape_json(const struct bd_st_tensor *t)
 
 static json_t *tensor_json(const char *name, const struct bd_st_tensor *t)
 {
-	return json_pack("{s:s, s:s, s:o}", "name", name, "type", bd_dtype_name(t->dtype), "shape", shape_json(t));
+	return json_pack("{s:s, s:s, s:o}", "name", name, "type", bd_dtype_name(t->dtype), "shape",
+	                 shape_json(t));
 }
 
 static void describe_config(json_t *o, const struct bd_config *c)
@@ -47,8 +48,9 @@ static void describe_config(json_t *o, const struct bd_config *c)
 	const struct {
 		const char *key;
 		int value;
-	} sizes[] = {{"hidden", c->hidden}, {"layers", c->layers}, {"heads", c->heads}, {"kv_heads", c->kv_heads},
-	             {"head_dim", c->head_dim}, {"ffn", c->ffn}, {"vocab", c->vocab}, {"context", c->context}};
+	} sizes[] = {{"hidden", c->hidden},     {"layers", c->layers},     {"heads", c->heads},
+	             {"kv_heads", c->kv_heads}, {"head_dim", c->head_dim}, {"ffn", c->ffn},
+	             {"vocab", c->vocab},       {"context", c->context}};
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 		set_int(o, sizes[i].key, (uint64_t)sizes[i].value);
 	set(o, "rope", json_string(bd_rope_name(c->rope.kind)));
@@ -74,6 +76,7 @@ static size_t not_finite(const struct bd_st_tensor *t)
 
 	for (size_t i = 0; i < t->count; i += BLOCK) {
 		size_t n = t->count - i < BLOCK ? t->count - i : BLOCK;
+
 		bd_st_f32(t, i, n, x);
 		for (size_t j = 0; j < n; j++)
 			bad += isfinite(x[j]) ? 0 : 1;
@@ -105,6 +108,7 @@ json_t *bd_info_model(const char *path, bool list_all, bool check, size_t *bad)
 	for (enum bd_slot s = 0; s < BD_SLOTS; s++)
 		for (int l = 0; l < (bd_slot_info(s)->per_layer ? c->layers : 1); l++) {
 			const struct bd_st_tensor *t = bd_ckpt_tensor(k, s, l);
+
 			if (t == NULL)
 				continue;
 			bd_slot_name(c, s, l, name, sizeof(name));
@@ -140,6 +144,7 @@ json_t *bd_info_safetensors(const char *path, bool list_all)
 
 	for (size_t i = 0; i < bd_st_count(s); i++) {
 		const struct bd_st_tensor *t = bd_st_at(s, i);
+
 		json_array_append_new(list, tensor_json(t->name, t));
 		count += t->count;
 		bytes += t->bytes;
@@ -164,6 +169,7 @@ json_t *bd_info_json(const char *path, bool list_all)
 		o = bd_info_safetensors(path, list_all);
 	} else if (bd_json_get(j, "model_type") != NULL) {
 		struct bd_config c = bd_config_load(path);
+
 		o = kind(path, "config");
 		describe_config(o, &c);
 		bd_config_free(&c);

@@ -1,4 +1,5 @@
-/* Model directories, writing: tensors made one after another, config.json, and the files that every stage hands on. */
+/* Model directories, writing: tensors made one after another, config.json, and the files that
+ * every stage hands on. */
 #include "model_out.h"
 
 #include "hf_quant.h"
@@ -12,8 +13,14 @@
 enum { BLOCK = 4096 };
 
 static const char *const companions[] = {
-    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "generation_config.json", "merges.txt",
-    "vocab.json",     "tokenizer.model",       "chat_template.jinja",
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "generation_config.json",
+    "merges.txt",
+    "vocab.json",
+    "tokenizer.model",
+    "chat_template.jinja",
 };
 
 /* ---- tensors ---- */
@@ -36,6 +43,7 @@ struct bd_make_tensor *bd_make_list(const struct bd_config *c, size_t *n)
 	*n = 0;
 	for (enum bd_slot s = 0; s < BD_SLOTS; s++) {
 		bool per_layer = bd_slot_info(s)->per_layer;
+
 		for (int l = 0; bd_slot_exists(c, s) && l < (per_layer ? c->layers : 1); l++)
 			add(&v[(*n)++], c, s, per_layer ? l : -1);
 	}
@@ -44,7 +52,9 @@ struct bd_make_tensor *bd_make_list(const struct bd_config *c, size_t *n)
 
 static enum bd_dtype type_of(const struct bd_make_tensor *m, enum bd_dtype t)
 {
-	return m->make == BD_MAKE_CODES ? BD_U8 : m->make == BD_MAKE_SCALE || m->make == BD_MAKE_INVERSE ? BD_F32 : t;
+	return m->make == BD_MAKE_CODES                                 ? BD_U8
+	       : m->make == BD_MAKE_SCALE || m->make == BD_MAKE_INVERSE ? BD_F32
+	                                                                : t;
 }
 
 static void put_copy(struct bd_st_writer *w, const struct bd_st_tensor *from, enum bd_dtype t)
@@ -57,12 +67,14 @@ static void put_copy(struct bd_st_writer *w, const struct bd_st_tensor *from, en
 	}
 	for (size_t i = 0; i < from->count; i += BLOCK) {
 		size_t n = from->count - i < BLOCK ? from->count - i : BLOCK;
+
 		bd_st_f32(from, i, n, x);
 		bd_st_data_f32(w, x, n, t);
 	}
 }
 
-static void put_gain(struct bd_st_writer *w, const struct bd_ckpt *k, const struct bd_make_tensor *m, enum bd_dtype t)
+static void put_gain(struct bd_st_writer *w, const struct bd_ckpt *k, const struct bd_make_tensor *m,
+                     enum bd_dtype t)
 {
 	float *x = bd_alloc(m->cols, sizeof(*x));
 
@@ -93,6 +105,7 @@ static void put_ternary(struct bd_st_writer *w, const struct bd_ckpt *k, const s
 	float scale = bd_ckpt_ternary(k, m->slot, m->layer, codes);
 	if (codes != NULL) {
 		uint8_t *packed = bd_alloc(rows / 4, cols);
+
 		bd_hf_pack(packed, codes, rows, cols);
 		bd_st_data(w, packed, rows / 4 * cols);
 		bd_free(packed);
@@ -103,7 +116,8 @@ static void put_ternary(struct bd_st_writer *w, const struct bd_ckpt *k, const s
 	bd_free(codes);
 }
 
-static void put(struct bd_st_writer *w, const struct bd_ckpt *k, const struct bd_make_tensor *m, enum bd_dtype t)
+static void put(struct bd_st_writer *w, const struct bd_ckpt *k, const struct bd_make_tensor *m,
+                enum bd_dtype t)
 {
 	if (m->make == BD_MAKE_COPY)
 		put_copy(w, bd_ckpt_tensor(k, m->slot, m->layer), t);
@@ -124,10 +138,12 @@ static int by_width_and_name(const void *a, const void *b)
 {
 	const struct order *x = a, *y = b;
 
-	return x->width != y->width ? (x->width < y->width) - (x->width > y->width) : strcmp(x->m->name, y->m->name);
+	return x->width != y->width ? (x->width < y->width) - (x->width > y->width)
+	                            : strcmp(x->m->name, y->m->name);
 }
 
-void bd_model_out_tensors(const struct bd_ckpt *k, const char *dir, const struct bd_make_tensor *v, size_t n, enum bd_dtype t)
+void bd_model_out_tensors(const struct bd_ckpt *k, const char *dir, const struct bd_make_tensor *v, size_t n,
+                          enum bd_dtype t)
 {
 	char *path = bd_path(dir, "model.safetensors");
 	struct bd_st_writer *w = bd_st_create(path, NULL);
@@ -139,7 +155,9 @@ void bd_model_out_tensors(const struct bd_ckpt *k, const char *dir, const struct
 	for (size_t i = 0; i < n; i++) {
 		size_t shape[2] = {o[i].m->rows, o[i].m->cols};
 		bool matrix = o[i].m->rows > 0;
-		bd_st_declare(w, o[i].m->name, type_of(o[i].m, t), matrix ? 2 : 1, matrix ? shape : shape + 1);
+
+		bd_st_declare(w, o[i].m->name, type_of(o[i].m, t), matrix ? 2 : 1,
+		              matrix ? shape : shape + 1);
 	}
 	for (size_t i = 0; i < n; i++)
 		put(w, k, o[i].m, t);
@@ -150,9 +168,11 @@ void bd_model_out_tensors(const struct bd_ckpt *k, const char *dir, const struct
 
 /* ---- the rest of a directory ---- */
 
-void bd_model_out_config(json_t *j, const char *dir, enum bd_dtype t, const char *parent, const json_t *history)
+void bd_model_out_config(json_t *j, const char *dir, enum bd_dtype t, const char *parent,
+                         const json_t *history)
 {
-	static const char *const torch[] = {[BD_F32] = "float32", [BD_F16] = "float16", [BD_BF16] = "bfloat16"};
+	static const char *const torch[] = {
+	    [BD_F32] = "float32", [BD_F16] = "float16", [BD_BF16] = "bfloat16"};
 	json_t *b = bd_json_get(j, "bitdistill");
 	char *path = bd_path(dir, "config.json"), *text;
 
@@ -174,6 +194,7 @@ void bd_model_out_companions(const char *from, const char *to)
 {
 	for (size_t i = 0; i < sizeof(companions) / sizeof(companions[0]); i++) {
 		char *a = bd_path(from, companions[i]), *b = bd_path(to, companions[i]);
+
 		if (bd_exists(a))
 			bd_copy_file(a, b);
 		bd_free(a);

@@ -1,6 +1,6 @@
-/* Reading from an open checkpoint: vectors as the factors they mean, linears as codes, and the digest of it all. */
+/* Reading from an open checkpoint: vectors as the factors they mean, linears as codes, and
+ * the digest of it all. */
 #include "model_ckpt.h"
-
 #include "mem.h"
 #include "msg.h"
 #include "quant.h"
@@ -62,6 +62,7 @@ void bd_ckpt_vector(const struct bd_ckpt *k, enum bd_slot s, int layer, float *o
 	/* AutoBitLinear, offline: (C x + bias) weight_scale */
 	if (k->quant.packed && !k->quant.inverse && bd_slot_info(s)->kind == BD_KIND_BIAS) {
 		float scale = bd_ckpt_ternary(k, s - BD_BIAS + BD_W, layer, NULL);
+
 		for (size_t i = 0; i < t->count; i++)
 			out[i] *= scale;
 	}
@@ -94,17 +95,22 @@ float bd_ckpt_ternary(const struct bd_ckpt *k, enum bd_slot s, int layer, uint8_
 	bd_slot_shape(&k->cfg, s, &rows, &cols);
 	if (t->dtype == BD_U8) {
 		if (codes != NULL && !bd_hf_unpack(codes, t->data, rows, cols))
-			bd_die(BD_DATA, "%s: tensor %s: holds codes that no ternary weight has", t->file, t->name);
+			bd_die(BD_DATA, "%s: tensor %s: holds codes that no ternary weight has", t->file,
+			       t->name);
 		return scale;
 	}
 	w = bd_st_floats(t, &copy);
-	for (size_t i = 0; k->quant.packed && i < t->count; i++) /* codes that transformers unpacked and saved again */
+	/* codes that transformers unpacked and saved again */
+	for (size_t i = 0; k->quant.packed && i < t->count; i++)
 		if (w[i] != -1 && w[i] != 0 && w[i] != 1)
-			bd_die(BD_DATA, "%s: tensor %s: holds other values than -1, 0 and 1", t->file, t->name);
+			bd_die(BD_DATA, "%s: tensor %s: holds other values than -1, 0 and 1", t->file,
+			       t->name);
 	if (!k->quant.packed)
 		scale = bd_absmean(w, rows, cols);
 	if (!isfinite(scale))
-		bd_die(BD_DATA, "%s: %s: holds NaN or infinite weights; train again from an earlier checkpoint", t->file, t->name);
+		bd_die(BD_DATA,
+		       "%s: %s: holds NaN or infinite weights; train again from an earlier checkpoint",
+		       t->file, t->name);
 	if (codes != NULL)
 		bd_ternary_pack(codes, w, rows, cols, k->quant.packed ? 1 : scale);
 	bd_free(copy);
@@ -124,8 +130,8 @@ static void digest_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *text
 
 static void digest_rope(struct bd_buf *text, const struct bd_rope *r)
 {
-	bd_buf_fmt(text, "%s %a %a %a %a %a %a %d\n", bd_rope_name(r->kind), r->theta, r->factor, r->low, r->high, r->original,
-	           r->attention, r->truncate);
+	bd_buf_fmt(text, "%s %a %a %a %a %a %a %d\n", bd_rope_name(r->kind), r->theta, r->factor, r->low,
+	           r->high, r->original, r->attention, r->truncate);
 }
 
 /* The facts that decide the arithmetic, then a line for each tensor. */
@@ -136,15 +142,16 @@ const char *bd_ckpt_digest(struct bd_ckpt *k)
 
 	if (k->digest[0] != '\0')
 		return k->digest;
-	bd_buf_fmt(&text, "%s %d %d %d %d %d %d %d %a\n", bd_family_name(c->family), c->hidden, c->layers, c->heads, c->kv_heads,
-	           c->head_dim, c->ffn, c->vocab, (double)c->eps);
+	bd_buf_fmt(&text, "%s %d %d %d %d %d %d %d %a\n", bd_family_name(c->family), c->hidden, c->layers,
+	           c->heads, c->kv_heads, c->head_dim, c->ffn, c->vocab, (double)c->eps);
 	digest_rope(&text, &c->rope);
 	digest_rope(&text, &c->rope_local);
 	bd_buf_fmt(&text, "%d ", c->window);
 	for (int i = 0; i < c->layers; i++)
 		bd_buf_fmt(&text, "%d", c->window > 0 && c->sliding[i]);
-	bd_buf_fmt(&text, " %a %a %s %d %d %d %d %d %d %d %d\n", (double)c->attn_scale, (double)c->embed_scale, bd_act_name(c->act),
-	           c->tied, c->qk_norm, c->post_norms, c->attn_bias, c->o_bias, c->mlp_bias, c->ternary, (int)c->norms);
+	bd_buf_fmt(&text, " %a %a %s %d %d %d %d %d %d %d %d\n", (double)c->attn_scale,
+	           (double)c->embed_scale, bd_act_name(c->act), c->tied, c->qk_norm, c->post_norms,
+	           c->attn_bias, c->o_bias, c->mlp_bias, c->ternary, (int)c->norms);
 	bd_ckpt_each(k, digest_slot, &text);
 	bd_hash128_hex(text.p, text.n, k->digest);
 	bd_buf_free(&text);

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #define LAYER "model.layers.%d."
-#define BLK "blk.%d."
+#define BLK   "blk.%d."
 /* A linear: its weight, the gain of the norm on its input, its bias. */
-#define LIN(l, hf_, gguf_, gguf_norm)                                                                          \
-	[BD_W + l] = {LAYER hf_ ".weight", BLK gguf_ ".weight", BD_KIND_LINEAR, true},                         \
-	[BD_SUBLN + l] = {LAYER hf_ ".norm.weight", BLK gguf_norm ".weight", BD_KIND_GAIN, true},              \
-	[BD_BIAS + l] = {LAYER hf_ ".bias", BLK gguf_ ".bias", BD_KIND_BIAS, true}
+#define LIN(l, hf_, gguf_, gguf_norm)                                                                        \
+	[BD_W + l] = {LAYER hf_ ".weight", BLK gguf_ ".weight", BD_KIND_LINEAR, true},                       \
+	        [BD_SUBLN + l] = {LAYER hf_ ".norm.weight", BLK gguf_norm ".weight", BD_KIND_GAIN, true},    \
+	        [BD_BIAS + l] = {LAYER hf_ ".bias", BLK gguf_ ".bias", BD_KIND_BIAS, true}
 
 static const struct bd_slot_info table[BD_SLOTS] = {
     [BD_EMBED] = {"model.embed_tokens.weight", "token_embd.weight", BD_KIND_TABLE, false},
@@ -18,8 +18,10 @@ static const struct bd_slot_info table[BD_SLOTS] = {
     [BD_Q_NORM] = {LAYER "self_attn.q_norm.weight", BLK "attn_q_norm.weight", BD_KIND_GAIN, true},
     [BD_K_NORM] = {LAYER "self_attn.k_norm.weight", BLK "attn_k_norm.weight", BD_KIND_GAIN, true},
     [BD_FFN_NORM] = {LAYER "post_attention_layernorm.weight", BLK "ffn_norm.weight", BD_KIND_GAIN, true},
-    [BD_ATTN_POST] = {LAYER "post_attention_layernorm.weight", BLK "post_attention_norm.weight", BD_KIND_GAIN, true},
-    [BD_FFN_POST] = {LAYER "post_feedforward_layernorm.weight", BLK "post_ffw_norm.weight", BD_KIND_GAIN, true},
+    [BD_ATTN_POST] = {LAYER "post_attention_layernorm.weight", BLK "post_attention_norm.weight", BD_KIND_GAIN,
+                      true},
+    [BD_FFN_POST] = {LAYER "post_feedforward_layernorm.weight", BLK "post_ffw_norm.weight", BD_KIND_GAIN,
+                     true},
     LIN(BD_LIN_Q, "self_attn.q_proj", "attn_q", "attn_q_norm_in"),
     LIN(BD_LIN_K, "self_attn.k_proj", "attn_k", "attn_k_norm_in"),
     LIN(BD_LIN_V, "self_attn.v_proj", "attn_v", "attn_v_norm_in"),

@@ -21,7 +21,8 @@ struct cleanup {
 
 static const char *tool = "bd";
 static struct cleanup *cleanups; /* newest first */
-static pthread_mutex_t dying = PTHREAD_MUTEX_INITIALIZER; /* of several threads the first one speaks and exits */
+/* of several threads the first one speaks and exits */
+static pthread_mutex_t dying = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 void bd_msg_tool(const char *argv0)

@@ -23,8 +23,8 @@ const char *bd_msg_tool_name(void);
 void bd_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void bd_die(enum bd_status status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* From now on bd_die() of other threads waits forever: the caller is about to end the process. Returns only when no
- * bd_die() is under way. */
+/* From now on bd_die() of other threads waits forever: the caller is about to end the process. Returns only
+ * when no bd_die() is under way. */
 void bd_msg_hush(void);
 
 /* Registers fn(arg) to run before bd_die() exits and on exit(); newest first. bd_msg_undo removes it. */

@@ -1,10 +1,12 @@
 /* Where activations lie: everything that backward reads is kept layer by layer, everything else is shared. */
 #include "net_acts.h"
+
 #include "quant.h"
 
 static size_t widest(const struct bd_config *c)
 {
 	size_t w = (size_t)c->hidden;
+
 	for (enum bd_lin i = 0; i < BD_LINS; i++) {
 		w = bd_lin_in(c, i) > w ? bd_lin_in(c, i) : w;
 		w = bd_lin_out(c, i) > w ? bd_lin_out(c, i) : w;
@@ -14,7 +16,7 @@ static size_t widest(const struct bd_config *c)
 
 enum bd_lin bd_acts_input(const struct bd_block *b, enum bd_lin i)
 {
-	if (b->lin[i].gain)
+	if (b->lin[i].gain != NULL)
 		return i;
 	return i == BD_LIN_K || i == BD_LIN_V ? BD_LIN_Q : i == BD_LIN_UP ? BD_LIN_GATE : i;
 }
@@ -30,6 +32,7 @@ static void lay_layer(struct bd_acts *a, const struct bd_net *net, struct layer 
 	const struct bd_config *c = &net->cfg;
 	size_t C = (size_t)c->hidden, F = (size_t)c->ffn, H = (size_t)c->heads, G = (size_t)c->kv_heads,
 	       D = (size_t)c->head_dim;
+
 	y->x = floats(a, T, C);
 	y->xm = a->train ? floats(a, T, C) : y->x;
 	y->rx = floats(a, T, 1);
@@ -71,6 +74,7 @@ static void lay(struct bd_acts *a, const struct bd_net *net, size_t T, size_t se
 	const struct bd_config *c = &net->cfg;
 	size_t C = (size_t)c->hidden, W = widest(c), G = (size_t)c->kv_heads, D = (size_t)c->head_dim,
 	       F = (size_t)c->ffn;
+
 	for (int l = 0; l < c->layers; l++)
 		if (l == 0 || a->train)
 			lay_layer(a, net, &a->layer[l], &net->block[l], T);
@@ -96,27 +100,28 @@ static void lay(struct bd_acts *a, const struct bd_net *net, size_t T, size_t se
 		a->state[2] = floats(a, T, G * D);
 	}
 	a->pos = bd_arena_take(&a->arena, T, sizeof(uint32_t));
-	a->key = bd_arena_take(&a->arena, seqs, sizeof *a->key);
-	a->val = bd_arena_take(&a->arena, seqs, sizeof *a->val);
-	a->past = bd_arena_take(&a->arena, seqs, sizeof *a->past);
+	a->key = bd_arena_take(&a->arena, seqs, sizeof(*a->key));
+	a->val = bd_arena_take(&a->arena, seqs, sizeof(*a->val));
+	a->past = bd_arena_take(&a->arena, seqs, sizeof(*a->past));
 }
 
 struct bd_acts *bd_acts_new(const struct bd_net *net, bool train)
 {
-	struct bd_acts *a = bd_zalloc(1, sizeof *a);
+	struct bd_acts *a = bd_zalloc(1, sizeof(*a));
+
 	a->train = train;
 	a->watch = -1;
 	a->layers = net->cfg.layers;
 	a->threads = bd_par_threads(net->par);
-	a->layer = bd_zalloc((size_t)net->cfg.layers, sizeof *a->layer);
-	a->scratch = bd_zalloc((size_t)a->threads, sizeof *a->scratch);
-	a->scratch_n = bd_zalloc((size_t)a->threads, sizeof *a->scratch_n);
+	a->layer = bd_zalloc((size_t)net->cfg.layers, sizeof(*a->layer));
+	a->scratch = bd_zalloc((size_t)a->threads, sizeof(*a->scratch));
+	a->scratch_n = bd_zalloc((size_t)a->threads, sizeof(*a->scratch_n));
 	return a;
 }
 
 void bd_acts_free(struct bd_acts *a)
 {
-	if (!a)
+	if (a == NULL)
 		return;
 	for (int i = 0; i < a->threads; i++)
 		bd_free(a->scratch[i]);
@@ -141,6 +146,7 @@ const float *bd_acts_state(const struct bd_acts *a, int layer, int which)
 {
 	const struct layer *y = &a->layer[layer];
 	float *const kept[3] = {y->q, y->k, y->v};
+
 	return a->train ? kept[which] : a->state[which];
 }
 

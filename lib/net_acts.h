@@ -8,14 +8,15 @@
 
 /* What a layer keeps for its backward pass. T tokens; widths as in model.h. */
 struct layer {
-	float *x, *xm;              /* [T,C] residual stream before attention, before ffn */
-	float *rx, *rm;             /* [T] 1/rms of their norms */
-	float *qp, *kp;             /* [T,HD], [T,GD] before q/k norm; q, k when there is none */
-	float *rq, *rk;             /* [T,H], [T,G] */
-	float *q, *k, *v;           /* after norm and rope */
-	float *att, *lse;           /* [T,HD], [T,H] */
-	float *gate, *up, *act;     /* [T,F] */
-	float *ao, *fo;             /* [T,C] outputs of o and down before their post norms (NULL: there are none) */
+	float *x, *xm;          /* [T,C] residual stream before attention, before ffn */
+	float *rx, *rm;         /* [T] 1/rms of their norms */
+	float *qp, *kp;         /* [T,HD], [T,GD] before q/k norm; q, k when there is none */
+	float *rq, *rk;         /* [T,H], [T,G] */
+	float *q, *k, *v;       /* after norm and rope */
+	float *att, *lse;       /* [T,HD], [T,H] */
+	float *gate, *up, *act; /* [T,F] */
+	/* [T,C] outputs of o and down before their post norms (NULL: there are none) */
+	float *ao, *fo;
 	float *rao, *rfo;           /* [T] 1/rms of those norms */
 	float *r[BD_LINS];          /* [T] 1/rms of the SubLN of each linear */
 	struct bd_int8 in[BD_LINS]; /* quantised input; K, V share Q's and up shares gate's when they have no

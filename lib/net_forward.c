@@ -1,16 +1,17 @@
 /* The layers in order, each line one operation of lib/op_*; here they meet memory and threads. */
-#include <string.h>
-
 #include "msg.h"
 #include "net_pass.h"
 #include "op_glu.h"
 #include "op_rope.h"
 #include "quant.h"
 
+#include <string.h>
+
 static void int8_slice(void *ctx, size_t t0, size_t t1, int slice)
 {
 	struct pass *p = ctx;
 	struct bd_int8 q = p->y->in[p->lin];
+
 	(void)slice;
 	q.q += t0 * bd_ternary_cols(p->n), q.step += t0, q.sum += t0;
 	bd_int8_forward(p->net->kern, &q, p->x + t0 * p->n, t1 - t0, p->n);
@@ -22,11 +23,12 @@ static void linear(struct pass *p, float *out, enum bd_lin i, const float *src)
 	struct bd_net *net = p->net;
 	const struct bd_linear *w = &p->w->lin[i];
 	size_t T = p->b->T;
-	if (w->gain) {
+
+	if (w->gain != NULL) {
 		bd_pass_norm(p, p->a->b, p->y->r[i], src, w->gain, T, w->in);
 		src = p->a->b;
 	}
-	if (!w->codes) {
+	if (w->codes == NULL) {
 		bd_linear_forward(net->par, out, src, w->w, w->bias, T, w->out, w->in);
 		return;
 	}
@@ -43,10 +45,12 @@ static void attention_slice(void *ctx, size_t i0, size_t i1, int slice)
 	struct pass *p = ctx;
 	struct layer *y = p->y;
 	size_t H = (size_t)p->net->cfg.heads, D = (size_t)p->net->cfg.head_dim;
+
 	for (size_t i = i0; i < i1; i++) {
 		size_t s = i / H, t = p->b->start[s];
 		struct bd_attn at = bd_pass_attn(p, s);
 		float *scratch = bd_acts_scratch(p->a, slice, bd_attention_scratch(&at));
+
 		bd_attention_forward(p->net->kern, &at, i % H, y->att + t * H * D, y->lse + t * H,
 		                     y->q + t * H * D, p->a->key[s], p->a->val[s], scratch);
 	}
@@ -60,6 +64,7 @@ static void rope_slice(void *ctx, size_t t0, size_t t1, int slice)
 	size_t H = (size_t)net->cfg.heads, G = (size_t)net->cfg.kv_heads, D = (size_t)net->cfg.head_dim;
 	const struct bd_angles *g = &net->angles[p->slides];
 	const uint32_t *pos = p->a->pos + t0;
+
 	(void)slice;
 	bd_rope_forward(y->q + t0 * H * D, pos, g->cos, g->sin, t1 - t0, H, D);
 	bd_rope_forward(y->k + t0 * G * D, pos, g->cos, g->sin, t1 - t0, G, D);
@@ -69,6 +74,7 @@ static void glu_slice(void *ctx, size_t t0, size_t t1, int slice)
 {
 	struct pass *p = ctx;
 	size_t F = (size_t)p->net->cfg.ffn, i = t0 * F;
+
 	(void)slice;
 	bd_glu_forward(p->net->kern, p->net->cfg.act, p->y->act + i, p->y->gate + i, p->y->up + i,
 	               (t1 - t0) * F);
@@ -83,6 +89,7 @@ static void rope_reach(struct bd_net *net, size_t n)
 	n = n < 256 ? 256 : n + n / 2;
 	for (int i = 0; i < (c->window > 0 ? 2 : 1); i++) {
 		struct bd_angles *g = &net->angles[i];
+
 		bd_free(g->cos);
 		bd_free(g->sin);
 		g->cos = bd_alloc(bd_mul(n, D / 2), sizeof(float));
@@ -96,8 +103,9 @@ static void rope_reach(struct bd_net *net, size_t n)
 static void place(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b, struct bd_kv *const *kv)
 {
 	for (size_t s = 0; s < b->n_seq; s++) {
-		size_t n = b->start[s + 1] - b->start[s], past = kv ? kv[s]->n : 0;
-		if (kv && n > kv[s]->cap - past)
+		size_t n = b->start[s + 1] - b->start[s], past = kv != NULL ? kv[s]->n : 0;
+
+		if (kv != NULL && n > kv[s]->cap - past)
 			bd_die(BD_DATA, "%s: the context of %zu positions is full; give a larger --context",
 			       net->cfg.name, kv[s]->cap);
 		a->past[s] = past;
@@ -118,11 +126,13 @@ static void keep_kv(struct pass *p, int l, struct bd_kv *const *kv)
 {
 	struct bd_acts *a = p->a;
 	size_t width = (size_t)p->net->cfg.kv_heads * (size_t)p->net->cfg.head_dim;
+
 	for (size_t s = 0; s < p->b->n_seq; s++) {
 		size_t t = p->b->start[s], n = p->b->start[s + 1] - t;
+
 		a->key[s] = p->y->k + t * width;
 		a->val[s] = p->y->v + t * width;
-		if (!kv)
+		if (kv == NULL)
 			continue;
 		memcpy(kv[s]->k[l] + a->past[s] * width, a->key[s], n * width * sizeof(float));
 		memcpy(kv[s]->v[l] + a->past[s] * width, a->val[s], n * width * sizeof(float));
@@ -136,6 +146,7 @@ static void watch(struct pass *p)
 	const struct bd_config *c = &p->net->cfg;
 	size_t T = p->b->T, q = (size_t)c->heads * (size_t)c->head_dim,
 	       k = (size_t)c->kv_heads * (size_t)c->head_dim;
+
 	memcpy(p->a->state[0], p->y->q, T * q * sizeof(float));
 	memcpy(p->a->state[1], p->y->k, T * k * sizeof(float));
 	memcpy(p->a->state[2], p->y->v, T * k * sizeof(float));
@@ -147,8 +158,9 @@ static void add_branch(struct pass *p, float *out, const float *x, enum bd_lin i
 {
 	struct bd_acts *a = p->a;
 	size_t T = p->b->T, C = (size_t)p->net->cfg.hidden;
-	linear(p, post ? y : a->a, i, src);
-	if (post)
+
+	linear(p, post != NULL ? y : a->a, i, src);
+	if (post != NULL)
 		bd_pass_norm(p, a->a, r, y, post, T, C);
 	bd_pass_add(p, out, x, a->a, C);
 }
@@ -161,6 +173,7 @@ static void attention_block(struct pass *p, int l, struct bd_kv *const *kv)
 	const struct bd_config *c = &p->net->cfg;
 	size_t T = p->b->T, C = (size_t)c->hidden, H = (size_t)c->heads, G = (size_t)c->kv_heads,
 	       D = (size_t)c->head_dim;
+
 	bd_pass_norm(p, a->a, y->rx, y->x, p->w->attn_norm, T, C);
 	linear(p, y->qp, BD_LIN_Q, a->a);
 	linear(p, y->kp, BD_LIN_K, a->a);
@@ -183,6 +196,7 @@ static void ffn_block(struct pass *p, float *out)
 	struct bd_acts *a = p->a;
 	struct layer *y = p->y;
 	size_t T = p->b->T, C = (size_t)p->net->cfg.hidden;
+
 	bd_pass_norm(p, a->a, y->rm, y->xm, p->w->ffn_norm, T, C);
 	linear(p, y->gate, BD_LIN_GATE, a->a);
 	linear(p, y->up, BD_LIN_UP, a->a);
@@ -194,17 +208,19 @@ const float *bd_net_forward(struct bd_net *net, struct bd_acts *a, const struct 
                             struct bd_kv *const *kv)
 {
 	int L = net->cfg.layers;
+
 	bd_acts_reserve(a, net, b->T, b->n_seq);
 	place(net, a, b, kv);
 	bd_embed_forward(a->layer[0].x, &net->embed, net->cfg.embed_scale, b->ids, b->T);
 	for (int l = 0; l < L; l++) {
 		struct pass p = bd_pass_layer(net, a, b, l);
+
 		attention_block(&p, l, kv);
 		ffn_block(&p, l + 1 < L ? a->layer[l + 1].x : a->xf);
 	}
 	struct pass p = {.net = net, .a = a, .b = b};
 	bd_pass_norm(&p, a->h, a->rf, a->xf, net->final_norm, b->T, (size_t)net->cfg.hidden);
-	for (size_t s = 0; kv && s < b->n_seq; s++)
+	for (size_t s = 0; kv != NULL && s < b->n_seq; s++)
 		kv[s]->n += b->start[s + 1] - b->start[s];
 	return a->h;
 }

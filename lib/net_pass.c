@@ -7,9 +7,10 @@ static void norm_slice(void *ctx, size_t t0, size_t t1, int slice)
 {
 	struct pass *p = ctx;
 	size_t n = p->n;
+
 	(void)slice;
-	bd_norm_forward(p->net->kern, p->out + t0 * n, p->r ? p->r + t0 : NULL, p->x + t0 * n, p->gain,
-	                p->net->cfg.eps, t1 - t0, n);
+	bd_norm_forward(p->net->kern, p->out + t0 * n, p->r != NULL ? p->r + t0 : NULL, p->x + t0 * n,
+	                p->gain, p->net->cfg.eps, t1 - t0, n);
 }
 
 void bd_pass_norm(struct pass *p, float *out, float *r, const float *x, const float *gain, size_t rows,
@@ -22,6 +23,7 @@ void bd_pass_norm(struct pass *p, float *out, float *r, const float *x, const fl
 static void add_slice(void *ctx, size_t t0, size_t t1, int slice)
 {
 	struct pass *p = ctx;
+
 	(void)slice;
 	for (size_t i = t0 * p->n; i < t1 * p->n; i++)
 		p->out[i] = p->x[i] + p->x2[i];
@@ -36,6 +38,7 @@ void bd_pass_add(struct pass *p, float *out, const float *x, const float *x2, si
 struct bd_attn bd_pass_attn(const struct pass *p, size_t s)
 {
 	const struct bd_config *c = &p->net->cfg;
+
 	return (struct bd_attn){
 	    .n = p->b->start[s + 1] - p->b->start[s],
 	    .past = p->a->past[s],
@@ -50,6 +53,7 @@ struct bd_attn bd_pass_attn(const struct pass *p, size_t s)
 struct pass bd_pass_layer(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b, int l)
 {
 	bool slides = net->cfg.window > 0 && net->cfg.sliding[l];
+
 	return (struct pass){
 	    .net = net, .a = a, .b = b, .y = &a->layer[l], .w = &net->block[l], .slides = slides};
 }

@@ -1,4 +1,5 @@
-/* Inside of net: one operation over the tokens of a batch, as its slices see it, and what both directions do. */
+/* Inside of net: one operation over the tokens of a batch, as its slices see it, and what
+ * both directions do. */
 #ifndef BD_NET_PASS_H
 #define BD_NET_PASS_H
 
@@ -26,7 +27,8 @@ struct pass bd_pass_layer(struct bd_net *net, struct bd_acts *a, const struct bd
 /* Attention of sequence s in this layer. */
 struct bd_attn bd_pass_attn(const struct pass *p, size_t s);
 /* out[rows,n], r[rows] (NULL: not wanted) = norm(x[rows,n]). */
-void bd_pass_norm(struct pass *p, float *out, float *r, const float *x, const float *gain, size_t rows, size_t n);
+void bd_pass_norm(struct pass *p, float *out, float *r, const float *x, const float *gain, size_t rows,
+                  size_t n);
 /* out[T,n] = x + x2. */
 void bd_pass_add(struct pass *p, float *out, const float *x, const float *x2, size_t n);
 

@@ -4,7 +4,8 @@
 
 #include <stdint.h>
 
-int64_t bd_num_int(const char *s, int64_t min, int64_t max, const char *what); /* suffixes k, M, G (10^3n) allowed */
+/* suffixes k, M, G (10^3n) allowed */
+int64_t bd_num_int(const char *s, int64_t min, int64_t max, const char *what);
 double bd_num_real(const char *s, double min, double max, const char *what);
 
 #endif

@@ -2,9 +2,9 @@
  * recomputes the probabilities of a block of queries and is five products through gemm.h. */
 #include "op_attention.h"
 
-#include <string.h>
-
 #include "gemm.h"
+
+#include <string.h>
 
 enum {
 	TILE = 8,   /* queries of forward that share one pass over the values */
@@ -21,6 +21,7 @@ static size_t min(size_t a, size_t b)
 static size_t first_key(const struct bd_attn *a, size_t i)
 {
 	size_t seen = a->past + i + 1;
+
 	return a->window && seen > a->window ? seen - a->window : 0;
 }
 
@@ -30,6 +31,7 @@ size_t bd_attention_scratch(const struct bd_attn *a)
 	size_t m = a->past + a->n - first_key(a, 0), tile = min(a->n, TILE), block = min(a->n, BLOCK);
 	size_t forward = (a->n >= GATHER ? 2 * m * a->D : 0) + tile * (a->D + m),
 	       backward = a->past ? 0 : 2 * block * m;
+
 	return forward > backward ? forward : backward;
 }
 
@@ -37,7 +39,7 @@ size_t bd_attention_scratch(const struct bd_attn *a)
 static const float *gather(float *out, const float *x, size_t stride, size_t n, size_t D)
 {
 	for (size_t i = 0; i < n; i++)
-		memcpy(out + i * D, x + i * stride, D * sizeof *out);
+		memcpy(out + i * D, x + i * stride, D * sizeof(*out));
 	return out;
 }
 
@@ -67,21 +69,22 @@ static void tile_forward(const struct bd_kern *kern, const struct bd_attn *a, si
 	for (size_t t = 0; t < T; t++) {
 		size_t lo = first_key(a, i + t), n = end + t + 1 - lo;
 		float *p = s + t * m + (lo - base);
+
 		for (size_t j = 0; j < n; j++)
 			p[j] *= a->scale;
 		float l = kern->softmax(p, n);
-		if (lse)
+		if (lse != NULL)
 			lse[(i + t) * a->H] = l;
 	}
 	/* Values outside, queries inside: a value is read once per tile, and the chains of additions overlap.
 	 * The sums lie together, because rows of out may share their cache sets. */
-	memset(tile, 0, T * D * sizeof *tile);
+	memset(tile, 0, T * D * sizeof(*tile));
 	for (size_t j = 0; j < m; j++)
 		for (size_t t = base + j > end ? base + j - end : 0; t < T; t++)
 			if (base + j >= first_key(a, i + t))
 				kern->axpy(tile + t * D, s[t * m + j], v + j * kv, D);
 	for (size_t t = 0; t < T; t++)
-		memcpy(out + (i + t) * HD, tile + t * D, D * sizeof *out);
+		memcpy(out + (i + t) * HD, tile + t * D, D * sizeof(*out));
 }
 
 void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, float *out,
@@ -90,15 +93,17 @@ void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, s
 	size_t D = a->D, g = h / (a->H / a->G), kv = a->G * D, from = first_key(a, 0),
 	       keys = a->past + a->n - from;
 	float *tile = scratch, *s = tile + min(a->n, TILE) * D; /* then keys and values, if gathered */
+
 	k += from * kv + g * D, v += from * kv + g * D;
 	if (a->n >= GATHER && kv != D) {
 		float *copy = s + min(a->n, TILE) * keys;
+
 		k = gather(copy, k, kv, keys, D);
 		v = gather(copy + keys * D, v, kv, keys, D);
 		kv = D;
 	}
 	for (size_t i = 0; i < a->n; i += TILE)
-		tile_forward(kern, a, i, min(a->n - i, TILE), from, out + h * D, lse ? lse + h : NULL,
+		tile_forward(kern, a, i, min(a->n - i, TILE), from, out + h * D, lse != NULL ? lse + h : NULL,
 		             q + h * D, k, v, kv, tile, s);
 }
 
@@ -122,15 +127,16 @@ static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, 
 		size_t lo = first_key(a, i + t) - from, seen = i + t + 1 - from;
 		float *pt = p + t * m, *dt = ds + t * m, l = lse[(i + t) * a->H + h];
 		float delta = kern->dot(dout + o + t * HD, out + o + t * HD, D);
+
 		for (size_t j = lo; j < seen; j++)
 			pt[j] -= l;
 		kern->vexp(pt + lo, pt + lo, seen - lo);
 		for (size_t j = lo; j < seen; j++)
 			dt[j] = a->scale * pt[j] * (dt[j] - delta);
-		memset(pt, 0, lo * sizeof *pt);
-		memset(dt, 0, lo * sizeof *dt);
-		memset(pt + seen, 0, (m - seen) * sizeof *pt);
-		memset(dt + seen, 0, (m - seen) * sizeof *dt);
+		memset(pt, 0, lo * sizeof(*pt));
+		memset(dt, 0, lo * sizeof(*dt));
+		memset(pt + seen, 0, (m - seen) * sizeof(*pt));
+		memset(dt + seen, 0, (m - seen) * sizeof(*dt));
 	}
 	bd_gemm(NULL, BD_T, BD_N, m, D, T, 1, p, m, dout + o, HD, 1, dv, GD);
 	bd_gemm(NULL, BD_N, BD_N, T, D, m, 1, ds, m, k, GD, 1, dq + o, HD);
@@ -142,6 +148,7 @@ void bd_attention_backward(const struct bd_kern *kern, const struct bd_attn *a, 
                            const float *q, const float *k, const float *v, float *scratch)
 {
 	size_t group = a->H / a->G, kv = g * a->D;
+
 	for (size_t h = g * group; h < (g + 1) * group; h++)
 		for (size_t i = 0; i < a->n; i += BLOCK)
 			block_backward(kern, a, h, i, min(a->n - i, BLOCK), dq, dk + kv, dv + kv, dout, out,

@@ -1,9 +1,9 @@
 /* Token table: lookup, its gradient, and the output head of inference. */
 #include "op_embed.h"
 
-#include <string.h>
-
 #include "gguf_table.h"
+
+#include <string.h>
 
 static const uint8_t *table_row(const struct bd_table *e, size_t row)
 {
@@ -28,6 +28,7 @@ void bd_embed_backward(float *dtable, const float *dout, float scale, const uint
 {
 	for (size_t t = 0; t < T; t++) {
 		float *d = dtable + ids[t] * C;
+
 		for (size_t i = 0; i < C; i++)
 			d[i] += scale * dout[t * C + i];
 	}
@@ -46,6 +47,7 @@ static void head_stored(const struct head *j, size_t v0, size_t v1)
 {
 	size_t V = j->e->rows, C = j->e->cols, stride = bd_ggml_stride(j->e->type, C);
 	const uint8_t *w = table_row(j->e, v0);
+
 	for (size_t v = v0; v < v1; v++, w += stride)
 		for (size_t p = 0; p < j->P; p++)
 			j->z[p * V + v] =
@@ -62,6 +64,7 @@ static void head_slice(void *ctx, size_t v0, size_t v1, int slice)
 	float w[BLOCK];
 	const struct head *j = ctx;
 	size_t V = j->e->rows, C = j->e->cols, step = BLOCK / C;
+
 	(void)slice;
 	if (j->e->type == BD_GGML_F32) {
 		j->k->head_f32(j->z + v0, V, j->h, j->P, (const float *)j->e->p + v0 * C, v1 - v0, C);
@@ -73,6 +76,7 @@ static void head_slice(void *ctx, size_t v0, size_t v1, int slice)
 	}
 	for (size_t v = v0; v < v1; v += step) {
 		size_t n = v1 - v < step ? v1 - v : step;
+
 		table_read(w, j->e, v, n);
 		j->k->head_f32(j->z + v, V, j->h, j->P, w, n, C);
 	}
@@ -82,5 +86,6 @@ void bd_head_forward(struct bd_par *par, const struct bd_kern *k, float *z, cons
                      const struct bd_table *e, size_t P)
 {
 	struct head j = {k, z, h, e, P};
+
 	bd_par_for(par, e->rows, head_slice, &j);
 }

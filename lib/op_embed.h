@@ -2,16 +2,16 @@
 #ifndef BD_OP_EMBED_H
 #define BD_OP_EMBED_H
 
-#include <stdint.h>
-
 #include "gguf.h"
 #include "kern.h"
 #include "par.h"
 
+#include <stdint.h>
+
 #define BD_TABLE_COLS 16384
 struct bd_table {
-	enum bd_ggml_type
-	    type;          /* one of gguf_table.h; rows wider than BD_TABLE_COLS only in F32, F16 and Q8_0 */
+	/* one of gguf_table.h; rows wider than BD_TABLE_COLS only in F32, F16 and Q8_0 */
+	enum bd_ggml_type type;
 	size_t rows, cols; /* V, C */
 	const void *p;
 };

@@ -48,6 +48,7 @@ void bd_glu_forward(const struct bd_kern *k, enum bd_act act, float *out, const 
 	}
 	for (size_t i = 0; act == BD_RELU2 && i < n; i++) {
 		float r = gate[i] > 0 ? gate[i] : 0;
+
 		out[i] = r * r * up[i];
 	}
 }
@@ -61,12 +62,14 @@ void bd_glu_backward(const struct bd_kern *k, enum bd_act act, float *dgate, flo
 		sigmoid(k, act, s, gate + i0, chunk(n, i0));
 		for (size_t i = i0; i < i0 + chunk(n, i0); i++) {
 			float g = gate[i], u = up[i], d = dout[i], si = s[i - i0];
+
 			dgate[i] = d * u * (si * (1 + g * (1 - si) * dz_of(act, g)));
 			dup[i] = d * (g * si);
 		}
 	}
 	for (size_t i = 0; act == BD_RELU2 && i < n; i++) {
 		float r = gate[i] > 0 ? gate[i] : 0, u = up[i], d = dout[i];
+
 		dgate[i] = d * u * (2 * r);
 		dup[i] = d * (r * r);
 	}

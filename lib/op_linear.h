@@ -2,10 +2,10 @@
 #ifndef BD_OP_LINEAR_H
 #define BD_OP_LINEAR_H
 
-#include <stdint.h>
-
 #include "kern.h"
 #include "par.h"
+
+#include <stdint.h>
 
 /* Dense, through gemm.h. bias may be NULL. */
 void bd_linear_forward(struct bd_par *par, float *y, const float *x, const float *w, const float *bias,

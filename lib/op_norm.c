@@ -6,14 +6,15 @@ void bd_norm_forward(const struct bd_kern *k, float *y, float *r, const float *x
 {
 	for (size_t t = 0; t < T; t++) {
 		float rt = k->rmsnorm(y + t * n, x + t * n, gain, eps, n);
-		if (r)
+
+		if (r != NULL)
 			r[t] = rt;
 	}
 }
 
 static inline float gain_at(const float *gain, size_t i)
 {
-	return gain ? gain[i] : 1;
+	return gain != NULL ? gain[i] : 1;
 }
 
 /* sum_i dy gain x, in 16 lanes: a fixed order that vectorises. */
@@ -21,6 +22,7 @@ static float dot3(const float *dy, const float *gain, const float *x, size_t n)
 {
 	float lane[16] = {0}, sum = 0;
 	size_t i = 0;
+
 	for (; i + 16 <= n; i += 16)
 		for (size_t l = 0; l < 16; l++)
 			lane[l] += dy[i + l] * gain_at(gain, i + l) * x[i + l];
@@ -37,7 +39,8 @@ void bd_norm_backward(float *dx, float *dgain, const float *dy, const float *x, 
 	for (size_t t = 0; t < T; t++, dx += n, dy += n, x += n) {
 		/* r (dn - nx mean(dn nx)) = r dn - c x */
 		float rt = r[t], c = rt * rt * rt * (dot3(dy, gain, x, n) / (float)n);
-		if (dgain) /* before dx, which may be dy */
+
+		if (dgain != NULL) /* before dx, which may be dy */
 			for (size_t i = 0; i < n; i++)
 				dgain[i] += dy[i] * (x[i] * rt);
 		if (overwrite)

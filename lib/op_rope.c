@@ -15,6 +15,7 @@ static double clamp01(double x)
 static double keep_llama3(const struct bd_rope *r, double inv)
 {
 	double turns = r->original * inv / (2 * M_PI); /* over the original context */
+
 	return clamp01((turns - r->low) / (r->high - r->low));
 }
 
@@ -29,6 +30,7 @@ static double yarn_pair(const struct bd_rope *r, double turns, double D)
 static double keep_yarn(const struct bd_rope *r, double i, double D)
 {
 	double first = yarn_pair(r, r->high, D), last = yarn_pair(r, r->low, D);
+
 	if (r->truncate)
 		first = floor(first), last = ceil(last);
 	first = fmax(first, 0), last = fmin(last, D - 1);
@@ -43,14 +45,17 @@ static double inv_freq(const struct bd_rope *r, size_t i, size_t D)
 	double keep = r->kind == BD_ROPE_LLAMA3 ? keep_llama3(r, inv)
 	              : r->kind == BD_ROPE_YARN ? keep_yarn(r, (double)i, (double)D)
 	                                        : 0;
+
 	return r->kind == BD_ROPE_DEFAULT ? inv : keep * inv + (1 - keep) * inv / r->factor;
 }
 
 void bd_rope_table(float *cos_, float *sin_, const struct bd_rope *r, size_t D, size_t n)
 {
 	size_t half = D / 2;
+
 	for (size_t i = 0; i < half; i++) {
 		double inv = inv_freq(r, i, D);
+
 		for (size_t t = 0; t < n; t++) {
 			cos_[t * half + i] = (float)(r->attention * cos((double)t * inv));
 			sin_[t * half + i] = (float)(r->attention * sin((double)t * inv));
@@ -63,11 +68,14 @@ static void rotate(float *x, const uint32_t *pos, const float *cos_, const float
                    size_t heads, size_t D)
 {
 	size_t half = D / 2;
+
 	for (size_t t = 0; t < T; t++) {
 		const float *c = cos_ + pos[t] * half, *s = sin_ + pos[t] * half;
+
 		for (size_t h = 0; h < heads; h++, x += D)
 			for (size_t i = 0; i < half; i++) {
 				float a = x[i], b = x[half + i], si = sign * s[i];
+
 				x[i] = a * c[i] - b * si;
 				x[half + i] = b * c[i] + a * si;
 			}

@@ -3,10 +3,10 @@
 #ifndef BD_OP_ROPE_H
 #define BD_OP_ROPE_H
 
+#include "config.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-#include "config.h"
 
 /* cos/sin[n, D/2] for positions 0..n-1, with r's scaling; computed in double. */
 void bd_rope_table(float *cos, float *sin, const struct bd_rope *r, size_t D, size_t n);

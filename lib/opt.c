@@ -22,7 +22,7 @@
 
 enum {
 	OPT_MAX = 96,
-	LONG = 256,       /* getopt's value of option i is LONG + i, or its letter */
+	LONG = 256, /* getopt's value of option i is LONG + i, or its letter */
 	THREADS_MAX = 1024,
 	HELP_COLUMN = 30, /* where the explanations begin */
 };
@@ -241,7 +241,8 @@ static void collect(const struct bd_tool *tool, struct bd_common *common)
 	    {"verbose", 'v', BD_FLAG, &common->verbose, NULL, "more on stderr", 0, 0},
 	    {"help", 'h', BD_FLAG, &parser.help, NULL, "print this and exit", 0, 0},
 	    {"version", 'V', BD_FLAG, &parser.version, NULL, "print the version and exit", 0, 0},
-	    {"completion", 0, BD_ENUM, &parser.shell, "bash|zsh|fish", "print a completion script and exit", 0, 0},
+	    {"completion", 0, BD_ENUM, &parser.shell, "bash|zsh|fish", "print a completion script and exit",
+	     0, 0},
 	};
 
 	parser.n = 0;

@@ -1,4 +1,5 @@
-/* Command lines: every tool declares one table, which parses, prints --help and makes completions for shells. */
+/* Command lines: every tool declares one table, which parses, prints --help and makes
+ * completions for shells. */
 #ifndef BD_OPT_H
 #define BD_OPT_H
 
@@ -24,9 +25,10 @@ struct bd_opt {
 	const char *name; /* long name without dashes; NULL ends the table */
 	int letter;       /* short letter or 0 */
 	enum bd_opt_type type;
-	void *dst;        /* holds the default, which --help prints */
-	const char *arg;  /* word for the argument in --help: with FILE, DIR, MODEL or STREAM in it, it is a path, which
-	                   * shells complete; for BD_ENUM the choices "a|b|c" */
+	void *dst; /* holds the default, which --help prints */
+	/* word for the argument in --help: with FILE, DIR, MODEL or STREAM in it, it is a path, which shells
+	 * complete; for BD_ENUM the choices "a|b|c" */
+	const char *arg;
 	const char *help; /* one line */
 	double min, max;  /* bounds of BD_INT and BD_REAL; both 0: none */
 };
@@ -39,23 +41,24 @@ struct bd_tool {
 	int min_args, max_args; /* operands; max_args < 0: any number */
 };
 
-/* Common options, the same letter in every tool: -t threads, -s seed, -q quiet, -v verbose, -h, -V, --completion. */
+/* Common options, the same letter in every tool: -t threads, -s seed, -q quiet, -v verbose,
+ * -h, -V, --completion. */
 struct bd_common {
 	int64_t threads; /* default: processors this process may use */
 	int64_t seed;    /* default 1 */
 	bool quiet, verbose;
 };
 
-/* Parses; --help, --version and --completion print on stdout and exit 0; errors exit BD_USAGE. Sets the tool's name and
- * ignores SIGPIPE, so that a broken pipe is an error of write(). Returns the index of the first operand.
- * `common` is filled. Call it first in main(). */
+/* Parses; --help, --version and --completion print on stdout and exit 0; errors exit BD_USAGE. Sets the
+ * tool's name and ignores SIGPIPE, so that a broken pipe is an error of write(). Returns the index of the
+ * first operand. `common` is filled. Call it first in main(). */
 int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc, char **argv);
 
 /* True if the long option was given on the command line (after bd_opt_parse). */
 bool bd_opt_given(const char *name);
 
-/* The command line as one shell-quoted string, for the resume message, and what follows the program's name in it, for
- * provenance: "" or " --model base ...". Owned by opt. */
+/* The command line as one shell-quoted string, for the resume message, and what follows the program's name in
+ * it, for provenance: "" or " --model base ...". Owned by opt. */
 const char *bd_opt_command(void);
 const char *bd_opt_arguments(void);
 

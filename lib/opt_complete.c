@@ -1,4 +1,5 @@
-/* Completion scripts: names of options, the choices of those that have some, paths where the argument is one, nothing for numbers. */
+/* Completion scripts: names of options, the choices of those that have some, paths where the argument is one,
+ * nothing for numbers. */
 #include "opt_complete.h"
 
 #include <string.h>
@@ -14,7 +15,8 @@ static bool is_path(const struct bd_opt *o)
 	return false;
 }
 
-/* s with every byte of `special` behind a backslash, and a quote as a word in '...' has it: '\'' or, in fish, \'. */
+/* s with every byte of `special` behind a backslash, and a quote as a word in '...' has it:
+ * '\'' or, in fish, \'. */
 static void add_escaped(struct bd_buf *b, const char *s, const char *special, const char *quote)
 {
 	for (; *s != '\0'; s++) {
@@ -66,7 +68,8 @@ static void bash(struct bd_buf *b, const char *tool, const struct bd_opt *opts, 
 	           "# bash completion of %s\n"
 	           "_%s()\n{\n"
 	           "\tlocal cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}\n"
-	           "\tif [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
+	           "\tif [[ $cur == = ]]; then cur=; elif [[ $prev == = ]]; then "
+	           "prev=${COMP_WORDS[COMP_CWORD-2]}; fi\n"
 	           "\tCOMPREPLY=()\n\tcase $prev in\n",
 	           tool, tool);
 	for (size_t i = 0; i < n; i++)
@@ -82,7 +85,8 @@ static void bash(struct bd_buf *b, const char *tool, const struct bd_opt *opts, 
 
 /* ---- zsh ---- */
 
-/* '(-o --output)'{-o+,--output=}'[help]:FILE:_files', and '*--stop=[help]:TEXT:' of what may be given again */
+/* '(-o --output)'{-o+,--output=}'[help]:FILE:_files', and '*--stop=[help]:TEXT:' of what
+ * may be given again */
 static void zsh_option(struct bd_buf *b, const struct bd_opt *o)
 {
 	const char *plus = o->type == BD_FLAG ? "" : "+", *equals = o->type == BD_FLAG ? "" : "=";
@@ -91,7 +95,8 @@ static void zsh_option(struct bd_buf *b, const struct bd_opt *o)
 	if (o->letter != 0 && o->type == BD_LIST)
 		bd_buf_fmt(b, "'{-%c+,--%s=}'[", o->letter, o->name);
 	else if (o->letter != 0)
-		bd_buf_fmt(b, "(-%c --%s)'{-%c%s,--%s%s}'[", o->letter, o->name, o->letter, plus, o->name, equals);
+		bd_buf_fmt(b, "(-%c --%s)'{-%c%s,--%s%s}'[", o->letter, o->name, o->letter, plus, o->name,
+		           equals);
 	else
 		bd_buf_fmt(b, "--%s%s[", o->name, equals);
 	add_escaped(b, o->help, "[]:\\", "'\\''");
@@ -138,9 +143,11 @@ static void fish(struct bd_buf *b, const char *tool, const struct bd_opt *opts, 
 	}
 }
 
-void bd_opt_complete(struct bd_buf *b, enum bd_shell shell, const char *tool, const struct bd_opt *opts, size_t n)
+void bd_opt_complete(struct bd_buf *b, enum bd_shell shell, const char *tool, const struct bd_opt *opts,
+                     size_t n)
 {
-	static void (*const script[])(struct bd_buf *, const char *, const struct bd_opt *, size_t) = {bash, zsh, fish};
+	static void (*const script[])(struct bd_buf *, const char *, const struct bd_opt *,
+	                              size_t) = {bash, zsh, fish};
 
 	script[shell](b, tool, opts, n);
 }

@@ -8,6 +8,7 @@
 enum bd_shell { BD_BASH, BD_ZSH, BD_FISH };
 
 /* Appends the script that completes `tool` with all its options opts[n], the common ones included. */
-void bd_opt_complete(struct bd_buf *b, enum bd_shell shell, const char *tool, const struct bd_opt *opts, size_t n);
+void bd_opt_complete(struct bd_buf *b, enum bd_shell shell, const char *tool, const struct bd_opt *opts,
+                     size_t n);
 
 #endif

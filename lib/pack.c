@@ -1,5 +1,5 @@
-/* Packed files, writing: the student's net is built from the checkpoint, its tables are rounded, its parts become the tensors of a GGUF
- * file, and the file is read back. */
+/* Packed files, writing: the student's net is built from the checkpoint, its tables are rounded, its parts
+ * become the tensors of a GGUF file, and the file is read back. */
 #include "pack.h"
 
 #include "gguf_table.h"
@@ -34,7 +34,8 @@ struct rounding {
 static void round_rows(void *ctx, size_t begin, size_t end, int slice)
 {
 	const struct rounding *r = ctx;
-	size_t cols = r->from->cols, in = bd_ggml_stride(r->from->type, cols), out = bd_ggml_stride(r->to.type, cols);
+	size_t cols = r->from->cols, in = bd_ggml_stride(r->from->type, cols),
+	       out = bd_ggml_stride(r->to.type, cols);
 	float *row = bd_alloc(cols, sizeof(*row));
 
 	(void)slice;
@@ -46,7 +47,8 @@ static void round_rows(void *ctx, size_t begin, size_t end, int slice)
 }
 
 /* The table in another type; its bytes, as the file will have them, are in *s. */
-static void round_table(struct bd_table *t, enum bd_ggml_type type, struct bd_par *par, const char *beside, struct bd_scratch *s)
+static void round_table(struct bd_table *t, enum bd_ggml_type type, struct bd_par *par, const char *beside,
+                        struct bd_scratch *s)
 {
 	struct rounding r = {.from = t, .to = *t};
 
@@ -59,7 +61,8 @@ static void round_table(struct bd_table *t, enum bd_ggml_type type, struct bd_pa
 	*t = r.to;
 }
 
-static void round_tables(struct bd_net *net, const struct bd_pack_opt *o, const char *beside, struct bd_scratch s[2])
+static void round_tables(struct bd_net *net, const struct bd_pack_opt *o, const char *beside,
+                         struct bd_scratch s[2])
 {
 	round_table(&net->embed, o->embd, net->par, beside, &s[0]);
 	if (net->cfg.tied)
@@ -70,7 +73,8 @@ static void round_tables(struct bd_net *net, const struct bd_pack_opt *o, const 
 
 /* ---- golden prompts ---- */
 
-/* Ids of the config's list `ids`, checked; or, without it, prompt i of our own: 1, 9, 17 or 25 ids out of the air. */
+/* Ids of the config's list `ids`, checked; or, without it, prompt i of our own: 1, 9, 17 or 25
+ * ids out of the air. */
 static size_t prompt(const struct bd_config *c, const json_t *ids, size_t i, uint32_t **out)
 {
 	size_t V = (size_t)c->vocab, n = ids != NULL ? json_array_size(ids) : 1 + 8 * i;
@@ -85,7 +89,8 @@ static size_t prompt(const struct bd_config *c, const json_t *ids, size_t i, uin
 		if (ids == NULL)
 			id = (json_int_t)bd_rng_below(1, i, j, V);
 		else if (!json_is_integer(v) || id < 0 || id >= (json_int_t)V)
-			bd_die(BD_DATA, "%s: bitdistill.golden: prompt %zu holds what is no id of the vocabulary",
+			bd_die(BD_DATA,
+			       "%s: bitdistill.golden: prompt %zu holds what is no id of the vocabulary",
 			       c->name, i);
 		(*out)[j] = (uint32_t)id;
 	}
@@ -185,24 +190,30 @@ static void check_back(const char *file, const char *path, struct bd_par *par)
 	size_t n, bad = bd_packed_check(file, &n);
 
 	if (bad > 0)
-		bd_die(BD_NO, "%s: %zu of %zu tensors were not read back as they were written; nothing was kept", path,
-		       bad, n);
+		bd_die(BD_NO,
+		       "%s: %zu of %zu tensors were not read back as they were written; nothing was kept",
+		       path, bad, n);
 	bad = bd_packed_verify(file, par, &n);
 	if (bad > 0)
-		bd_die(BD_NO, "%s: %zu of %zu golden prompts give other logits than the directory; nothing was kept",
+		bd_die(BD_NO,
+		       "%s: %zu of %zu golden prompts give other logits than the directory; nothing was kept",
 		       path, bad, n);
 }
 
 /* ---- what can be written ---- */
 
-static void check_table(const char *dir, const struct bd_config *c, const char *option, enum bd_ggml_type type)
+static void check_table(const char *dir, const struct bd_config *c, const char *option,
+                        enum bd_ggml_type type)
 {
 	if (bd_ggml_bytes(type, 1, (size_t)c->hidden) == 0)
-		bd_die(BD_DATA, "%s: --%s %s wants a hidden size that is a multiple of %zu, this one is %d; give f32 or f16", dir,
-		       option, bd_ggml_name(type), bd_ggml_block(type), c->hidden);
+		bd_die(BD_DATA,
+		       "%s: --%s %s wants a hidden size that is a multiple of %zu, this one is %d; give f32 "
+		       "or f16",
+		       dir, option, bd_ggml_name(type), bd_ggml_block(type), c->hidden);
 	if (c->hidden > BD_TABLE_COLS && type != BD_GGML_F32 && type != BD_GGML_F16 && type != BD_GGML_Q8_0)
-		bd_die(BD_DATA, "%s: --%s %s wants a hidden size of %d at most, this one is %d; give f32, f16 or q8_0", dir, option,
-		       bd_ggml_name(type), BD_TABLE_COLS, c->hidden);
+		bd_die(BD_DATA,
+		       "%s: --%s %s wants a hidden size of %d at most, this one is %d; give f32, f16 or q8_0",
+		       dir, option, bd_ggml_name(type), BD_TABLE_COLS, c->hidden);
 }
 
 static void check(struct job *j, const struct bd_config *c)
@@ -212,8 +223,11 @@ static void check(struct job *j, const struct bd_config *c)
 	char *why = bd_target_layout(&j->layout, c, o->target);
 
 	if (!c->ternary && !o->force)
-		bd_die(BD_DATA, "%s: was not trained as a ternary model, and rounding its weights now would destroy it; "
-		       "train it with bd-cpt or bd-distill, or give --force", j->dir);
+		bd_die(
+		    BD_DATA,
+		    "%s: was not trained as a ternary model, and rounding its weights now would destroy it; "
+		    "train it with bd-cpt or bd-distill, or give --force",
+		    j->dir);
 	j->ternary = o->ternary;
 	if (why == NULL && o->ternary == BD_GGML_F32)
 		why = bd_target_type(c, o->target, &j->ternary);
@@ -240,7 +254,8 @@ static void send_copy(const char *file, const char *path)
 }
 
 /* Writes to `file`, which is checked. The student is gone before it is read back. */
-static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, const char *path, struct bd_par *par)
+static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, const char *path,
+                          struct bd_par *par)
 {
 	struct bd_scratch s[2] = {{0}};
 
@@ -259,7 +274,8 @@ static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, co
 void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *o, struct bd_par *par)
 {
 	struct bd_ckpt *k = bd_ckpt_open(dir);
-	char *real = realpath(path, NULL), *file, *beside; /* of a symbolic link the file is replaced, not the link */
+	/* of a symbolic link the file is replaced, not the link */
+	char *real = realpath(path, NULL), *file, *beside;
 	const char *name = real != NULL ? real : path, *tmp = getenv("TMPDIR");
 	struct job j = {.dir = dir, .opt = o};
 	struct bd_temp *temp;

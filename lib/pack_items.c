@@ -43,7 +43,8 @@ static void add_linear(struct bd_items *t, const struct bd_part *p, enum bd_ggml
 	if (!t->layout->scales || !half_scale(ternary))
 		return;
 	t->v[t->n] = (struct bd_item){.type = BD_GGML_F32, .cols = 1, .part = p, .what = BD_ITEM_SCALE};
-	snprintf(t->v[t->n++].name, sizeof(w->name), "%.*s.scale", (int)(strlen(w->name) - strlen(".weight")), w->name);
+	snprintf(t->v[t->n++].name, sizeof(w->name), "%.*s.scale", (int)(strlen(w->name) - strlen(".weight")),
+	         w->name);
 }
 
 /* The gain of the ffn's norm in front of gate and up, and ones in its own place. */
@@ -76,8 +77,10 @@ struct bd_items bd_items_new(struct bd_net *net, const struct bd_layout *l, enum
 			add(&t, p, p->kind == BD_KIND_TABLE ? p->table->type : BD_GGML_F32);
 	}
 	if (l->freqs)
-		t.v[t.n++] = (struct bd_item){
-		    .name = "rope_freqs.weight", .type = BD_GGML_F32, .cols = (size_t)net->cfg.head_dim / 2, .what = BD_ITEM_FREQS};
+		t.v[t.n++] = (struct bd_item){.name = "rope_freqs.weight",
+		                              .type = BD_GGML_F32,
+		                              .cols = (size_t)net->cfg.head_dim / 2,
+		                              .what = BD_ITEM_FREQS};
 	return t;
 }
 
@@ -107,7 +110,8 @@ static void convert_rows(void *ctx, size_t begin, size_t end, int slice)
 	for (size_t k = begin; k < end; k++) {
 		size_t r = bd_layout_row(p->t->layout, p->i->part->slot, p->row + k, D);
 
-		bd_ternary_store(p->i->type, p->out + k * p->stride, lin->codes + r * bd_ternary_stride(lin->in), lin->in, p->d);
+		bd_ternary_store(p->i->type, p->out + k * p->stride,
+		                 lin->codes + r * bd_ternary_stride(lin->in), lin->in, p->d);
 	}
 }
 
@@ -150,9 +154,10 @@ static void send_vector(const struct bd_items *t, const struct bd_item *i, bd_si
 	if (i->what == BD_ITEM_FREQS)
 		bd_rope_factors(v, &t->net->cfg.rope, 2 * i->cols);
 	for (size_t k = 0; i->what != BD_ITEM_FREQS && k < i->cols; k++)
-		v[k] = i->what == BD_ITEM_ONES ? 1.0f
-		                               : (*i->part->vector)[bd_layout_row(t->layout, i->part->slot, k,
-		                                                                  (size_t)t->net->cfg.head_dim)];
+		v[k] = i->what == BD_ITEM_ONES
+		           ? 1.0f
+		           : (*i->part->vector)[bd_layout_row(t->layout, i->part->slot, k,
+		                                              (size_t)t->net->cfg.head_dim)];
 	sink(to, v, i->cols * sizeof(*v));
 	bd_free(v);
 }

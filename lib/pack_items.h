@@ -1,4 +1,5 @@
-/* The tensors of a packed file: the parts of a net under the names, in the types and in the order of a target. */
+/* The tensors of a packed file: the parts of a net under the names, in the types and in the
+ * order of a target. */
 #ifndef BD_PACK_ITEMS_H
 #define BD_PACK_ITEMS_H
 
@@ -20,7 +21,8 @@ struct bd_items {
 	const struct bd_net *net;
 	const struct bd_layout *layout;
 };
-/* The net's tables are stored as they are, its linears as `ternary`. The net and the layout must outlive it. */
+/* The net's tables are stored as they are, its linears as `ternary`. The net and the
+ * layout must outlive it. */
 struct bd_items bd_items_new(struct bd_net *net, const struct bd_layout *l, enum bd_ggml_type ternary);
 void bd_items_free(struct bd_items *t);
 

@@ -90,8 +90,8 @@ static void put_arch(const struct arch *a, const struct bd_config *c)
 	put_u32(a, "vocab_size", c->vocab);
 }
 
-void bd_pack_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l, enum bd_ggml_type ternary,
-                  const char *name)
+void bd_pack_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l,
+                  enum bd_ggml_type ternary, const char *name)
 {
 	static const char *const tags[] = {"text-generation", "bitnet", "1.58-bit"};
 	const char *base = json_string_value(bd_json_get(c->json, "_name_or_path"));
@@ -122,8 +122,8 @@ static void put_json(struct bd_gguf_writer *w, const char *key, const json_t *va
 	bd_free(text);
 }
 
-void bd_pack_own_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l, const json_t *golden,
-                      const char *digest)
+void bd_pack_own_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l,
+                      const json_t *golden, const char *digest)
 {
 	json_t *config = bd_config_json(c), *own = bd_json_get(config, "bitdistill");
 	json_t *list = bd_history(&(struct bd_input){"model", digest, bd_config_history(c)}, 1);

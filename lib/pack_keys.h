@@ -5,10 +5,10 @@
 #include "target.h"
 
 /* general.* and the architecture's, as the target's loader wants them. */
-void bd_pack_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l, enum bd_ggml_type ternary,
-                  const char *name);
+void bd_pack_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l,
+                  enum bd_ggml_type ternary, const char *name);
 /* bd.*: what our reader needs and people may want to know. digest: of the checkpoint. */
-void bd_pack_own_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l, const json_t *golden,
-                      const char *digest);
+void bd_pack_own_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l,
+                      const json_t *golden, const char *digest);
 
 #endif

@@ -1,4 +1,5 @@
-/* The tokenizer's keys in a packed file: GGUF's own, for people and other programs, and the whole tokenizer.json for our reader. */
+/* The tokenizer's keys in a packed file: GGUF's own, for people and other programs, and the whole
+ * tokenizer.json for our reader. */
 #include "pack_tok.h"
 
 #include "chat.h"
@@ -47,7 +48,8 @@ static void put_tokens(struct bd_gguf_writer *w, const struct bd_tok *tok, size_
 }
 
 /* scores[V] of a SentencePiece-like vocabulary: minus the rank of the merge that makes the token. */
-static void put_scores(struct bd_gguf_writer *w, const struct bd_tok *tok, char *const *merge, size_t n, size_t V)
+static void put_scores(struct bd_gguf_writer *w, const struct bd_tok *tok, char *const *merge, size_t n,
+                       size_t V)
 {
 	float *score = bd_alloc(V, sizeof(*score));
 
@@ -99,7 +101,8 @@ static int64_t named(const struct bd_tok *tok, const json_t *config, const char 
 	return text != NULL ? bd_tok_id(tok, text) : -1;
 }
 
-static void put_specials(struct bd_gguf_writer *w, const struct bd_tok *tok, const char *dir, const struct bd_config *c)
+static void put_specials(struct bd_gguf_writer *w, const struct bd_tok *tok, const char *dir,
+                         const struct bd_config *c)
 {
 	/* model_max_length is often 10^30, which is an integer only to Python */
 	char *path = bd_path(dir, "tokenizer_config.json");
@@ -108,7 +111,8 @@ static void put_specials(struct bd_gguf_writer *w, const struct bd_tok *tok, con
 	size_t V = (size_t)c->vocab;
 
 	put_id(w, "tokenizer.ggml.bos_token_id", c->bos >= 0 ? c->bos : bd_tok_bos(tok), V);
-	put_id(w, "tokenizer.ggml.eos_token_id", c->n_eos > 0 ? (int64_t)c->eos[0] : named(tok, config, "eos_token"), V);
+	put_id(w, "tokenizer.ggml.eos_token_id",
+	       c->n_eos > 0 ? (int64_t)c->eos[0] : named(tok, config, "eos_token"), V);
 	put_id(w, "tokenizer.ggml.padding_token_id",
 	       json_is_integer(pad) ? json_integer_value(pad) : named(tok, config, "pad_token"), V);
 	put_id(w, "tokenizer.ggml.unknown_token_id", named(tok, config, "unk_token"), V);
@@ -126,7 +130,8 @@ static bool space_prefix(const struct bd_tok *tok)
 
 	bd_tok_encode(tok, "a", 1, 0, &ids);
 	if (ids.n > 0)
-		space = strncmp(bd_tok_text(tok, ids.id[0]), "\xe2\x96\x81", 3) == 0; /* U+2581 stands for a space */
+		/* U+2581 stands for a space */
+		space = strncmp(bd_tok_text(tok, ids.id[0]), "\xe2\x96\x81", 3) == 0;
 	bd_ids_free(&ids);
 	return space;
 }

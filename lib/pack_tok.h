@@ -5,7 +5,8 @@
 #include "config.h"
 #include "gguf.h"
 
-/* Writes tokenizer.ggml.*, tokenizer.huggingface.json and the chat template of the directory; nothing if it has no tokenizer. */
+/* Writes tokenizer.ggml.*, tokenizer.huggingface.json and the chat template of the directory; nothing if
+ * it has no tokenizer. */
 void bd_pack_tokenizer(struct bd_gguf_writer *w, const char *dir, const struct bd_config *c);
 
 #endif

@@ -22,7 +22,8 @@ struct reader {
 	size_t used; /* tensors */
 };
 
-static _Noreturn void die_shape(const struct reader *r, const struct bd_gguf_tensor *t, size_t rows, size_t cols)
+static _Noreturn void die_shape(const struct reader *r, const struct bd_gguf_tensor *t, size_t rows,
+                                size_t cols)
 {
 	bd_die(BD_DATA, "%s: %s: %s of %zu x %zu where the config wants %zu x %zu; pack the model again",
 	       bd_gguf_path(r->g), t->name, bd_ggml_name(t->type), t->rows, t->cols, rows, cols);
@@ -31,8 +32,8 @@ static _Noreturn void die_shape(const struct reader *r, const struct bd_gguf_ten
 static void want_type(const struct reader *r, const struct bd_gguf_tensor *t, bool fits, const char *wanted)
 {
 	if (!fits)
-		bd_die(BD_DATA, "%s: %s: type %s where %s is wanted; pack the model again", bd_gguf_path(r->g), t->name,
-		       bd_ggml_name(t->type), wanted);
+		bd_die(BD_DATA, "%s: %s: type %s where %s is wanted; pack the model again",
+		       bd_gguf_path(r->g), t->name, bd_ggml_name(t->type), wanted);
 }
 
 static const struct bd_gguf_tensor *tensor(struct reader *r, const char *name)
@@ -58,12 +59,15 @@ static const float *vector(struct reader *r, const char *name, size_t n)
 static struct bd_table table(struct reader *r, const char *name, size_t rows, size_t cols)
 {
 	const struct bd_gguf_tensor *t = tensor(r, name);
-	bool wide = cols > BD_TABLE_COLS && t->type != BD_GGML_F32 && t->type != BD_GGML_F16 && t->type != BD_GGML_Q8_0;
+	bool wide = cols > BD_TABLE_COLS && t->type != BD_GGML_F32 && t->type != BD_GGML_F16 &&
+	            t->type != BD_GGML_Q8_0;
 
-	want_type(r, t, bd_ggml_table(t->type) && !wide, wide ? "F32, F16 or Q8_0" : "F32, F16, BF16, Q8_0, Q6_K or Q4_0");
+	want_type(r, t, bd_ggml_table(t->type) && !wide,
+	          wide ? "F32, F16 or Q8_0" : "F32, F16, BF16, Q8_0, Q6_K or Q4_0");
 	if (t->rows != rows || t->cols != cols)
 		die_shape(r, t, rows, cols);
-	return (struct bd_table){.type = (enum bd_ggml_type)t->type, .rows = rows, .cols = cols, .p = t->data};
+	return (struct bd_table){
+	    .type = (enum bd_ggml_type)t->type, .rows = rows, .cols = cols, .p = t->data};
 }
 
 /* ---- linears ---- */
@@ -86,13 +90,15 @@ static void decode_rows(void *ctx, size_t begin, size_t end, int slice)
 	for (size_t i = begin; i < end; i++) {
 		size_t to = bd_layout_row(&x->r->layout, x->part->slot, i, D);
 
-		if (!bd_ternary_load(x->t->type, x->codes + to * out, (const uint8_t *)x->t->data + i * in, x->part->cols, &x->d[i]))
+		if (!bd_ternary_load(x->t->type, x->codes + to * out, (const uint8_t *)x->t->data + i * in,
+		                     x->part->cols, &x->d[i]))
 			x->d[i] = NAN;
 	}
 }
 
 /* The codes of a tensor in I2_S order, which the net owns; returns the scale that all its rows have. */
-static float decode(struct reader *r, const struct bd_part *p, const struct bd_gguf_tensor *t, const uint8_t **codes)
+static float decode(struct reader *r, const struct bd_part *p, const struct bd_gguf_tensor *t,
+                    const uint8_t **codes)
 {
 	struct decode x = {.r = r, .t = t, .part = p, .d = bd_alloc(p->rows, sizeof(float))};
 	float d;
@@ -101,8 +107,11 @@ static float decode(struct reader *r, const struct bd_part *p, const struct bd_g
 	bd_par_for(r->net->par, p->rows, decode_rows, &x);
 	for (size_t i = 0; i < p->rows; i++)
 		if (!(x.d[i] == x.d[0]))
-			bd_die(BD_DATA, "%s: %s: row %zu: a code other than -1, 0 and 1, or a scale other than those before it; one scale "
-			       "for a matrix is supported", bd_gguf_path(r->g), t->name, i);
+			bd_die(BD_DATA,
+			       "%s: %s: row %zu: a code other than -1, 0 and 1, or a scale other than those "
+			       "before it; one scale "
+			       "for a matrix is supported",
+			       bd_gguf_path(r->g), t->name, i);
 	d = x.d[0];
 	bd_free(x.d);
 	*codes = x.codes;
@@ -130,11 +139,12 @@ static float exact_scale(const struct reader *r, const struct bd_part *p, float 
 		return d;
 	n = bd_gguf_array(r->g, "bd.scales", &type, &data);
 	if (type != BD_GGUF_F32 || n != (size_t)r->net->cfg.layers * BD_LINS)
-		bd_die(BD_DATA, "%s: bd.scales: %zu entries for %d layers of %d linears", bd_gguf_path(r->g), n, r->net->cfg.layers,
-		       BD_LINS);
+		bd_die(BD_DATA, "%s: bd.scales: %zu entries for %d layers of %d linears", bd_gguf_path(r->g),
+		       n, r->net->cfg.layers, BD_LINS);
 	D = ((const float *)data)[i];
 	if (bd_f16_to_f32(bd_f32_to_f16(D)) != d)
-		bd_die(BD_DATA, "%s: bd.scales: entry %zu is %g, its rows have %g", bd_gguf_path(r->g), i, (double)D, (double)d);
+		bd_die(BD_DATA, "%s: bd.scales: entry %zu is %g, its rows have %g", bd_gguf_path(r->g), i,
+		       (double)D, (double)d);
 	return D;
 }
 
@@ -162,13 +172,15 @@ static void fill_linear(struct reader *r, const char *name, const struct bd_part
 	if (t->rows != p->rows || t->cols != cols)
 		die_shape(r, t, p->rows, cols);
 	lin->codes = t->data;
-	if (t->type != BD_GGML_I2_S || bd_layout_row(&r->layout, p->slot, 1, (size_t)r->net->cfg.head_dim) != 1)
+	if (t->type != BD_GGML_I2_S ||
+	    bd_layout_row(&r->layout, p->slot, 1, (size_t)r->net->cfg.head_dim) != 1)
 		d = decode(r, p, t, &lin->codes);
 	if (t->type == BD_GGML_I2_S)
 		memcpy(&d, (const uint8_t *)t->data + p->rows * bd_ternary_stride(p->cols), sizeof(d));
 	lin->scale = scale_of(r, p, t, d);
 	if (!isfinite(lin->scale) || lin->scale <= 0)
-		bd_die(BD_DATA, "%s: %s: scale %g; a positive number is wanted", bd_gguf_path(r->g), t->name, (double)lin->scale);
+		bd_die(BD_DATA, "%s: %s: scale %g; a positive number is wanted", bd_gguf_path(r->g), t->name,
+		       (double)lin->scale);
 }
 
 /* ---- vectors ---- */
@@ -199,8 +211,11 @@ static void check_fold(struct reader *r, const struct bd_part *p, const float *g
 	up = vector(r, name, p->cols);
 	for (size_t i = 0; i < p->cols; i++)
 		if (ones[i] != 1 || up[i] != gain[i])
-			bd_die(BD_DATA, "%s: %s: layer %d: ffn_norm is not all ones, or the norms of gate and up differ; such a model is not "
-			       "read", bd_gguf_path(r->g), name, p->layer);
+			bd_die(BD_DATA,
+			       "%s: %s: layer %d: ffn_norm is not all ones, or the norms of gate and up "
+			       "differ; such a model is not "
+			       "read",
+			       bd_gguf_path(r->g), name, p->layer);
 }
 
 static void fill_vector(struct reader *r, const char *name, const struct bd_part *p)
@@ -253,8 +268,10 @@ struct bd_net *bd_packed_open(const char *path, struct bd_par *par)
 	bd_free(part);
 	check_freqs(&r);
 	if (r.used != bd_gguf_tensors(r.g))
-		bd_die(BD_DATA, "%s: %zu tensors, of which architecture %s uses %zu; without the others it would be another model", path,
-		       bd_gguf_tensors(r.g), r.layout.arch, r.used);
+		bd_die(BD_DATA,
+		       "%s: %zu tensors, of which architecture %s uses %zu; without the others it would be "
+		       "another model",
+		       path, bd_gguf_tensors(r.g), r.layout.arch, r.used);
 	if (r.net->cfg.tied)
 		r.net->head = r.net->embed;
 	r.net->release = close_gguf;

@@ -1,6 +1,6 @@
-/* Packed files, checking: digests of what is stored, and golden prompts whose logits must come out the same. */
+/* Packed files, checking: digests of what is stored, and golden prompts whose logits must
+ * come out the same. */
 #include "packed.h"
-
 #include "hash.h"
 #include "mem.h"
 #include "msg.h"

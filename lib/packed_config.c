@@ -1,4 +1,5 @@
-/* The facts of a packed file. Those of a foreign one are put together as a config.json and parsed as one, with all its checks. */
+/* The facts of a packed file. Those of a foreign one are put together as a config.json and parsed as one,
+ * with all its checks. */
 #include "packed_config.h"
 
 #include "mem.h"
@@ -49,8 +50,10 @@ static void own(const struct bd_gguf *g, struct bd_config *c, struct bd_layout *
 		bd_die(BD_DATA, "%s: bd.target is %s, which its config rules out: %s", path, target, why);
 	text = bd_gguf_str(g, "general.architecture", NULL);
 	if (strcmp(text, l->arch) != 0)
-		bd_die(BD_DATA, "%s: general.architecture is %s where target and config make it %s; pack the model again", path, text,
-		       l->arch);
+		bd_die(
+		    BD_DATA,
+		    "%s: general.architecture is %s where target and config make it %s; pack the model again",
+		    path, text, l->arch);
 }
 
 /* ---- written by others ---- */
@@ -58,8 +61,9 @@ static void own(const struct bd_gguf *g, struct bd_config *c, struct bd_layout *
 static const struct {
 	const char *arch, *family, *act; /* act NULL: the family's */
 } foreign[] = {
-    {"bitnet", "bitnet", "silu"}, {"bitnet-b1.58", "bitnet", "relu2"}, {"bitnet-25", "bitnet", "relu2"},
-    {"llama", "llama", NULL},     {"qwen2", "qwen2", NULL},            {"qwen3", "qwen3", NULL},
+    {"bitnet", "bitnet", "silu"},     {"bitnet-b1.58", "bitnet", "relu2"},
+    {"bitnet-25", "bitnet", "relu2"}, {"llama", "llama", NULL},
+    {"qwen2", "qwen2", NULL},         {"qwen3", "qwen3", NULL},
     {"gemma3", "gemma3_text", NULL},
 };
 enum { FOREIGN = sizeof(foreign) / sizeof(*foreign) };
@@ -104,7 +108,8 @@ static void copy_scaling(const struct source *s)
 	if (strcmp(kind, "none") != 0) {
 		json_object_set_new(scaling, "factor", json_real(bd_gguf_real(s->g, factor)));
 		if (bd_gguf_has(s->g, original))
-			json_object_set_new(scaling, "original_max_position_embeddings", json_integer((json_int_t)bd_gguf_uint(s->g, original)));
+			json_object_set_new(scaling, "original_max_position_embeddings",
+			                    json_integer((json_int_t)bd_gguf_uint(s->g, original)));
 		json_object_set(s->json, "rope_scaling", scaling);
 	}
 	json_decref(scaling);
@@ -122,7 +127,10 @@ static const char *norms_of(const struct source *s)
 {
 	if (has_tensor(s, "blk.0.attn_q_norm_in.weight"))
 		return "all";
-	return has_tensor(s, "blk.0.attn_sub_norm.weight") || has_tensor(s, "blk.0.attn_output_norm_in.weight") ? "subln" : "none";
+	return has_tensor(s, "blk.0.attn_sub_norm.weight") ||
+	               has_tensor(s, "blk.0.attn_output_norm_in.weight")
+	           ? "subln"
+	           : "none";
 }
 
 static void copy_tokens(const struct source *s)
@@ -132,7 +140,8 @@ static void copy_tokens(const struct source *s)
 
 	for (size_t i = 0; i < 2; i++)
 		if (bd_gguf_has(s->g, keys[i][1]))
-			json_object_set_new(s->json, keys[i][0], json_integer((json_int_t)bd_gguf_uint(s->g, keys[i][1])));
+			json_object_set_new(s->json, keys[i][0],
+			                    json_integer((json_int_t)bd_gguf_uint(s->g, keys[i][1])));
 }
 
 static void make_config(struct source *s, size_t row)
@@ -141,10 +150,11 @@ static void make_config(struct source *s, size_t row)
 
 	if (embed == NULL)
 		bd_die(BD_DATA, "%s: tensor token_embd.weight is missing", bd_gguf_path(s->g));
-	s->json = json_pack("{s:s, s:I, s:b, s:b, s:b, s:{s:s, s:s}}", "model_type", foreign[row].family, "vocab_size",
-	                    (json_int_t)embed->rows, "tie_word_embeddings", !has_tensor(s, "output.weight"), "attention_bias",
-	                    has_tensor(s, "blk.0.attn_q.bias"), "mlp_bias", has_tensor(s, "blk.0.ffn_up.bias"), "bitdistill",
-	                    "norms", norms_of(s), "weights", "ternary");
+	s->json = json_pack(
+	    "{s:s, s:I, s:b, s:b, s:b, s:{s:s, s:s}}", "model_type", foreign[row].family, "vocab_size",
+	    (json_int_t)embed->rows, "tie_word_embeddings", !has_tensor(s, "output.weight"), "attention_bias",
+	    has_tensor(s, "blk.0.attn_q.bias"), "mlp_bias", has_tensor(s, "blk.0.ffn_up.bias"), "bitdistill",
+	    "norms", norms_of(s), "weights", "ternary");
 	if (foreign[row].act != NULL)
 		json_object_set_new(s->json, "hidden_act", json_string(foreign[row].act));
 	copy_int(s, "hidden_size", "embedding_length", true);
@@ -173,10 +183,16 @@ static void other(const struct bd_gguf *g, struct bd_config *c, struct bd_layout
 	while (i < FOREIGN && strcmp(s.arch, foreign[i].arch) != 0)
 		i++;
 	if (i == FOREIGN)
-		bd_die(BD_DATA, "%s: a GGUF file that bd-pack did not write, of architecture \"%s\"; of those of other programs "
-		       "bitnet, bitnet-b1.58, bitnet-25, llama, qwen2, qwen3 and gemma3 are read", path, s.arch);
+		bd_die(BD_DATA,
+		       "%s: a GGUF file that bd-pack did not write, of architecture \"%s\"; of those of "
+		       "other programs "
+		       "bitnet, bitnet-b1.58, bitnet-25, llama, qwen2, qwen3 and gemma3 are read",
+		       path, s.arch);
 	if (has_tensor(&s, "rope_freqs.weight"))
-		bd_die(BD_DATA, "%s: rope_freqs.weight scales rope by a table, which is not read in files of other programs", path);
+		bd_die(BD_DATA,
+		       "%s: rope_freqs.weight scales rope by a table, which is not read in files of other "
+		       "programs",
+		       path);
 	make_config(&s, i);
 	*c = bd_config_parse(s.json, path);
 	json_decref(s.json);
@@ -194,6 +210,6 @@ void bd_packed_config(const struct bd_gguf *g, struct bd_config *c, struct bd_la
 		other(g, c, l);
 	c->ternary = true;
 	if ((size_t)c->layers > bd_gguf_tensors(g) / BD_LINS) /* before anything of that size is allocated */
-		bd_die(BD_DATA, "%s: %zu tensors are too few for the %d layers of its config", bd_gguf_path(g), bd_gguf_tensors(g),
-		       c->layers);
+		bd_die(BD_DATA, "%s: %zu tensors are too few for the %d layers of its config",
+		       bd_gguf_path(g), bd_gguf_tensors(g), c->layers);
 }

@@ -1,6 +1,5 @@
 /* Packed files, unpacking: a model directory with the dense weights that codes and scales stand for. */
 #include "packed.h"
-
 #include "gguf_table.h"
 #include "history.h"
 #include "io.h"
@@ -34,7 +33,8 @@ void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dty
 	json_t *history;
 	size_t n;
 
-	c.ternary = false; /* absmean of D C is not D: these weights are run as they are, never quantised again */
+	/* absmean of D C is not D: these weights are run as they are, never quantised again */
+	c.ternary = false;
 	m = bd_model_new(&c);
 	part = bd_net_parts(net, &n);
 	for (size_t i = 0; i < n; i++) {
@@ -48,7 +48,8 @@ void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dty
 		else
 			memcpy(w, *p->vector, p->cols * sizeof(*w));
 	}
-	history = bd_history(&(struct bd_input){"packed file", bd_packed_digest(net), bd_config_history(&net->cfg)}, 1);
+	history = bd_history(
+	    &(struct bd_input){"packed file", bd_packed_digest(net), bd_config_history(&net->cfg)}, 1);
 	bd_model_save(m, bd_outdir_path(out), t, history);
 	write_text(net->release_arg, "tokenizer.huggingface.json", bd_outdir_path(out), "tokenizer.json");
 	write_text(net->release_arg, "tokenizer.chat_template", bd_outdir_path(out), "chat_template.jinja");

@@ -2,12 +2,12 @@
  * sums. */
 #include "pairs.h"
 
-#include <string.h>
-
 #include "bleu.h"
 #include "interval.h"
 #include "mem.h"
 #include "rouge.h"
+
+#include <string.h>
 
 /* All members are doubles: the row is also an array of them. */
 struct row {
@@ -31,7 +31,7 @@ struct bd_pairs *bd_pairs_new(void)
 
 void bd_pairs_free(struct bd_pairs *s)
 {
-	if (!s)
+	if (s == NULL)
 		return;
 	bd_free(s->row);
 	bd_free(s);
@@ -46,9 +46,9 @@ size_t bd_pairs_count(const struct bd_pairs *s)
 
 static struct bd_text trimmed(struct bd_text t)
 {
-	while (t.n && strchr(" \t\r\n", t.p[t.n - 1]))
+	while (t.n && strchr(" \t\r\n", t.p[t.n - 1]) != NULL)
 		t.n--;
-	while (t.n && strchr(" \t\r\n", *t.p)) {
+	while (t.n && strchr(" \t\r\n", *t.p) != NULL) {
 		t.p++;
 		t.n--;
 	}
@@ -71,8 +71,10 @@ static json_t *prf_json(const struct bd_prf *p)
 static json_t *row_json(const struct row *r)
 {
 	json_t *o = json_pack("{s:b}", "exact", r->exact > 0);
+
 	for (int stem = 0; stem < 2; stem++) {
 		json_t *rouge = json_object();
+
 		for (int i = 0; i < BD_ROUGES; i++)
 			json_object_set_new(rouge, bd_rouge_name[i], prf_json(&r->rouge[stem][i]));
 		json_object_set_new(o, rouge_key[stem], rouge);
@@ -103,6 +105,7 @@ enum { STATS = 2 * BD_ROUGES + 1 }; /* every F1, and BLEU */
 static void statistics(void *ctx, const double *sums, size_t n, double *stat)
 {
 	struct row sum;
+
 	(void)ctx;
 	memcpy(&sum, sums, sizeof(sum));
 	for (int i = 0; i < 2 * BD_ROUGES; i++)
@@ -120,8 +123,10 @@ static json_t *with_interval(json_t *o, struct bd_interval i)
 static json_t *rouge_json(const struct bd_prf sum[BD_ROUGES], double n, const struct bd_interval *in)
 {
 	json_t *o = json_object();
+
 	for (int i = 0; i < BD_ROUGES; i++) {
 		struct bd_prf mean = {sum[i].precision / n, sum[i].recall / n, sum[i].f1 / n};
+
 		json_object_set_new(o, bd_rouge_name[i], with_interval(prf_json(&mean), in[i]));
 	}
 	return o;
@@ -131,6 +136,7 @@ static json_t *bleu_json(const struct bd_bleu *b, struct bd_interval in)
 {
 	double p[BD_BLEU_N], penalty, score = bd_bleu_score(b, p, &penalty);
 	json_t *o = with_interval(json_pack("{s:f}", "score", score), in);
+
 	json_object_set_new(o, "precisions", json_pack("[f, f, f, f]", p[0], p[1], p[2], p[3]));
 	json_object_set_new(o, "brevity_penalty", json_real(penalty));
 	json_object_set_new(o, "predicted_words", json_integer((json_int_t)b->predicted));
@@ -146,6 +152,7 @@ json_t *bd_pairs_json(const struct bd_pairs *s, uint64_t seed)
 	struct row sum;
 	double total[K] = {0}, n = (double)s->n;
 	const double *x = (const double *)s->row; /* [n, K] */
+
 	for (size_t i = 0; i < s->n * K; i++)
 		total[i % K] += x[i];
 	memcpy(&sum, total, sizeof(sum));

@@ -1,10 +1,9 @@
 /* Pairs of prediction and references from JSON lines. */
 #include "pairs.h"
-
-#include <string.h>
-
 #include "mem.h"
 #include "msg.h"
+
+#include <string.h>
 
 static struct bd_text text_of(const json_t *j, const char *key, const char *where)
 {
@@ -17,10 +16,11 @@ static struct bd_text text_of(const json_t *j, const char *key, const char *wher
 static size_t references(const json_t *o, struct bd_text **list, const char *where)
 {
 	const json_t *one = bd_json_get(o, "reference"), *many = bd_json_get(o, "references");
-	const json_t *j = one ? one : many;
-	const char *key = one ? "reference" : "references";
+	const json_t *j = one != NULL ? one : many;
+	const char *key = one != NULL ? "reference" : "references";
 	size_t n = json_is_array(j) ? json_array_size(j) : 1;
-	if (!j || (one && many) || n == 0)
+
+	if (j == NULL || (one != NULL && many != NULL) || n == 0)
 		bd_die(BD_DATA,
 		       "%s: one of \"reference\" and \"references\" is needed, with at least one text",
 		       where);
@@ -34,12 +34,13 @@ static void read_pair(struct bd_pairs *s, const char *line, size_t n, const char
 {
 	json_t *o = bd_json_parse(line, n, where), *scores;
 	struct bd_text *list;
+
 	if (!json_is_object(o))
 		bd_die(BD_DATA, "%s: not a JSON object", where);
 	struct bd_text prediction = text_of(bd_json_get(o, "prediction"), "prediction", where);
 	size_t count = references(o, &list, where), index = bd_pairs_count(s);
 	scores = bd_pairs_add(s, prediction, list, count, lines != NULL);
-	if (lines) {
+	if (lines != NULL) {
 		json_object_set_new(scores, "index", json_integer((json_int_t)index));
 		bd_json_line(lines, scores);
 	}
@@ -53,8 +54,10 @@ void bd_pairs_read(struct bd_pairs *s, const char *path, struct bd_out *lines)
 	struct bd_in *in = bd_in_open(path);
 	size_t n;
 	char *line;
+
 	for (size_t i = 1; (line = bd_in_line(in, &n)) != NULL; i++) {
 		char *where = bd_sprintf("%s: line %zu", bd_in_name(in), i);
+
 		if (n > strspn(line, " \t\r"))
 			read_pair(s, line, n, where, lines);
 		bd_free(where);

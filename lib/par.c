@@ -1,15 +1,16 @@
 /* A team of threads that sleeps between jobs. A job is announced by a new generation number; every thread
  * runs the slice of its own number. Waiting is a short spin, because jobs follow each other within
  * microseconds, then a condition variable. */
+#include "par.h"
+
+#include "mem.h"
+#include "msg.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-
-#include "mem.h"
-#include "msg.h"
-#include "par.h"
 
 enum { SPINS = 256 }; /* pauses of 20-70 ns each */
 
@@ -51,6 +52,7 @@ static void run_slice(const struct bd_par *p, int slice)
 	/* n*s/S without overflow */
 	const size_t begin = p->n / S * s + p->n % S * s / S;
 	const size_t end = p->n / S * (s + 1) + p->n % S * (s + 1) / S;
+
 	p->fn(p->ctx, begin, end, slice);
 }
 
@@ -99,7 +101,7 @@ static void *thread_main(void *arg)
 
 	for (unsigned seen = 0;; seen++) {
 		wait_for(p, at_work, seen, &p->work);
-		if (!p->fn)
+		if (p->fn == NULL)
 			return NULL;
 		run_slice(p, w->slice);
 		if (atomic_fetch_sub(&p->pending, 1) == 1)
@@ -119,11 +121,11 @@ static void announce(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
 
 struct bd_par *bd_par_new(int threads)
 {
-	struct bd_par *p = bd_zalloc(1, sizeof *p);
+	struct bd_par *p = bd_zalloc(1, sizeof(*p));
 	sigset_t all, old;
 
 	p->threads = threads < 1 ? 1 : threads;
-	p->worker = bd_zalloc((size_t)p->threads, sizeof *p->worker);
+	p->worker = bd_zalloc((size_t)p->threads, sizeof(*p->worker));
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
 	pthread_cond_init(&p->done, NULL);
@@ -145,7 +147,7 @@ struct bd_par *bd_par_new(int threads)
 
 void bd_par_free(struct bd_par *p)
 {
-	if (!p)
+	if (p == NULL)
 		return;
 	announce(p, 0, NULL, NULL);
 	for (int i = 1; i < p->threads; i++)
@@ -159,12 +161,12 @@ void bd_par_free(struct bd_par *p)
 
 int bd_par_threads(const struct bd_par *p)
 {
-	return p ? p->threads : 1;
+	return p != NULL ? p->threads : 1;
 }
 
 void bd_par_for(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
 {
-	if (!p || p->threads == 1 || n == 1) {
+	if (p == NULL || p->threads == 1 || n == 1) {
 		fn(ctx, 0, n, 0);
 		return;
 	}

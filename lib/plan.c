@@ -1,17 +1,19 @@
 /* Planning a training run. */
+#include "plan.h"
+
+#include "hash.h"
+#include "mem.h"
+#include "msg.h"
+
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "hash.h"
-#include "mem.h"
-#include "msg.h"
-#include "plan.h"
-
 struct bd_train bd_train_defaults(const char *stage)
 {
 	bool cpt = strcmp(stage, "cpt") == 0;
+
 	return (struct bd_train){
 	    .stage = stage,
 	    .batch = 32,
@@ -52,8 +54,10 @@ static size_t gcd(size_t a, size_t b)
 static size_t relation_heads(const struct bd_train *t, const struct bd_config *c, const struct bd_head *h)
 {
 	size_t common = 0, narrowest = SIZE_MAX, A = 1;
+
 	for (int i = 0; i < 3; i++) {
 		size_t w[2] = {student_width(c, i), h->width[i]};
+
 		for (int j = 0; t->states[i] && j < 2; j++) {
 			common = gcd(common, w[j]);
 			narrowest = w[j] < narrowest ? w[j] : narrowest;
@@ -104,6 +108,7 @@ static struct bd_objective objective(const struct bd_train *t, const struct bd_c
 {
 	const struct bd_head *h = bd_feed_head(f);
 	struct bd_objective o = {.ce = t->ce, .head = h, .layer = -1, .heads = 1};
+
 	if (!h->teacher)
 		return o;
 	check_teacher(t, h, c, bd_source_name(bd_feed_source(f)));
@@ -116,7 +121,7 @@ static struct bd_objective objective(const struct bd_train *t, const struct bd_c
 	o.relation_temp = t->relation_temp;
 	o.cosine = t->relation == 0;
 	o.code_norm = t->relation_norm == 1;
-	memcpy(o.states, t->states, sizeof o.states);
+	memcpy(o.states, t->states, sizeof(o.states));
 	if (t->ce == 0 && ((o.ld && t->lambda_ratio > 0) || (o.ad && t->gamma_ratio > 0 && !o.ld)))
 		bd_die(BD_USAGE,
 		       "--ce 0: a gradient ratio needs another loss to relate to; give --lambda and --gamma");
@@ -138,6 +143,7 @@ static void length(struct bd_plan *p, const struct bd_train *t, const struct bd_
 {
 	int64_t records = (int64_t)bd_feed_total(f), step = t->batch * t->accum;
 	bool by_sequences = t->batch_tokens == 0;
+
 	p->unit = BD_UNIT_STEPS;
 	if (t->steps > 0) {
 		p->total = t->steps;
@@ -165,6 +171,7 @@ double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t s
 	enum bd_sched s = (enum bd_sched)t->sched;
 	double part = t->warmup < 1 ? t->warmup * (double)p->total : p->unit == BD_UNIT_STEPS ? t->warmup : 0;
 	double f = bd_sched_factor(s, (long)(before + (after - before) / 2), (long)p->total, lround(part));
+
 	if (t->warmup >= 1 && p->unit != BD_UNIT_STEPS)
 		f *= bd_sched_factor(BD_SCHED_CONSTANT, (long)step, (long)step + 1, lround(t->warmup));
 	return t->lr * f;
@@ -178,6 +185,7 @@ static void fingerprint(struct bd_plan *p, const struct bd_train *t, const struc
 {
 	const struct bd_head *h = bd_feed_head(f);
 	struct bd_buf b = {0};
+
 	bd_buf_fmt(&b, "%s %s %s %u ternary=%d dtype=%d ", m->digest, h->tokenizer, h->teacher_digest,
 	           h->top_k, m->cfg.ternary, t->dtype);
 	bd_buf_fmt(&b, "%s %.17g %" PRId64 " %" PRId64 " shuffle=%d seed=%" PRId64 " ", t->stage, t->epochs,
@@ -186,7 +194,7 @@ static void fingerprint(struct bd_plan *p, const struct bd_train *t, const struc
 	           t->accum, t->micro_tokens);
 	bd_buf_fmt(&b, "lr %.17g %.17g %d adam %.17g %.17g %.17g %.17g %.17g ", t->lr, t->warmup, t->sched,
 	           t->decay, t->beta1, t->beta2, t->eps, t->clip);
-	bd_buf_fmt(&b, "eval %s %" PRId64 " ", t->eval ? t->eval : "", t->eval_every);
+	bd_buf_fmt(&b, "eval %s %" PRId64 " ", t->eval != NULL ? t->eval : "", t->eval_every);
 	bd_buf_fmt(&b, "loss %.17g %.17g %.17g %.17g %.17g ", t->ce, t->lambda, t->gamma, t->lambda_ratio,
 	           t->gamma_ratio);
 	bd_buf_fmt(&b, "kd %.17g %d %d %.17g ", t->tau, t->no_tau2, t->objective, t->cakld_beta);
@@ -199,6 +207,7 @@ static void fingerprint(struct bd_plan *p, const struct bd_train *t, const struc
 struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, const struct bd_feed *f)
 {
 	struct bd_plan p = {0};
+
 	p.o = objective(t, &m->cfg, f);
 	length(&p, t, f);
 	fingerprint(&p, t, m, f);
@@ -214,6 +223,7 @@ static size_t token_floats(const struct bd_config *c)
 	size_t layer =
 	    2 * C + 2 * Q + 2 * K + 3 * F + (c->qk_norm ? Q + K : 0) + (c->ternary ? (2 * C + Q + F) / 4 : 0);
 	size_t widest = F > C ? F : C;
+
 	return (size_t)c->layers * layer + 4 * C + 3 * (widest > Q ? widest : Q) + Q + 2 * K + 2 * F;
 }
 
@@ -228,6 +238,7 @@ void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const stru
 	static const char *const unit[] = {"steps", "tokens", "examples"};
 	const struct bd_config *c = &m->cfg;
 	size_t linear = 0, V = (size_t)c->vocab, C = (size_t)c->hidden;
+
 	for (size_t i = 0; i < m->n_param; i++)
 		if (bd_slot_info(m->param[i].slot)->kind == BD_KIND_LINEAR)
 			linear += m->param[i].rows * m->param[i].cols;
@@ -241,9 +252,9 @@ void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const stru
 	printf("memory       %.0f MiB: parameters %.0f, gradients %.0f, moments %.0f, quantised %.0f, best "
 	       "%.0f, logits %.0f, "
 	       "activations up to %.0f\n",
-	       mib(16 * n + what + (t->eval ? 4 * n : 0) + 8 * (double)(chunk * V) + acts), mib(4 * n),
-	       mib(4 * n), mib(8 * n), mib(what), mib(t->eval ? 4 * n : 0), mib(8 * (double)(chunk * V)),
-	       mib(acts));
+	       mib(16 * n + what + (t->eval != NULL ? 4 * n : 0) + 8 * (double)(chunk * V) + acts),
+	       mib(4 * n), mib(4 * n), mib(8 * n), mib(what), mib(t->eval != NULL ? 4 * n : 0),
+	       mib(8 * (double)(chunk * V)), mib(acts));
 	printf("work         %.1f MFLOP a token, and %.1f a position with logits (forward and backward)\n",
 	       6e-6 * (double)linear, 6e-6 * (double)(V * C));
 	printf("step         %" PRId64 " x %" PRId64 " %s\n", t->accum,

@@ -1,5 +1,6 @@
-/* Processors to use. A control group's quota is found as the kernel describes it: /proc/self/mountinfo says where the hierarchy of the
- * cpu controller is mounted and which of its groups is seen there, /proc/self/cgroup says in which group we are (cgroups(7)). */
+/* Processors to use. A control group's quota is found as the kernel describes it: /proc/self/mountinfo says
+ * where the hierarchy of the cpu controller is mounted and which of its groups is seen there,
+ * /proc/self/cgroup says in which group we are (cgroups(7)). */
 #include "procs.h"
 
 #include "io.h"
@@ -23,7 +24,8 @@ static int affinity(void)
 	return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-/* The file root/path as text, NULL if it cannot be read (files of /proc and /sys tell no size); caller frees. */
+/* The file root/path as text, NULL if it cannot be read (files of /proc and /sys tell no
+ * size); caller frees. */
 static char *text_of(const char *root, const char *path)
 {
 	char *name = bd_sprintf("%s%s", root, path), block[4096];
@@ -45,7 +47,8 @@ static char *text_of(const char *root, const char *path)
 static double quota_of(const char *root, const char *dir, bool v2)
 {
 	double quota = 0, period = 0;
-	char *max = bd_path(dir, v2 ? "cpu.max" : "cpu.cfs_quota_us"), *per = bd_path(dir, "cpu.cfs_period_us");
+	char *max = bd_path(dir, v2 ? "cpu.max" : "cpu.cfs_quota_us"),
+	     *per = bd_path(dir, "cpu.cfs_period_us");
 	char *a = text_of(root, max), *b = v2 ? NULL : text_of(root, per);
 
 	if (a != NULL && v2 && sscanf(a, "%lf %lf", &quota, &period) != 2) /* "max 100000" */
@@ -59,12 +62,14 @@ static double quota_of(const char *root, const char *dir, bool v2)
 	return quota > 0 && period > 0 ? quota / period : 0;
 }
 
-/* The smallest quota of group `path` and of those above it, up to the one that is mounted at `mount`; `seen` is that one's path. */
+/* The smallest quota of group `path` and of those above it, up to the one that is mounted at `mount`; `seen`
+ * is that one's path. */
 static double least_quota(const char *root, const char *mount, const char *seen, const char *path, bool v2)
 {
 	size_t n = strcmp(seen, "/") == 0 ? 0 : strlen(seen);
 	bool below = strncmp(path, seen, n) == 0 && (path[n] == '/' || path[n] == '\0');
-	char *dir = bd_sprintf("%s%s", mount, below ? path + n : ""); /* outside of what is seen: all we know is its top */
+	/* outside of what is seen: all we know is its top */
+	char *dir = bd_sprintf("%s%s", mount, below ? path + n : "");
 	double least = 0;
 
 	for (size_t top = strlen(mount); strlen(dir) >= top;) {
@@ -95,11 +100,12 @@ static bool lists(const char *list, size_t n, const char *word)
 	return false;
 }
 
-/* Our group in the hierarchy of the cpu controller (v1) or in the unified one (v2), from lines "ID:CONTROLLERS:PATH"; NULL if there is
- * none; caller frees. */
+/* Our group in the hierarchy of the cpu controller (v1) or in the unified one (v2), from lines
+ * "ID:CONTROLLERS:PATH"; NULL if there is none; caller frees. */
 static char *group_of(const char *groups, bool v2)
 {
-	for (const char *s = groups; s != NULL && *s != '\0'; s = strchr(s, '\n'), s = s != NULL ? s + 1 : NULL) {
+	for (const char *s = groups; s != NULL && *s != '\0';
+	     s = strchr(s, '\n'), s = s != NULL ? s + 1 : NULL) {
 		const char *list = strchr(s, ':'), *path = list != NULL ? strchr(list + 1, ':') : NULL;
 
 		if (path == NULL)
@@ -130,7 +136,8 @@ double bd_cpu_quota(const char *root)
 	double least = 0;
 	bool v2;
 
-	for (char *line = mounts != NULL ? strtok_r(mounts, "\n", &rest) : NULL; line != NULL; line = strtok_r(NULL, "\n", &rest)) {
+	for (char *line = mounts != NULL ? strtok_r(mounts, "\n", &rest) : NULL; line != NULL;
+	     line = strtok_r(NULL, "\n", &rest)) {
 		char *path = is_cgroup(line, seen, mount, &v2) ? group_of(groups, v2) : NULL;
 		double quota = path != NULL ? least_quota(root, mount, seen, path, v2) : 0;
 

@@ -1,9 +1,9 @@
 /* Quantisers and number formats, as defined in quant.h; plain loops that a compiler can vectorise. */
+#include "quant.h"
+
 #include <math.h>
 #include <stdbool.h>
 #include <string.h>
-
-#include "quant.h"
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
 #error "packed formats are copied as they lie in memory: a little-endian machine is needed"
@@ -55,7 +55,7 @@ void bd_ternary_pack(uint8_t *codes, const float *w, size_t rows, size_t cols, f
 		if (i < cols) {
 			float last[128] = {0};
 
-			memcpy(last, w + i, (cols - i) * sizeof *w);
+			memcpy(last, w + i, (cols - i) * sizeof(*w));
 			pack_block(codes, last, inv);
 			codes += 32;
 		}
@@ -80,7 +80,7 @@ void bd_ternary_unpack(float *w, const uint8_t *codes, size_t rows, size_t cols,
 			float last[128];
 
 			unpack_block(last, codes, scale);
-			memcpy(w + i, last, (cols - i) * sizeof *w);
+			memcpy(w + i, last, (cols - i) * sizeof(*w));
 			codes += 32;
 		}
 	}
@@ -93,7 +93,7 @@ static void count_block(const uint8_t codes[32], uint64_t count[3])
 	for (int i = 0; i < 4; i++) {
 		uint64_t c;
 
-		memcpy(&c, codes + 8 * i, sizeof c);
+		memcpy(&c, codes + 8 * i, sizeof(c));
 		const uint64_t lo = c & ones, hi = c >> 1 & ones;
 		count[0] += (uint64_t)__builtin_popcountll(~(lo | hi) & ones);
 		count[1] += (uint64_t)__builtin_popcountll(lo & ~hi);
@@ -110,7 +110,7 @@ void bd_ternary_count(const uint8_t *codes, size_t rows, size_t cols, uint64_t c
 {
 	const size_t whole = cols / 128 * 128;
 
-	memset(count, 0, 3 * sizeof *count);
+	memset(count, 0, 3 * sizeof(*count));
 	for (size_t r = 0; r < rows; r++, codes += bd_ternary_stride(cols)) {
 		for (size_t i = 0; i < whole; i += 128)
 			count_block(codes + i / 4, count);
@@ -126,7 +126,7 @@ static inline uint32_t bits_of(float x)
 {
 	uint32_t u;
 
-	memcpy(&u, &x, sizeof u);
+	memcpy(&u, &x, sizeof(u));
 	return u;
 }
 
@@ -134,7 +134,7 @@ static inline float float_of(uint32_t u)
 {
 	float x;
 
-	memcpy(&x, &u, sizeof x);
+	memcpy(&x, &u, sizeof(x));
 	return x;
 }
 
@@ -209,7 +209,7 @@ void bd_q8_0_pack(uint8_t *out, const float *x, size_t n)
 			max = fabsf(x[i]) > max ? fabsf(x[i]) : max;
 		const float d = max / 127.0f, inv = d != 0.0f ? 1.0f / d : 0.0f;
 		const uint16_t half = bd_f32_to_f16(d);
-		memcpy(out, &half, sizeof half);
+		memcpy(out, &half, sizeof(half));
 		for (int i = 0; i < BD_Q8_0_BLOCK; i++)
 			out[2 + i] = (uint8_t)q8_of(x[i] * inv);
 	}
@@ -220,7 +220,7 @@ void bd_q8_0_unpack(float *out, const uint8_t *in, size_t n)
 	for (size_t b = 0; b < n / BD_Q8_0_BLOCK; b++, out += BD_Q8_0_BLOCK, in += BD_Q8_0_BYTES) {
 		uint16_t half;
 
-		memcpy(&half, in, sizeof half);
+		memcpy(&half, in, sizeof(half));
 		const float d = bd_f16_to_f32(half);
 		for (int i = 0; i < BD_Q8_0_BLOCK; i++)
 			out[i] = (float)(int8_t)in[2 + i] * d;

@@ -36,7 +36,8 @@ double bd_rng_normal(uint64_t seed, uint64_t stream, uint64_t counter)
 	return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
-/* Newton's method from the quantile before: Phi(z) = erfc(-z / sqrt(2)) / 2 is convex below 0, and the upper half mirrors the lower. */
+/* Newton's method from the quantile before: Phi(z) = erfc(-z / sqrt(2)) / 2 is convex below 0, and the upper
+ * half mirrors the lower. */
 float *bd_rng_quantiles(void)
 {
 	enum { N = 65536 };
@@ -45,14 +46,16 @@ float *bd_rng_quantiles(void)
 
 	for (size_t i = 0; i < N / 2; i++) {
 		for (int step = 0; step < 6; step++)
-			z -= (erfc(-z * 0.7071067811865476) / 2 - ((double)i + 0.5) / N) / (0.3989422804014327 * exp(-z * z / 2));
+			z -= (erfc(-z * 0.7071067811865476) / 2 - ((double)i + 0.5) / N) /
+			     (0.3989422804014327 * exp(-z * z / 2));
 		q[i] = (float)z;
 		q[N - 1 - i] = (float)-z;
 	}
 	return q;
 }
 
-void bd_rng_normals(float *x, size_t n, float sd, const float *quantile, uint64_t seed, uint64_t stream, uint64_t from)
+void bd_rng_normals(float *x, size_t n, float sd, const float *quantile, uint64_t seed, uint64_t stream,
+                    uint64_t from)
 {
 	uint64_t u = 0;
 

@@ -1,10 +1,10 @@
 /* ROUGE: words, their n-grams and longest common subsequences. */
 #include "rouge.h"
 
-#include <string.h>
-
 #include "mem.h"
 #include "stem.h"
+
+#include <string.h>
 
 const char *const bd_rouge_name[BD_ROUGES] = {"rouge1", "rouge2", "rougeL", "rougeLsum"};
 
@@ -40,6 +40,7 @@ static char letter(const char *s, size_t n, size_t *len, bool *last)
 static void end_word(struct bd_words *v, struct bd_buf *word, bool stem)
 {
 	size_t n = stem && word->n > 3 ? bd_stem(word->p, word->n) : word->n;
+
 	if (n)
 		bd_words_push(v, word->p, n);
 	bd_buf_clear(word);
@@ -49,8 +50,10 @@ static void push_words(struct bd_words *v, const char *s, size_t n, bool stem)
 {
 	struct bd_buf word = {0};
 	bool last = false;
+
 	for (size_t i = 0, len; i < n; i += len) {
 		char c = letter(s + i, n - i, &len, &last);
+
 		if (c)
 			bd_buf_add(&word, &c, 1);
 		if (!c || last)
@@ -64,9 +67,11 @@ static void push_words(struct bd_words *v, const char *s, size_t n, bool stem)
 static struct lines read_lines(struct bd_text t, bool stem)
 {
 	struct lines l = {.line = bd_zalloc(t.n + 2, sizeof(*l.line))};
+
 	for (size_t i = 0, end; i < t.n; i = end + 1) {
 		const char *newline = memchr(t.p + i, '\n', t.n - i);
-		end = newline ? (size_t)(newline - t.p) : t.n;
+
+		end = newline != NULL ? (size_t)(newline - t.p) : t.n;
 		if (end == i)
 			continue;
 		push_words(&l.words, t.p + i, end - i, stem);
@@ -84,6 +89,7 @@ static void lines_free(struct lines *l)
 static struct bd_prf prf(size_t hits, size_t predicted, size_t wanted)
 {
 	struct bd_prf s = {0};
+
 	s.precision = predicted ? (double)hits / (double)predicted : 0;
 	s.recall = wanted ? (double)hits / (double)wanted : 0;
 	if (hits)
@@ -105,19 +111,23 @@ static size_t lcs(const uint64_t *r, size_t n, const uint64_t *p, size_t m, uint
 {
 	enum { BOTH, IN_R, IN_P };
 	size_t *row = bd_zalloc(m + 1, sizeof(*row)), length; /* row[j]: of r[..i] and p[..j] */
+
 	for (size_t i = 0; i < n; i++) {
 		size_t diagonal = 0; /* of r[..i) and p[..j) */
+
 		for (size_t j = 0; j < m; j++) {
 			size_t above = row[j + 1];
 			uint8_t s = r[i] == p[j] ? BOTH : row[j] > above ? IN_P : IN_R;
+
 			row[j + 1] = s == BOTH ? diagonal + 1 : s == IN_P ? row[j] : above;
 			diagonal = above;
-			if (step)
+			if (step != NULL)
 				step[i * m + j] = s;
 		}
 	}
-	for (size_t i = n, j = m; step && i && j;) {
+	for (size_t i = n, j = m; step != NULL && i && j;) {
 		uint8_t s = step[(i - 1) * m + j - 1];
+
 		if (s == BOTH)
 			in[i - 1] = true;
 		i -= s != IN_P;
@@ -140,6 +150,7 @@ static struct bd_prf rouge_lsum(const struct lines *p, const struct lines *r)
 	uint8_t *step = bd_alloc(bd_mul(n, m), 1);
 	bool *in = bd_zalloc(n, sizeof(*in));
 	struct bd_words hit = {.w = bd_alloc(n, sizeof(*hit.w))};
+
 	for (size_t i = 0; i < r->n; i++)
 		for (size_t j = 0; j < p->n; j++)
 			lcs(r->words.w + r->line[i], r->line[i + 1] - r->line[i], p->words.w + p->line[j],
@@ -160,10 +171,12 @@ void bd_rouge(struct bd_prf out[BD_ROUGES], struct bd_text prediction, const str
               size_t n, bool stem)
 {
 	struct lines p = read_lines(prediction, stem);
+
 	for (size_t k = 0; k < n; k++) {
 		struct lines r = read_lines(reference[k], stem);
 		struct bd_prf s[BD_ROUGES] = {grams(&p.words, &r.words, 1), grams(&p.words, &r.words, 2),
 		                              rouge_l(&p.words, &r.words), rouge_lsum(&p, &r)};
+
 		for (int i = 0; i < BD_ROUGES; i++)
 			if (k == 0 || s[i].f1 > out[i].f1)
 				out[i] = s[i];

@@ -1,13 +1,13 @@
 /* Rows: each format is one function that fills in the values of a line. */
 #include "rows.h"
 
-#include <string.h>
-
 #include "io.h"
 #include "json.h"
 #include "mem.h"
 #include "msg.h"
 #include "rng.h"
+
+#include <string.h>
 
 struct bd_rows {
 	char *const *file; /* the files to come */
@@ -18,8 +18,8 @@ struct bd_rows {
 	size_t n;
 	size_t *column; /* [n] of the TSV file; SIZE_MAX: it has no such column */
 	size_t line;
-	bool fresh; /* no row of this file has been read */
-	json_t *object;         /* of the present row */
+	bool fresh;                 /* no row of this file has been read */
+	json_t *object;             /* of the present row */
 	struct bd_buf where, *text; /* text[n]: values that are not strings */
 	/* shuffled */
 	struct bd_buf saved; /* rows: where, then size_t length (SIZE_MAX: absent) and text of each value;
@@ -34,6 +34,7 @@ struct bd_rows *bd_rows_open(char *const *file, size_t files, enum bd_rows_forma
 {
 	static char *const stdin_only[] = {"-"};
 	struct bd_rows *r = bd_zalloc(1, sizeof(*r));
+
 	r->file = files ? file : stdin_only;
 	r->files = files ? files : 1;
 	r->asked = format;
@@ -46,7 +47,7 @@ struct bd_rows *bd_rows_open(char *const *file, size_t files, enum bd_rows_forma
 
 void bd_rows_close(struct bd_rows *r)
 {
-	if (!r)
+	if (r == NULL)
 		return;
 	bd_in_close(r->in);
 	json_decref(r->object);
@@ -79,10 +80,12 @@ static size_t field_index(const struct bd_rows *r, const char *name, size_t n)
 static bool read_header(struct bd_rows *r, const char *line)
 {
 	bool header = false;
+
 	for (size_t i = 0; i < r->n; i++)
 		r->column[i] = SIZE_MAX;
 	for (size_t column = 0;; column++) {
 		size_t len = strcspn(line, "\t"), i = field_index(r, line, len);
+
 		if (i < r->n) {
 			r->column[i] = column;
 			header = true;
@@ -101,6 +104,7 @@ static void tsv_row(struct bd_rows *r, char *line, const char **value, size_t *l
 	for (size_t column = 0;; column++) {
 		size_t len = strcspn(line, "\t");
 		bool last = !line[len];
+
 		line[len] = '\0';
 		for (size_t i = 0; i < r->n; i++)
 			if (r->column[i] == column) {
@@ -121,13 +125,14 @@ static void json_row(struct bd_rows *r, const char *line, size_t n, const char *
 		bd_die(BD_DATA, "%s: not a JSON object", r->where.p);
 	for (size_t i = 0; i < r->n; i++) {
 		const json_t *j = bd_json_get(r->object, r->field[i]);
-		if (!j)
+
+		if (j == NULL)
 			continue;
 		if (json_is_array(j) || json_is_object(j))
 			bd_die(BD_DATA, "%s: \"%s\" is neither text nor a number", r->where.p, r->field[i]);
 		value[i] = json_string_value(j);
 		length[i] = json_string_length(j);
-		if (value[i])
+		if (value[i] != NULL)
 			continue;
 		char *text = bd_json_text(j, false);
 		bd_buf_clear(&r->text[i]);
@@ -143,10 +148,11 @@ static bool first_line(struct bd_rows *r, char *line, size_t n)
 {
 	size_t blank = strspn(line, " \t");
 	json_t *j = NULL;
+
 	r->format = r->asked;
 	if (r->asked == BD_ROWS_AUTO) {
 		r->format = r->n == 1 ? BD_ROWS_LINES : BD_ROWS_TSV;
-		if (line[blank] == '{' && (j = json_loadb(line, n, JSON_ALLOW_NUL, NULL)))
+		if (line[blank] == '{' && (j = json_loadb(line, n, JSON_ALLOW_NUL, NULL)) != NULL)
 			r->format = BD_ROWS_JSONL;
 		json_decref(j);
 	}
@@ -158,7 +164,7 @@ static bool first_line(struct bd_rows *r, char *line, size_t n)
 static char *next_line(struct bd_rows *r, size_t *n)
 {
 	for (;;) {
-		if (!r->in) {
+		if (r->in == NULL) {
 			if (!r->files)
 				return NULL;
 			r->in = bd_in_open(*r->file++);
@@ -167,7 +173,7 @@ static char *next_line(struct bd_rows *r, size_t *n)
 			r->fresh = true;
 		}
 		char *line = bd_in_line(r->in, n);
-		if (!line) {
+		if (line == NULL) {
 			bd_in_close(r->in);
 			r->in = NULL;
 			continue;
@@ -188,9 +194,10 @@ static bool read_row(struct bd_rows *r, const char **value, size_t *length)
 	size_t n;
 	char *line;
 	bool header;
+
 	do {
 		line = next_line(r, &n);
-		if (!line)
+		if (line == NULL)
 			return false;
 		bd_buf_clear(&r->where);
 		bd_buf_fmt(&r->where, "%s: line %zu", bd_in_name(r->in), r->line);
@@ -221,9 +228,10 @@ static void save(struct bd_rows *r, const char *const *value, const size_t *leng
 	r->offset[r->count++] = r->saved.n;
 	bd_buf_add(&r->saved, r->where.p, r->where.n + 1);
 	for (size_t i = 0; i < r->n; i++) {
-		size_t n = value[i] ? length[i] : SIZE_MAX;
+		size_t n = value[i] != NULL ? length[i] : SIZE_MAX;
+
 		bd_buf_add(&r->saved, &n, sizeof(n));
-		if (value[i])
+		if (value[i] != NULL)
 			bd_buf_add(&r->saved, value[i], n + 1);
 	}
 }
@@ -231,6 +239,7 @@ static void save(struct bd_rows *r, const char *const *value, const size_t *leng
 static void saved_row(struct bd_rows *r, size_t row, const char **value, size_t *length)
 {
 	const char *p = r->saved.p + r->offset[row];
+
 	bd_buf_clear(&r->where);
 	bd_buf_str(&r->where, p);
 	p += r->where.n + 1;
@@ -248,6 +257,7 @@ void bd_rows_shuffle(struct bd_rows *r, uint64_t seed)
 {
 	const char **value = bd_alloc(r->n, sizeof(*value));
 	size_t *length = bd_alloc(r->n, sizeof(*length)), cap = 0;
+
 	while (read_row(r, value, length))
 		save(r, value, length, &cap);
 	r->order = bd_alloc(r->count, sizeof(*r->order));
@@ -258,7 +268,7 @@ void bd_rows_shuffle(struct bd_rows *r, uint64_t seed)
 
 bool bd_rows_next(struct bd_rows *r, const char **value, size_t *length)
 {
-	if (!r->order)
+	if (r->order == NULL)
 		return read_row(r, value, length);
 	if (r->next == r->count)
 		return false;

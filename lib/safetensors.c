@@ -1,5 +1,6 @@
-/* safetensors: a JSON header of names, types, shapes and offsets, then one buffer of raw little-endian data. The header is hostile
- * input: every number in it is checked against the file before a pointer is made from it. */
+/* safetensors: a JSON header of names, types, shapes and offsets, then one buffer of raw
+ * little-endian data. The header is hostile input: every number in it is checked against the file
+ * before a pointer is made from it. */
 #include "safetensors.h"
 
 #include "io.h"
@@ -50,12 +51,14 @@ size_t bd_dtype_size(enum bd_dtype t)
 static enum bd_dtype dtype_of(const json_t *j, const char *file, const char *name)
 {
 	const char *s = json_string_value(j);
-	if (!s)
+
+	if (s == NULL)
 		bd_die(BD_DATA, "%s: tensor %s: dtype is no string", file, name);
 	for (int i = 0; i < BD_DTYPES; i++)
 		if (!strcmp(s, dtypes[i].name))
 			return (enum bd_dtype)i;
-	bd_die(BD_DATA, "%s: tensor %s: dtype %.20s is not supported; convert it to F32, F16 or BF16", file, name, s);
+	bd_die(BD_DATA, "%s: tensor %s: dtype %.20s is not supported; convert it to F32, F16 or BF16", file,
+	       name, s);
 }
 
 static size_t size_of(const json_t *j, const char *what, const char *file, const char *name)
@@ -66,14 +69,18 @@ static size_t size_of(const json_t *j, const char *what, const char *file, const
 }
 
 /* One header entry against a buffer of `size` bytes. */
-static void parse_tensor(struct bd_st_tensor *t, const json_t *entry, const unsigned char *buffer, size_t size)
+static void parse_tensor(struct bd_st_tensor *t, const json_t *entry, const unsigned char *buffer,
+                         size_t size)
 {
 	const char *file = t->file, *name = t->name;
 	const json_t *shape = json_object_get(entry, "shape"), *off = json_object_get(entry, "data_offsets");
-	if (!json_is_object(entry) || !json_is_array(shape) || !json_is_array(off) || json_array_size(off) != 2)
+
+	if (!json_is_object(entry) || !json_is_array(shape) || !json_is_array(off) ||
+	    json_array_size(off) != 2)
 		bd_die(BD_DATA, "%s: tensor %s: needs dtype, shape and two data_offsets", file, name);
 	if (json_array_size(shape) > 4)
-		bd_die(BD_DATA, "%s: tensor %s: has %zu dimensions, 4 are supported", file, name, json_array_size(shape));
+		bd_die(BD_DATA, "%s: tensor %s: has %zu dimensions, 4 are supported", file, name,
+		       json_array_size(shape));
 	t->dtype = dtype_of(json_object_get(entry, "dtype"), file, name);
 	t->ndim = (int)json_array_size(shape);
 	t->count = 1;
@@ -85,17 +92,20 @@ static void parse_tensor(struct bd_st_tensor *t, const json_t *entry, const unsi
 	size_t begin = size_of(json_array_get(off, 0), "data_offsets", file, name);
 	size_t end = size_of(json_array_get(off, 1), "data_offsets", file, name);
 	if (begin > end || end > size)
-		bd_die(BD_DATA, "%s: tensor %s: data_offsets [%zu, %zu] lie outside the file's %zu data bytes; is it truncated?",
+		bd_die(BD_DATA,
+		       "%s: tensor %s: data_offsets [%zu, %zu] lie outside the file's %zu data bytes; is it "
+		       "truncated?",
 		       file, name, begin, end, size);
 	if (__builtin_mul_overflow(t->count, dtypes[t->dtype].size, &t->bytes) || t->bytes != end - begin)
-		bd_die(BD_DATA, "%s: tensor %s: %zu bytes do not match its shape and dtype %s", file, name, end - begin,
-		       dtypes[t->dtype].name);
+		bd_die(BD_DATA, "%s: tensor %s: %zu bytes do not match its shape and dtype %s", file, name,
+		       end - begin, dtypes[t->dtype].name);
 	t->data = buffer + begin;
 }
 
 static int by_offset(const void *a, const void *b)
 {
 	const struct bd_st_tensor *x = a, *y = b;
+
 	if (x->data != y->data)
 		return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
 	if (x->bytes != y->bytes) /* empty tensors in front of the one that begins at the same place */
@@ -106,15 +116,19 @@ static int by_offset(const void *a, const void *b)
 static int by_name(const void *a, const void *b)
 {
 	const struct bd_st_tensor *const *x = a, *const *y = b;
+
 	return strcmp((*x)->name, (*y)->name);
 }
 
 /* The tensors of one shard must cover its buffer without holes and overlaps. */
-static void check_cover(const struct bd_st_tensor *t, size_t n, const unsigned char *buffer, size_t size, const char *file)
+static void check_cover(const struct bd_st_tensor *t, size_t n, const unsigned char *buffer, size_t size,
+                        const char *file)
 {
 	size_t at = 0;
+
 	for (size_t i = 0; i < n; i++) {
 		size_t begin = (size_t)((const unsigned char *)t[i].data - buffer);
+
 		if (begin != at)
 			bd_die(BD_DATA, "%s: tensor %s: %s at data byte %zu", file, t[i].name,
 			       begin < at ? "overlaps its neighbour" : "is preceded by a hole", begin);
@@ -128,33 +142,36 @@ static void check_metadata(const json_t *meta, const char *file)
 {
 	const char *key;
 	json_t *v;
+
 	if (!json_is_object(meta))
 		bd_die(BD_DATA, "%s: __metadata__ is no object", file);
-	json_object_foreach((json_t *)(uintptr_t)meta, key, v)
-		if (!json_is_string(v))
-			bd_die(BD_DATA, "%s: __metadata__.%s is no string", file, key);
+	json_object_foreach((json_t *)(uintptr_t)meta, key, v) if (!json_is_string(v))
+	    bd_die(BD_DATA, "%s: __metadata__.%s is no string", file, key);
 }
 
 static void open_shard(struct bd_st *s, char *path)
 {
-	s->shard = bd_resize(s->shard, s->n_shard, s->n_shard + 1, sizeof *s->shard);
+	s->shard = bd_resize(s->shard, s->n_shard, s->n_shard + 1, sizeof(*s->shard));
 	struct shard *d = &s->shard[s->n_shard++];
 	*d = (struct shard){.path = path, .map = bd_map_file(path)};
 	uint64_t len = 0;
 	if (d->map.n >= 8)
 		memcpy(&len, d->map.p, 8);
 	if (d->map.n < 8 || len > d->map.n - 8)
-		bd_die(BD_DATA, "%s: byte 0: no safetensors header fits into %zu bytes; is it truncated?", path, d->map.n);
+		bd_die(BD_DATA, "%s: byte 0: no safetensors header fits into %zu bytes; is it truncated?",
+		       path, d->map.n);
 	if (len > MAX_HEADER || len < 2 || d->map.p[8] != '{')
-		bd_die(BD_DATA, "%s: byte 0: not a safetensors file (header of %" PRIu64 " bytes)", path, len);
+		bd_die(BD_DATA, "%s: byte 0: not a safetensors file (header of %" PRIu64 " bytes)", path,
+		       len);
 	d->header = bd_json_parse((const char *)d->map.p + 8, (size_t)len, path);
 
 	const unsigned char *buffer = d->map.p + 8 + len;
 	size_t size = d->map.n - 8 - (size_t)len, n = json_object_size(d->header), first = s->n;
 	const char *key;
 	json_t *v;
-	s->t = bd_resize(s->t, s->n, s->n + n, sizeof *s->t);
-	json_object_foreach(d->header, key, v) {
+	s->t = bd_resize(s->t, s->n, s->n + n, sizeof(*s->t));
+	json_object_foreach(d->header, key, v)
+	{
 		if (!strcmp(key, "__metadata__")) {
 			check_metadata(v, path);
 			continue;
@@ -164,23 +181,29 @@ static void open_shard(struct bd_st *s, char *path)
 		parse_tensor(t, v, buffer, size);
 	}
 	if (s->n > first)
-		qsort(s->t + first, s->n - first, sizeof *s->t, by_offset);
+		qsort(s->t + first, s->n - first, sizeof(*s->t), by_offset);
 	check_cover(s->t + first, s->n - first, buffer, size, path);
 }
 
 /* The shard names of an index, each once, in order of appearance. */
 static void open_index(struct bd_st *s, const char *path)
 {
-	json_t *index = bd_json_load(path), *map = bd_json_get(index, "weight_map"), *v, *seen = json_object();
+	json_t *index = bd_json_load(path), *map = bd_json_get(index, "weight_map"), *v,
+	       *seen = json_object();
 	const char *key, *slash = strrchr(path, '/');
-	char *dir = slash ? bd_strndup(path, (size_t)(slash - path)) : bd_strdup(".");
+	char *dir = slash != NULL ? bd_strndup(path, (size_t)(slash - path)) : bd_strdup(".");
+
 	if (!json_is_object(map) || json_object_size(map) == 0)
 		bd_die(BD_DATA, "%s: weight_map: missing or empty", path);
-	json_object_foreach(map, key, v) {
+	json_object_foreach(map, key, v)
+	{
 		const char *file = json_string_value(v);
-		if (!file || !*file || strchr(file, '/') || strstr(file, ".."))
-			bd_die(BD_DATA, "%s: weight_map.%s: a shard must be the name of a file in the same directory", path, key);
-		if (json_object_get(seen, file))
+
+		if (file == NULL || !*file || strchr(file, '/') != NULL || strstr(file, "..") != NULL)
+			bd_die(BD_DATA,
+			       "%s: weight_map.%s: a shard must be the name of a file in the same directory",
+			       path, key);
+		if (json_object_get(seen, file) != NULL)
 			continue;
 		if (json_object_size(seen) >= MAX_SHARDS)
 			bd_die(BD_DATA, "%s: weight_map: more than %d shards", path, MAX_SHARDS);
@@ -197,10 +220,13 @@ static void check_index(const struct bd_st *s, const char *path)
 {
 	json_t *index = bd_json_load(path), *v;
 	const char *key;
-	json_object_foreach(bd_json_get(index, "weight_map"), key, v) {
+
+	json_object_foreach(bd_json_get(index, "weight_map"), key, v)
+	{
 		const struct bd_st_tensor *t = bd_st_find(s, key);
-		const char *base = t ? strrchr(t->file, '/') + 1 : NULL;
-		if (!base || strcmp(base, json_string_value(v)))
+		const char *base = t != NULL ? strrchr(t->file, '/') + 1 : NULL;
+
+		if (base == NULL || strcmp(base, json_string_value(v)))
 			bd_die(BD_DATA, "%s: weight_map.%s: not in %s", path, key, json_string_value(v));
 	}
 	json_decref(index);
@@ -208,38 +234,43 @@ static void check_index(const struct bd_st *s, const char *path)
 
 static void sort_names(struct bd_st *s, const char *path)
 {
-	s->by_name = bd_alloc(s->n + 1, sizeof *s->by_name);
+	s->by_name = bd_alloc(s->n + 1, sizeof(*s->by_name));
 	for (size_t i = 0; i < s->n; i++)
 		s->by_name[i] = &s->t[i];
-	qsort(s->by_name, s->n, sizeof *s->by_name, by_name);
+	qsort(s->by_name, s->n, sizeof(*s->by_name), by_name);
 	for (size_t i = 1; i < s->n; i++)
 		if (!strcmp(s->by_name[i - 1]->name, s->by_name[i]->name))
-			bd_die(BD_DATA, "%s: tensor %s: stored twice, in %s and %s", path, s->by_name[i]->name,
-			       s->by_name[i - 1]->file, s->by_name[i]->file);
+			bd_die(BD_DATA, "%s: tensor %s: stored twice, in %s and %s", path,
+			       s->by_name[i]->name, s->by_name[i - 1]->file, s->by_name[i]->file);
 }
 
 /* The file a directory stands for. */
 static char *find_in_dir(const char *dir)
 {
 	static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+
 	for (int i = 0; i < 2; i++) {
 		char *p = bd_path(dir, names[i]);
+
 		if (bd_exists(p))
 			return p;
 		bd_free(p);
 	}
 	char *pickle = bd_path(dir, "pytorch_model.bin");
 	if (bd_exists(pickle))
-		bd_die(BD_DATA, "%s: a pickle, which is a program and not read here; convert it to safetensors", pickle);
+		bd_die(BD_DATA,
+		       "%s: a pickle, which is a program and not read here; convert it to safetensors",
+		       pickle);
 	bd_die(BD_DATA, "%s: holds neither model.safetensors nor model.safetensors.index.json", dir);
 }
 
 struct bd_st *bd_st_open(const char *path)
 {
-	struct bd_st *s = bd_zalloc(1, sizeof *s);
+	struct bd_st *s = bd_zalloc(1, sizeof(*s));
 	char *file = bd_is_dir(path) ? find_in_dir(path) : bd_strdup(path);
 	size_t n = strlen(file);
 	bool index = n > 5 && !strcmp(file + n - 5, ".json");
+
 	if (index)
 		open_index(s, file);
 	else
@@ -253,7 +284,7 @@ struct bd_st *bd_st_open(const char *path)
 
 void bd_st_close(struct bd_st *s)
 {
-	if (!s)
+	if (s == NULL)
 		return;
 	for (size_t i = 0; i < s->n_shard; i++) {
 		json_decref(s->shard[i].header);
@@ -279,8 +310,9 @@ const struct bd_st_tensor *bd_st_at(const struct bd_st *s, size_t i)
 const struct bd_st_tensor *bd_st_find(const struct bd_st *s, const char *name)
 {
 	const struct bd_st_tensor key = {.name = name}, *k = &key;
-	const struct bd_st_tensor **hit = bsearch(&k, s->by_name, s->n, sizeof *s->by_name, by_name);
-	return hit ? *hit : NULL;
+	const struct bd_st_tensor **hit = bsearch(&k, s->by_name, s->n, sizeof(*s->by_name), by_name);
+
+	return hit != NULL ? *hit : NULL;
 }
 
 const json_t *bd_st_metadata(const struct bd_st *s)
@@ -294,16 +326,18 @@ void bd_st_f32(const struct bd_st_tensor *t, size_t first, size_t n, float *out)
 	enum { BLOCK = 2048 };
 	uint16_t h[BLOCK];
 	const char *p = (const char *)t->data + first * dtypes[t->dtype].size;
+
 	if (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16)
 		bd_die(BD_DATA, "%s: tensor %s: dtype %s, where F32, F16 or BF16 is needed", t->file, t->name,
 		       dtypes[t->dtype].name);
 	if (t->dtype == BD_F32) {
-		memcpy(out, p, n * sizeof *out);
+		memcpy(out, p, n * sizeof(*out));
 		return;
 	}
 	for (size_t i = 0; i < n; i += BLOCK) {
 		size_t m = n - i < BLOCK ? n - i : BLOCK;
-		memcpy(h, p + i * sizeof *h, m * sizeof *h);
+
+		memcpy(h, p + i * sizeof(*h), m * sizeof(*h));
 		if (t->dtype == BD_F16)
 			bd_f32_row(out + i, h, m);
 		else
@@ -332,8 +366,9 @@ struct bd_st_writer {
 
 struct bd_st_writer *bd_st_create(const char *path, const json_t *metadata)
 {
-	struct bd_st_writer *w = bd_zalloc(1, sizeof *w);
-	json_t *meta = metadata ? json_deep_copy(metadata) : json_object();
+	struct bd_st_writer *w = bd_zalloc(1, sizeof(*w));
+	json_t *meta = metadata != NULL ? json_deep_copy(metadata) : json_object();
+
 	w->path = bd_strdup(path);
 	w->out = bd_out_open(path, true, 0);
 	w->header = json_object();
@@ -346,15 +381,16 @@ void bd_st_declare(struct bd_st_writer *w, const char *name, enum bd_dtype t, in
 {
 	size_t bytes = dtypes[t].size;
 	json_t *dims = json_array();
-	if (json_object_get(w->header, name))
+
+	if (json_object_get(w->header, name) != NULL)
 		bd_die(BD_SYS, "%s: internal error: tensor %s declared twice", w->path, name);
 	for (int i = 0; i < ndim; i++) {
 		bytes = bd_mul(bytes, shape[i]);
 		json_array_append_new(dims, json_integer((json_int_t)shape[i]));
 	}
 	size_t end = bd_add(w->declared, bytes);
-	json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t].name, "shape", dims, "data_offsets",
-	                          (json_int_t)w->declared, (json_int_t)end);
+	json_t *entry = json_pack("{s:s, s:o, s:[I, I]}", "dtype", dtypes[t].name, "shape", dims,
+	                          "data_offsets", (json_int_t)w->declared, (json_int_t)end);
 	json_object_set_new(w->header, name, entry);
 	w->declared = end;
 }
@@ -364,8 +400,9 @@ static void write_header(struct bd_st_writer *w)
 	char *text = bd_json_text(w->header, false);
 	size_t n = strlen(text);
 	uint64_t len = (n + 7) / 8 * 8;
+
 	w->begun = true;
-	bd_out_write(w->out, &len, sizeof len);
+	bd_out_write(w->out, &len, sizeof(len));
 	bd_out_write(w->out, text, n);
 	bd_out_write(w->out, "       ", (size_t)len - n);
 	bd_free(text);
@@ -383,18 +420,20 @@ void bd_st_data_f32(struct bd_st_writer *w, const float *x, size_t n, enum bd_dt
 {
 	enum { BLOCK = 4096 };
 	uint16_t h[BLOCK];
+
 	if (t == BD_F32) {
-		bd_st_data(w, x, n * sizeof *x);
+		bd_st_data(w, x, n * sizeof(*x));
 		return;
 	}
 	for (size_t i = 0; i < n; i += BLOCK) {
 		size_t k = n - i < BLOCK ? n - i : BLOCK;
+
 		if (t == BD_F16)
 			bd_f16_row(h, x + i, k);
 		else
 			for (size_t j = 0; j < k; j++)
 				h[j] = bd_f32_to_bf16(x[i + j]);
-		bd_st_data(w, h, k * sizeof *h);
+		bd_st_data(w, h, k * sizeof(*h));
 	}
 }
 
@@ -403,7 +442,8 @@ void bd_st_finish(struct bd_st_writer *w)
 	if (!w->begun)
 		write_header(w);
 	if (w->written != w->declared)
-		bd_die(BD_SYS, "%s: internal error: %zu bytes of tensors were declared, %zu supplied", w->path, w->declared, w->written);
+		bd_die(BD_SYS, "%s: internal error: %zu bytes of tensors were declared, %zu supplied",
+		       w->path, w->declared, w->written);
 	bd_out_close(w->out);
 	json_decref(w->header);
 	bd_free(w->path);

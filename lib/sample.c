@@ -1,5 +1,5 @@
-/* Sampling in the order temperature, top-k, top-p, min-p: a max-heap gives the candidates from the likeliest down until one of the
- * limits stops it; then one uniform number chooses among them. */
+/* Sampling in the order temperature, top-k, top-p, min-p: a max-heap gives the candidates from the likeliest
+ * down until one of the limits stops it; then one uniform number chooses among them. */
 #include "sample.h"
 
 #include "mem.h"
@@ -65,8 +65,10 @@ static uint32_t pop(const float *p, uint32_t *heap, size_t *n)
 	return id;
 }
 
-/* The candidates, likeliest first, at the end of heap[V]; *mass = their sum of p. Returns how many. top_p is a share of what top_k left. */
-static size_t keep(const struct bd_sampler *s, const float *p, uint32_t *heap, size_t V, double sum, double *mass)
+/* The candidates, likeliest first, at the end of heap[V]; *mass = their sum of p. Returns how many. top_p is
+ * a share of what top_k left. */
+static size_t keep(const struct bd_sampler *s, const float *p, uint32_t *heap, size_t V, double sum,
+                   double *mass)
 {
 	size_t k = s->top_k > 0 && (size_t)s->top_k < V ? (size_t)s->top_k : V, n = V, kept;
 
@@ -81,7 +83,8 @@ static size_t keep(const struct bd_sampler *s, const float *p, uint32_t *heap, s
 	for (kept = 0; kept < k; kept++) {
 		uint32_t id = k < V ? heap[V - 1 - kept] : heap[0];
 
-		if (kept > 0 && (p[id] < s->min_p || *mass >= (double)s->top_p * sum)) /* the largest p is 1 */
+		/* the largest p is 1 */
+		if (kept > 0 && (p[id] < s->min_p || *mass >= (double)s->top_p * sum))
 			break;
 		*mass += (double)p[id];
 		if (k == V)

@@ -1,4 +1,5 @@
-/* Memory behind an unnamed file: for what has to be held for a while but need not stand in memory, since the system may write it out. */
+/* Memory behind an unnamed file: for what has to be held for a while but need not stand in memory, since the
+ * system may write it out. */
 #ifndef BD_SCRATCH_H
 #define BD_SCRATCH_H
 

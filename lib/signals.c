@@ -15,9 +15,9 @@
 enum state { FREE, CATCHING, CAUGHT };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pid_t taker;     /* the process whose thread takes the signals */
-static sigset_t taken;  /* the signals */
-static int wake[2];     /* closed at the writing end once a signal was caught */
+static pid_t taker;    /* the process whose thread takes the signals */
+static sigset_t taken; /* the signals */
+static int wake[2];    /* closed at the writing end once a signal was caught */
 static atomic_int state;
 static void (*_Atomic before)(void);
 

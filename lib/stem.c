@@ -31,6 +31,7 @@ static bool consonant(const char *w, size_t i, bool before)
 static bool consonant_at(const char *w, size_t i)
 {
 	bool c = true;
+
 	for (size_t k = 0; k <= i; k++)
 		c = consonant(w, k, c);
 	return c;
@@ -41,8 +42,10 @@ static size_t measure(const char *w, size_t n)
 {
 	size_t m = 0;
 	bool before = true;
+
 	for (size_t i = 0; i < n; i++) {
 		bool c = consonant(w, i, before);
+
 		m += i > 0 && c && !before;
 		before = c;
 	}
@@ -52,6 +55,7 @@ static size_t measure(const char *w, size_t n)
 static bool has_vowel(const char *w, size_t n)
 {
 	bool c = true;
+
 	for (size_t i = 0; i < n && c; i++)
 		c = consonant(w, i, c);
 	return !c;
@@ -67,12 +71,13 @@ static bool ends_cvc(const char *w, size_t n)
 {
 	if (n < 2 || !consonant_at(w, n - 1) || consonant_at(w, n - 2))
 		return false;
-	return n == 2 || (consonant_at(w, n - 3) && !strchr("wxy", w[n - 1]));
+	return n == 2 || (consonant_at(w, n - 3) && strchr("wxy", w[n - 1]) == NULL);
 }
 
 static bool ends(const struct word *x, const char *suffix)
 {
 	size_t k = strlen(suffix);
+
 	return x->n >= k && !memcmp(x->w + x->n - k, suffix, k);
 }
 
@@ -92,7 +97,7 @@ static void apply(struct word *x, const struct rule *r, size_t rules, size_t m)
 			continue;
 		size_t k = strlen(r->suffix), stem = x->n - k;
 		if (measure(x->w, stem + r->own) > m &&
-		    (!r->after || (stem && strchr(r->after, x->w[stem - 1]))))
+		    (r->after == NULL || (stem && strchr(r->after, x->w[stem - 1]) != NULL)))
 			replace(x, k, r->with);
 		return;
 	}
@@ -129,7 +134,7 @@ static void step1b(struct word *x)
 	if (ends(x, "at") || ends(x, "bl") || ends(x, "iz"))
 		x->w[x->n++] = 'e';
 	else if (double_consonant(x->w, x->n))
-		x->n -= !strchr("lsz", x->w[x->n - 1]);
+		x->n -= strchr("lsz", x->w[x->n - 1]) == NULL;
 	else if (measure(x->w, x->n) == 1 && ends_cvc(x->w, x->n))
 		x->w[x->n++] = 'e';
 }
@@ -153,6 +158,7 @@ static void step2(struct word *x)
 	    {"iviti", "ive", 0, NULL},   {"biliti", "ble", 0, NULL},  {"fulli", "ful", 0, NULL},
 	    {"logi", "log", 1, NULL},
 	};
+
 	while (ends(x, "alli") && measure(x->w, x->n - 4) > 0)
 		x->n -= 2;
 	apply(x, rules, sizeof(rules) / sizeof(*rules), 0);
@@ -165,6 +171,7 @@ static void step3(struct word *x)
 	    {"iciti", "ic", 0, NULL}, {"ical", "ic", 0, NULL}, {"ful", "", 0, NULL},
 	    {"ness", "", 0, NULL},
 	};
+
 	apply(x, rules, sizeof(rules) / sizeof(*rules), 0);
 }
 
@@ -177,6 +184,7 @@ static void step4(struct word *x)
 	    {"ou", "", 0, NULL},    {"ism", "", 0, NULL},  {"ate", "", 0, NULL},  {"iti", "", 0, NULL},
 	    {"ous", "", 0, NULL},   {"ive", "", 0, NULL},  {"ize", "", 0, NULL},
 	};
+
 	apply(x, rules, sizeof(rules) / sizeof(*rules), 1);
 }
 
@@ -184,6 +192,7 @@ static void step4(struct word *x)
 static void step5(struct word *x)
 {
 	size_t m = x->n ? measure(x->w, x->n - 1) : 0;
+
 	if (ends(x, "e") && (m > 1 || (m == 1 && !ends_cvc(x->w, x->n - 1))))
 		x->n--;
 	if (ends(x, "ll") && measure(x->w, x->n - 1) > 1)
@@ -199,6 +208,7 @@ static const char *irregular(const char *w, size_t n)
 	    {"outings", "outing"}, {"outing", "outing"},   {"cannings", "canning"}, {"canning", "canning"},
 	    {"howe", "howe"},      {"proceed", "proceed"}, {"exceed", "exceed"},    {"succeed", "succeed"},
 	};
+
 	for (size_t i = 0; i < sizeof(pool) / sizeof(*pool); i++)
 		if (strlen(pool[i][0]) == n && !memcmp(pool[i][0], w, n))
 			return pool[i][1];
@@ -209,7 +219,8 @@ size_t bd_stem(char *w, size_t n)
 {
 	struct word x = {w, n};
 	const char *stem = irregular(w, n);
-	if (stem) {
+
+	if (stem != NULL) {
 		memcpy(w, stem, strlen(stem));
 		return strlen(stem);
 	}

@@ -1,5 +1,6 @@
-/* Porter's stemmer for English as nltk.stem.porter computes it by default (mode NLTK_EXTENSIONS): M. F. Porter, "An algorithm for
- * suffix stripping", Program 14.3 (1980), with Porter's later rules and NLTK's; ROUGE with stemming means this one. */
+/* Porter's stemmer for English as nltk.stem.porter computes it by default (mode NLTK_EXTENSIONS): M. F.
+ * Porter, "An algorithm for suffix stripping", Program 14.3 (1980), with Porter's later rules and NLTK's;
+ * ROUGE with stemming means this one. */
 #ifndef BD_STEM_H
 #define BD_STEM_H
 

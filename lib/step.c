@@ -1,11 +1,12 @@
 /* A step is read whole before it runs, because every loss is a mean over the positions of the whole step:
  * gradient accumulation then is the same mathematics as a big batch. */
-#include <inttypes.h>
-#include <math.h>
+#include "step.h"
 
 #include "mem.h"
 #include "msg.h"
-#include "step.h"
+
+#include <inttypes.h>
+#include <math.h>
 
 enum {
 	BALANCE_STEPS = 50,    /* over which lambda and gamma are found */
@@ -17,6 +18,7 @@ enum {
 void bd_step_open(struct bd_step *s)
 {
 	const struct bd_train *t = s->t;
+
 	s->acts = bd_acts_new(s->net, true);
 	s->d = bd_distill_new(&s->plan->o, s->net);
 	s->u = bd_update_new(s->m, &(struct bd_adamw){t->beta1, t->beta2, t->eps, t->decay}, t->clip);
@@ -38,6 +40,7 @@ void bd_step_close(struct bd_step *s)
 static void keep_golden(struct bd_step *s, const struct bd_record *x)
 {
 	size_t n = 1;
+
 	if (json_array_size(s->golden) >= GOLDEN)
 		return;
 	while (n < x->n && !x->target[n])
@@ -56,7 +59,7 @@ static void cut_here(struct bd_step *s)
 	if (s->n_cut > 0 && s->cut[s->n_cut - 1] == s->n_rec)
 		return;
 	if (s->n_cut == s->cap_cut) {
-		s->cut = bd_resize(s->cut, s->cap_cut, 2 * s->cap_cut + 16, sizeof *s->cut);
+		s->cut = bd_resize(s->cut, s->cap_cut, 2 * s->cap_cut + 16, sizeof(*s->cut));
 		s->cap_cut = 2 * s->cap_cut + 16;
 	}
 	s->cut[s->n_cut++] = s->n_rec;
@@ -65,7 +68,7 @@ static void cut_here(struct bd_step *s)
 static void take(struct bd_step *s)
 {
 	if (s->n_rec == s->cap_rec) {
-		s->rec = bd_resize(s->rec, s->cap_rec, 2 * s->cap_rec + 64, sizeof *s->rec);
+		s->rec = bd_resize(s->rec, s->cap_rec, 2 * s->cap_rec + 64, sizeof(*s->rec));
 		s->cap_rec = 2 * s->cap_rec + 64;
 	}
 	struct bd_record *x = &s->rec[s->n_rec++];
@@ -81,10 +84,12 @@ static void read_micro_step(struct bd_step *s)
 	const struct bd_train *t = s->t;
 	size_t begin = s->n_rec, first = s->tokens, micro = s->tokens;
 	const struct bd_record *x;
+
 	cut_here(s);
 	while ((x = bd_feed_peek(s->feed)) != NULL) {
 		bool full = t->batch_tokens > 0 ? s->tokens - first + x->n > (size_t)t->batch_tokens
 		                                : s->n_rec - begin >= (size_t)t->batch;
+
 		if (full && s->n_rec > begin)
 			break;
 		if (s->tokens - micro + x->n > (size_t)t->micro_tokens) {
@@ -99,7 +104,7 @@ bool bd_step_read(struct bd_step *s)
 {
 	s->n_rec = s->n_cut = s->tokens = 0;
 	s->counts = (struct bd_counts){0};
-	for (int64_t a = 0; a < s->t->accum && bd_feed_peek(s->feed); a++)
+	for (int64_t a = 0; a < s->t->accum && bd_feed_peek(s->feed) != NULL; a++)
 		read_micro_step(s);
 	if (s->n_rec == 0)
 		return false;
@@ -128,6 +133,7 @@ double bd_step_ratio(double of2, double to2)
 static void weigh(struct bd_step *s, const struct bd_progress *p)
 {
 	const struct bd_train *t = s->t;
+
 	s->mix.lambda =
 	    t->lambda_ratio > 0 ? t->lambda_ratio * t->ce * bd_step_ratio(p->ce2, p->ld2) : t->lambda;
 	s->mix.gamma = t->gamma_ratio > 0 ? t->gamma_ratio * bd_step_ratio(p->other2, p->ad2) : t->gamma;
@@ -138,8 +144,10 @@ static void calibrate(struct bd_step *s)
 {
 	bool need_lambda = s->plan->o.ld && s->t->lambda_ratio > 0,
 	     need_gamma = s->plan->o.ad && s->t->gamma_ratio > 0;
+
 	for (int i = 0; i < need_lambda + need_gamma; i++) {
 		struct bd_sums sums = {0};
+
 		micro_batch(s, 0, &sums);
 		weigh(s, &(struct bd_progress){
 		             .ce2 = sums.ce2, .ld2 = sums.ld2, .ad2 = sums.ad2, .other2 = sums.other2});
@@ -150,8 +158,10 @@ static void calibrate(struct bd_step *s)
 static void find_beta(struct bd_step *s, struct bd_progress *p)
 {
 	size_t P = 0;
+
 	if (p->confident < CONFIDENCE_STEPS) {
 		double sum = bd_distill_confidence(s->d, s->rec, s->n_rec, &P);
+
 		p->confidence += P ? sum / (double)P : 0;
 		p->confident += P > 0;
 	}
@@ -192,12 +202,14 @@ static double mean(double sum, size_t n)
 int64_t bd_step_units(const struct bd_step *s, const struct bd_progress *p)
 {
 	const int64_t done[] = {p->step, p->tokens, p->records};
+
 	return done[s->plan->unit];
 }
 
 static void losses(struct bd_step *s)
 {
 	const struct bd_sums *x = &s->sums;
+
 	s->ad = s->plan->o.ad ? bd_distill_ad_unit(&s->plan->o, &s->counts) * x->ad : 0;
 	s->loss = s->t->ce * mean(x->ce, s->counts.targets) + s->mix.lambda * mean(x->ld, s->counts.ld) +
 	          s->mix.gamma * s->ad;
@@ -234,6 +246,7 @@ static void set(json_t *j, const char *key, double x)
 void bd_step_log(const struct bd_step *s, json_t *j)
 {
 	const struct bd_sums *x = &s->sums;
+
 	set(j, "loss", s->loss);
 	set(j, "ce", mean(x->ce, s->counts.targets));
 	if (s->plan->o.ld) {

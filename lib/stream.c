@@ -1,4 +1,5 @@
-/* bds, the writing half, and the memory of headers and records. Reading is in stream_in.c, the format in bd-stream(5). */
+/* bds, the writing half, and the memory of headers and records. Reading is in stream_in.c, the
+ * format in bd-stream(5). */
 #include "stream.h"
 
 #include "hash.h"
@@ -12,9 +13,9 @@
 #include <unistd.h>
 
 #define CHECK_RECORDS 64
-#define CHECK_BYTES ((uint64_t)4 << 20)
-#define MAX_RECORD ((size_t)1 << 30)
-#define LEVEL 3
+#define CHECK_BYTES   ((uint64_t)4 << 20)
+#define MAX_RECORD    ((size_t)1 << 30)
+#define LEVEL         3
 
 static const char state_key[3][2] = {"q", "k", "v"};
 
@@ -44,7 +45,7 @@ struct bd_sink {
 	struct bd_hash *hash;
 	struct bd_head head; /* sizes only; its pointers are not owned and not used after opening */
 	msgpack_packer pk;
-	bool flush;          /* a pipe: hand over at every check record */
+	bool flush; /* a pipe: hand over at every check record */
 	uint64_t records, bytes, check_records, check_bytes;
 };
 
@@ -52,6 +53,7 @@ struct bd_sink {
 static int emit(void *arg, const char *p, size_t n)
 {
 	struct bd_sink *s = arg;
+
 	bd_hash_add(s->hash, p, n);
 	bd_out_write(s->out, p, n);
 	s->bytes += n;
@@ -94,18 +96,19 @@ static void put_json(struct bd_sink *s, const json_t *j)
 	const char *key;
 	json_t *v;
 	size_t i;
+
 	switch (json_typeof(j)) {
 	case JSON_OBJECT:
 		msgpack_pack_map(&s->pk, json_object_size(j));
-		json_object_foreach((json_t *)(uintptr_t)j, key, v) {
+		json_object_foreach((json_t *)(uintptr_t)j, key, v)
+		{
 			put_key(s, key);
 			put_json(s, v);
 		}
 		break;
 	case JSON_ARRAY:
 		msgpack_pack_array(&s->pk, json_array_size(j));
-		json_array_foreach(j, i, v)
-			put_json(s, v);
+		json_array_foreach(j, i, v) put_json(s, v);
 		break;
 	case JSON_STRING:
 		msgpack_pack_str_with_body(&s->pk, json_string_value(j), json_string_length(j));
@@ -146,42 +149,46 @@ static void put_teacher_head(struct bd_sink *s, const struct bd_head *h)
 
 static void put_head(struct bd_sink *s, const struct bd_head *h)
 {
-	size_t n = 4u + (h->template_ ? 1u : 0u) + (h->choice ? 1u : 0u) + (h->history ? 1u : 0u) + (h->examples ? 1u : 0u) +
-		   (h->teacher ? 10u : 0u);
+	size_t n = 4u + (h->template_ != NULL ? 1u : 0u) + (h->choice != NULL ? 1u : 0u) +
+	           (h->history != NULL ? 1u : 0u) + (h->examples ? 1u : 0u) + (h->teacher ? 10u : 0u);
+
 	msgpack_pack_map(&s->pk, n);
 	put_str(s, "bd", h->teacher ? "teacher" : "examples");
 	put_uint(s, "version", 1);
 	put_str(s, "tokenizer", h->tokenizer);
 	put_uint(s, "vocab", h->vocab);
-	if (h->template_) {
+	if (h->template_ != NULL) {
 		put_key(s, "template");
 		put_json(s, h->template_);
 	}
-	if (h->choice)
+	if (h->choice != NULL)
 		put_u32s(s, "choices", h->choice, h->n_choice);
 	if (h->examples)
 		put_uint(s, "examples", h->examples);
 	if (h->teacher)
 		put_teacher_head(s, h);
-	if (h->history) {
+	if (h->history != NULL) {
 		put_key(s, "history");
 		put_json(s, h->history);
 	}
 }
 
-/* Whether the output will be a regular file; io.h can tell only once it is open, too late to choose the level. */
+/* Whether the output will be a regular file; io.h can tell only once it is open, too late
+ * to choose the level. */
 static bool is_regular(const char *path)
 {
 	struct stat st;
-	if (!path || !strcmp(path, "-"))
+
+	if (path == NULL || !strcmp(path, "-"))
 		return fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
 	return stat(path, &st) != 0 || S_ISREG(st.st_mode);
 }
 
 struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_head *h)
 {
-	struct bd_sink *s = bd_zalloc(1, sizeof *s);
+	struct bd_sink *s = bd_zalloc(1, sizeof(*s));
 	bool regular = is_regular(path);
+
 	s->out = bd_out_open(path, true, level < 0 ? (regular ? LEVEL : 0) : level);
 	s->hash = bd_hash_new();
 	s->head = *h;
@@ -195,6 +202,7 @@ struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_head *
 static void put_check(struct bd_sink *s, bool end)
 {
 	uint64_t hash = bd_hash_value(s->hash);
+
 	msgpack_pack_map(&s->pk, end ? 3 : 2);
 	if (end) {
 		put_key(s, "end");
@@ -212,20 +220,22 @@ static void put_teacher(struct bd_sink *s, const struct bd_record *r)
 {
 	const struct bd_head *h = &s->head;
 	size_t cols = h->top_k ? h->top_k : h->vocab, P = r->positions;
+
 	if (h->logits)
-		put_bin(s, "z", r->z, P * cols * sizeof *r->z);
+		put_bin(s, "z", r->z, P * cols * sizeof(*r->z));
 	if (h->logits && h->top_k) {
-		put_bin(s, "zi", r->zi, P * cols * sizeof *r->zi);
-		put_bin(s, "zr", r->zr, P * sizeof *r->zr);
+		put_bin(s, "zi", r->zi, P * cols * sizeof(*r->zi));
+		put_bin(s, "zr", r->zr, P * sizeof(*r->zr));
 	}
 	for (int i = 0; i < 3 && h->layer >= 0; i++)
-		put_bin(s, state_key[i], r->state[i], r->n * h->width[i] * sizeof *r->state[i]);
+		put_bin(s, state_key[i], r->state[i], r->n * h->width[i] * sizeof(*r->state[i]));
 }
 
 /* Bytes of the record's arrays, and room for the keys. */
 static size_t record_bytes(const struct bd_head *h, const struct bd_record *r)
 {
-	size_t bytes = 256 + r->n * 5 + (r->ref ? strlen(r->ref) : 0);
+	size_t bytes = 256 + r->n * 5 + (r->ref != NULL ? strlen(r->ref) : 0);
+
 	if (h->teacher && h->logits)
 		bytes += r->positions * (h->top_k ? (size_t)h->top_k * 6 + 4 : (size_t)h->vocab * 2);
 	for (int i = 0; i < 3 && h->teacher && h->layer >= 0; i++)
@@ -236,20 +246,23 @@ static size_t record_bytes(const struct bd_head *h, const struct bd_record *r)
 void bd_sink_put(struct bd_sink *s, const struct bd_record *r)
 {
 	const struct bd_head *h = &s->head;
+
 	assert(r->n > 0 && r->target[0] == 0);
 	if (record_bytes(h, r) > MAX_RECORD)
-		bd_die(BD_DATA, "example %llu: %zu tokens make a record of over 1 GiB; shorten it, or store top-k logits",
-		       (unsigned long long)s->records, r->n);
-	size_t n = 3u + (r->label >= 0 ? 1u : 0u) + (r->ref ? 1u : 0u);
+		bd_die(
+		    BD_DATA,
+		    "example %llu: %zu tokens make a record of over 1 GiB; shorten it, or store top-k logits",
+		    (unsigned long long)s->records, r->n);
+	size_t n = 3u + (r->label >= 0 ? 1u : 0u) + (r->ref != NULL ? 1u : 0u);
 	if (h->teacher)
 		n += (h->logits ? (h->top_k ? 3u : 1u) : 0u) + (h->layer >= 0 ? 3u : 0u);
 	msgpack_pack_map(&s->pk, n);
 	put_uint(s, "i", s->records++);
-	put_bin(s, "ids", r->ids, r->n * sizeof *r->ids);
+	put_bin(s, "ids", r->ids, r->n * sizeof(*r->ids));
 	put_bin(s, "target", r->target, r->n);
 	if (r->label >= 0)
 		put_uint(s, "label", (uint64_t)r->label);
-	if (r->ref)
+	if (r->ref != NULL)
 		put_str(s, "ref", r->ref);
 	if (h->teacher)
 		put_teacher(s, r);

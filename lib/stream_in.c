@@ -1,7 +1,7 @@
-/* bds, the reading half. Three steps, each of which trusts nothing: a scanner takes one whole MessagePack object off the input,
- * bounding every length before it is used; msgpack-c unpacks it in place; then sizes and values are held against the header. */
+/* bds, the reading half. Three steps, each of which trusts nothing: a scanner takes one whole MessagePack
+ * object off the input, bounding every length before it is used; msgpack-c unpacks it in place; then sizes
+ * and values are held against the header. */
 #include "stream.h"
-
 #include "hash.h"
 #include "mem.h"
 #include "msg.h"
@@ -11,9 +11,9 @@
 #include <string.h>
 
 #define MAX_OBJECT ((size_t)1 << 30)
-#define MAX_ITEMS ((uint64_t)1 << 20) /* values in one object: msgpack-c spends 24 bytes on each */
-#define MAX_VOCAB ((int64_t)1 << 24)
-#define MAX_WIDTH ((int64_t)1 << 20)
+#define MAX_ITEMS  ((uint64_t)1 << 20) /* values in one object: msgpack-c spends 24 bytes on each */
+#define MAX_VOCAB  ((int64_t)1 << 24)
+#define MAX_WIDTH  ((int64_t)1 << 20)
 
 struct bd_source {
 	struct bd_in *in;
@@ -21,7 +21,7 @@ struct bd_source {
 	struct bd_hash *hash;
 	unsigned char *p; /* [n] of [cap]: the object at hand */
 	size_t n, cap;
-	uint64_t at;      /* offset of its first byte */
+	uint64_t at; /* offset of its first byte */
 	uint64_t records, head_hash;
 	bool ended;
 	char digest[17]; /* once the end was seen, by any pass */
@@ -29,7 +29,7 @@ struct bd_source {
 };
 
 /* The object at hand is wrong. */
-#define BAD(s, fmt, ...)                                                                                       \
+#define BAD(s, fmt, ...)                                                                                     \
 	bd_die(BD_DATA, "%s: byte %" PRIu64 ": " fmt, bd_in_name((s)->in), (s)->at, ##__VA_ARGS__)
 
 /* ---- framing ---- */
@@ -43,12 +43,15 @@ static const unsigned char *take(struct bd_source *s, size_t k)
 	while (k > 0) {
 		if (s->n == s->cap) {
 			size_t cap = s->cap ? 2 * s->cap : (size_t)1 << 16;
+
 			s->p = bd_resize(s->p, s->cap, cap, 1);
 			s->cap = cap;
 		}
 		size_t want = k < s->cap - s->n ? k : s->cap - s->n;
 		if (bd_in_read(s->in, s->p + s->n, want) != want)
-			bd_die(BD_DATA, "%s: byte %" PRIu64 ": the stream ends inside a record; its writer died or the file was cut",
+			bd_die(BD_DATA,
+			       "%s: byte %" PRIu64
+			       ": the stream ends inside a record; its writer died or the file was cut",
 			       bd_in_name(s->in), bd_in_offset(s->in));
 		s->n += want;
 		k -= want;
@@ -61,6 +64,7 @@ static uint64_t take_uint(struct bd_source *s, size_t bytes)
 {
 	const unsigned char *p = take(s, bytes);
 	uint64_t v = 0;
+
 	for (size_t i = 0; i < bytes; i++)
 		v = v << 8 | p[i];
 	return v;
@@ -70,6 +74,7 @@ static uint64_t take_uint(struct bd_source *s, size_t bytes)
 static uint64_t take_value(struct bd_source *s)
 {
 	unsigned tag = *take(s, 1);
+
 	if (tag < 0x80 || tag >= 0xe0) /* small integer */
 		return 0;
 	if (tag < 0x90) /* map */
@@ -130,15 +135,19 @@ static void take_map(struct bd_source *s)
 	s->at = bd_in_offset(s->in);
 	unsigned char first;
 	if (bd_in_read(s->in, &first, 1) != 1)
-		BAD(s, "the stream ends before its end record, after %" PRIu64 " examples; its writer died or the file was cut",
+		BAD(s,
+		    "the stream ends before its end record, after %" PRIu64
+		    " examples; its writer died or the file was cut",
 		    s->records);
 	if ((first & 0xf0) != 0x80 && first != 0xde && first != 0xdf)
-		BAD(s, "no record begins with 0x%02x; %s", first, s->at ? "the stream is damaged" : "this is no bds stream");
+		BAD(s, "no record begins with 0x%02x; %s", first,
+		    s->at ? "the stream is damaged" : "this is no bds stream");
 	if (s->cap == 0)
 		s->p = bd_alloc(s->cap = (size_t)1 << 16, 1);
 	s->p[0] = first;
 	s->n = 1;
-	uint64_t items = 0, todo = first < 0x90 ? 2 * (uint64_t)(first & 15) : 2 * take_uint(s, first == 0xde ? 2 : 4);
+	uint64_t items = 0,
+	         todo = first < 0x90 ? 2 * (uint64_t)(first & 15) : 2 * take_uint(s, first == 0xde ? 2 : 4);
 	for (; todo > 0; todo--) {
 		if (++items > MAX_ITEMS || todo > MAX_ITEMS)
 			BAD(s, "record of more than %" PRIu64 " values", MAX_ITEMS);
@@ -156,8 +165,10 @@ static const msgpack_object *find(const struct bd_source *s, const char *key)
 {
 	const msgpack_object_map *m = &s->u.data.via.map;
 	size_t n = strlen(key);
+
 	for (uint32_t i = 0; i < m->size; i++) {
 		const msgpack_object *k = &m->ptr[i].key;
+
 		if (k->type == MSGPACK_OBJECT_STR && k->via.str.size == n && !memcmp(k->via.str.ptr, key, n))
 			return &m->ptr[i].val;
 	}
@@ -167,7 +178,8 @@ static const msgpack_object *find(const struct bd_source *s, const char *key)
 static const msgpack_object *get(const struct bd_source *s, const char *key, msgpack_object_type type)
 {
 	const msgpack_object *o = find(s, key);
-	if (!o)
+
+	if (o == NULL)
 		BAD(s, "`%s' is missing", key);
 	if (o->type != type)
 		BAD(s, "`%s' has the wrong type", key);
@@ -177,6 +189,7 @@ static const msgpack_object *get(const struct bd_source *s, const char *key, msg
 static bool is_int(const msgpack_object *o, int64_t min, int64_t max, int64_t *v)
 {
 	bool positive = o->type == MSGPACK_OBJECT_POSITIVE_INTEGER;
+
 	if ((!positive && o->type != MSGPACK_OBJECT_NEGATIVE_INTEGER) || (positive && o->via.u64 > INT64_MAX))
 		return false;
 	*v = positive ? (int64_t)o->via.u64 : o->via.i64;
@@ -187,14 +200,15 @@ static int64_t get_int(const struct bd_source *s, const char *key, int64_t min, 
 {
 	const msgpack_object *o = find(s, key);
 	int64_t v;
-	if (!o || !is_int(o, min, max, &v))
+
+	if (o == NULL || !is_int(o, min, max, &v))
 		BAD(s, "`%s' is no integer from %" PRId64 " to %" PRId64, key, min, max);
 	return v;
 }
 
 static bool is_str(const msgpack_object *o, const char *text)
 {
-	return o && o->type == MSGPACK_OBJECT_STR && o->via.str.size == strlen(text) &&
+	return o != NULL && o->type == MSGPACK_OBJECT_STR && o->via.str.size == strlen(text) &&
 	       !memcmp(o->via.str.ptr, text, o->via.str.size);
 }
 
@@ -202,6 +216,7 @@ static bool is_str(const msgpack_object *o, const char *text)
 static int get_word(const struct bd_source *s, const char *key, const char *const *words, int n)
 {
 	const msgpack_object *o = get(s, key, MSGPACK_OBJECT_STR);
+
 	for (int i = 0; i < n; i++)
 		if (is_str(o, words[i]))
 			return i;
@@ -211,6 +226,7 @@ static int get_word(const struct bd_source *s, const char *key, const char *cons
 static void get_digest(const struct bd_source *s, const char *key, char out[33])
 {
 	const msgpack_object_str *t = &get(s, key, MSGPACK_OBJECT_STR)->via.str;
+
 	if (t->size != 32)
 		BAD(s, "`%s' is no digest of 32 hex digits", key);
 	memcpy(out, t->ptr, 32);
@@ -222,6 +238,7 @@ static void get_digest(const struct bd_source *s, const char *key, char out[33])
 static void *get_bin(const struct bd_source *s, const char *key, size_t n, size_t size)
 {
 	const msgpack_object_bin *b = &get(s, key, MSGPACK_OBJECT_BIN)->via.bin;
+
 	if (b->size != n * size)
 		BAD(s, "`%s' holds %u bytes where the header asks for %zu", key, b->size, n * size);
 	void *p = bd_alloc(n + !n, size);
@@ -233,10 +250,12 @@ static void *get_bin(const struct bd_source *s, const char *key, size_t n, size_
 static void get_u32s(const struct bd_source *s, const char *key, uint32_t *out, size_t n, int64_t max)
 {
 	const msgpack_object_array *a = &get(s, key, MSGPACK_OBJECT_ARRAY)->via.array;
+
 	if (a->size != n)
 		BAD(s, "`%s' has %u elements where %zu are needed", key, a->size, n);
 	for (size_t i = 0; i < n; i++) {
 		int64_t v;
+
 		if (!is_int(&a->ptr[i], 0, max, &v))
 			BAD(s, "`%s' has an element that is no integer from 0 to %" PRId64, key, max);
 		out[i] = (uint32_t)v;
@@ -247,6 +266,7 @@ static void get_u32s(const struct bd_source *s, const char *key, uint32_t *out, 
 static json_t *to_json(const struct bd_source *s, const msgpack_object *o)
 {
 	json_t *j = NULL, *v;
+
 	switch (o->type) {
 	case MSGPACK_OBJECT_NIL:
 		j = json_null();
@@ -276,9 +296,12 @@ static json_t *to_json(const struct bd_source *s, const msgpack_object *o)
 		j = json_object();
 		for (uint32_t i = 0; i < o->via.map.size; i++) {
 			const msgpack_object *k = &o->via.map.ptr[i].key;
+
 			v = to_json(s, &o->via.map.ptr[i].val);
-			char *key = k->type == MSGPACK_OBJECT_STR ? bd_strndup(k->via.str.ptr, k->via.str.size) : NULL;
-			if (!key || json_object_set_new(j, key, v))
+			char *key = k->type == MSGPACK_OBJECT_STR
+			                ? bd_strndup(k->via.str.ptr, k->via.str.size)
+			                : NULL;
+			if (key == NULL || json_object_set_new(j, key, v))
 				BAD(s, "a key of the template is not UTF-8 text");
 			bd_free(key);
 		}
@@ -286,7 +309,7 @@ static json_t *to_json(const struct bd_source *s, const msgpack_object *o)
 	default:
 		break;
 	}
-	if (!j)
+	if (j == NULL)
 		BAD(s, "a value of the header cannot be represented in JSON (text must be UTF-8)");
 	return j;
 }
@@ -296,6 +319,7 @@ static json_t *to_json(const struct bd_source *s, const msgpack_object *o)
 static void teacher_head(struct bd_source *s, struct bd_head *h)
 {
 	static const char *const logits[] = {"none", "full", "top-k"}, *const positions[] = {"answer", "all"};
+
 	get_digest(s, "teacher", h->teacher_digest);
 	h->teacher_layers = (int)get_int(s, "layers", 1, 4096);
 	h->layer = (int)get_int(s, "layer", -1, h->teacher_layers - 1);
@@ -320,31 +344,34 @@ static void parse_head(struct bd_source *s)
 	struct bd_head *h = &s->head;
 	int64_t version;
 	const msgpack_object *o = find(s, "version");
-	if (!find(s, "bd") || !o || !is_int(o, 0, INT32_MAX, &version))
+
+	if (find(s, "bd") == NULL || o == NULL || !is_int(o, 0, INT32_MAX, &version))
 		BAD(s, "this is no bds stream");
 	if (version != 1)
-		BAD(s, "version %" PRId64 " of the stream format is not supported, only 1; make the stream with this release",
+		BAD(s,
+		    "version %" PRId64
+		    " of the stream format is not supported, only 1; make the stream with this release",
 		    version);
 	h->teacher = get_word(s, "bd", kinds, 2) == 1;
 	h->layer = -1;
 	get_digest(s, "tokenizer", h->tokenizer);
 	h->vocab = (uint32_t)get_int(s, "vocab", 1, MAX_VOCAB);
-	if ((o = find(s, "template"))) {
+	if ((o = find(s, "template")) != NULL) {
 		if (o->type != MSGPACK_OBJECT_MAP)
 			BAD(s, "`template' is no map");
 		h->template_ = to_json(s, o);
 	}
-	if (find(s, "choices")) {
+	if (find(s, "choices") != NULL) {
 		h->n_choice = get(s, "choices", MSGPACK_OBJECT_ARRAY)->via.array.size;
-		h->choice = bd_alloc(h->n_choice + 1, sizeof *h->choice);
+		h->choice = bd_alloc(h->n_choice + 1, sizeof(*h->choice));
 		get_u32s(s, "choices", h->choice, h->n_choice, (int64_t)h->vocab - 1);
 	}
-	if ((o = find(s, "history"))) {
+	if ((o = find(s, "history")) != NULL) {
 		if (o->type != MSGPACK_OBJECT_ARRAY)
 			BAD(s, "`history' is no array");
 		h->history = to_json(s, o);
 	}
-	if (find(s, "examples"))
+	if (find(s, "examples") != NULL)
 		h->examples = (uint64_t)get_int(s, "examples", 1, INT64_MAX);
 	if (h->teacher)
 		teacher_head(s, h);
@@ -352,7 +379,8 @@ static void parse_head(struct bd_source *s)
 
 struct bd_source *bd_source_open(const char *path)
 {
-	struct bd_source *s = bd_zalloc(1, sizeof *s);
+	struct bd_source *s = bd_zalloc(1, sizeof(*s));
+
 	s->in = bd_in_open(path);
 	msgpack_unpacked_init(&s->u);
 	take_map(s);
@@ -378,7 +406,7 @@ void bd_source_rewind(struct bd_source *s)
 
 void bd_source_close(struct bd_source *s)
 {
-	if (!s)
+	if (s == NULL)
 		return;
 	bd_in_close(s->in);
 	bd_head_free(&s->head);
@@ -406,11 +434,15 @@ bool bd_source_seekable(const struct bd_source *s)
 void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model)
 {
 	const struct bd_head *h = &s->head;
+
 	if (strcmp(h->tokenizer, tokenizer))
-		bd_die(BD_DATA, "%s: made with tokenizer %.8s, but %s has %.8s; run bd-data with this model's tokenizer",
-		       bd_in_name(s->in), h->tokenizer, model, tokenizer);
+		bd_die(
+		    BD_DATA,
+		    "%s: made with tokenizer %.8s, but %s has %.8s; run bd-data with this model's tokenizer",
+		    bd_in_name(s->in), h->tokenizer, model, tokenizer);
 	if (h->vocab > vocab)
-		bd_die(BD_DATA, "%s: a vocabulary of %u, but %s has %u", bd_in_name(s->in), h->vocab, model, vocab);
+		bd_die(BD_DATA, "%s: a vocabulary of %u, but %s has %u", bd_in_name(s->in), h->vocab, model,
+		       vocab);
 }
 
 /* ---- records ---- */
@@ -419,6 +451,7 @@ void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_
 static void check_ids(const struct bd_source *s, const uint32_t *id, size_t n)
 {
 	uint32_t max = 0;
+
 	for (size_t i = 0; i < n; i++)
 		max = id[i] > max ? id[i] : max;
 	if (max >= s->head.vocab)
@@ -430,28 +463,30 @@ static void read_teacher(const struct bd_source *s, struct bd_record *r)
 	static const char *const state_key[3] = {"q", "k", "v"};
 	const struct bd_head *h = &s->head;
 	size_t P = r->positions, cols = h->top_k ? h->top_k : h->vocab;
+
 	if (h->logits)
-		r->z = get_bin(s, "z", P * cols, sizeof *r->z);
+		r->z = get_bin(s, "z", P * cols, sizeof(*r->z));
 	if (h->logits && h->top_k) {
-		r->zi = get_bin(s, "zi", P * cols, sizeof *r->zi);
-		r->zr = get_bin(s, "zr", P, sizeof *r->zr);
+		r->zi = get_bin(s, "zi", P * cols, sizeof(*r->zi));
+		r->zr = get_bin(s, "zr", P, sizeof(*r->zr));
 		check_ids(s, r->zi, P * cols);
 	}
 	for (int i = 0; i < 3 && h->layer >= 0; i++)
-		r->state[i] = get_bin(s, state_key[i], r->n * h->width[i], sizeof *r->state[i]);
+		r->state[i] = get_bin(s, state_key[i], r->n * h->width[i], sizeof(*r->state[i]));
 }
 
 static void read_record(const struct bd_source *s, struct bd_record *r)
 {
 	const struct bd_head *h = &s->head;
 	size_t bytes = get(s, "ids", MSGPACK_OBJECT_BIN)->via.bin.size;
+
 	if (bytes == 0 || bytes % 4)
 		BAD(s, "`ids' holds %zu bytes: no whole number of tokens", bytes);
 	if ((uint64_t)get_int(s, "i", 0, INT64_MAX) != s->records)
 		BAD(s, "example %" PRIu64 " was expected here", s->records);
 	r->index = s->records;
 	r->n = bytes / 4;
-	r->ids = get_bin(s, "ids", r->n, sizeof *r->ids);
+	r->ids = get_bin(s, "ids", r->n, sizeof(*r->ids));
 	check_ids(s, r->ids, r->n);
 	r->target = get_bin(s, "target", r->n, 1);
 	size_t targets = 0;
@@ -462,9 +497,10 @@ static void read_record(const struct bd_source *s, struct bd_record *r)
 	}
 	r->positions = h->all_positions ? r->n - 1 : targets;
 	int64_t top = h->n_choice ? (int64_t)h->n_choice - 1 : INT32_MAX;
-	r->label = find(s, "label") ? (int32_t)get_int(s, "label", 0, top) : -1;
-	if (find(s, "ref")) {
+	r->label = find(s, "label") != NULL ? (int32_t)get_int(s, "label", 0, top) : -1;
+	if (find(s, "ref") != NULL) {
 		const msgpack_object_str *t = &get(s, "ref", MSGPACK_OBJECT_STR)->via.str;
+
 		r->ref = bd_strndup(t->ptr, t->size);
 	}
 	if (h->teacher)
@@ -476,8 +512,10 @@ static void verify(const struct bd_source *s)
 {
 	uint64_t check = get(s, "check", MSGPACK_OBJECT_POSITIVE_INTEGER)->via.u64;
 	uint64_t records = get(s, "records", MSGPACK_OBJECT_POSITIVE_INTEGER)->via.u64;
+
 	if (records != s->records)
-		BAD(s, "the check counts %" PRIu64 " examples, %" PRIu64 " came; the stream is damaged", records, s->records);
+		BAD(s, "the check counts %" PRIu64 " examples, %" PRIu64 " came; the stream is damaged",
+		    records, s->records);
 	if (check != bd_hash_value(s->hash))
 		BAD(s, "the checksum of what came before is wrong; the stream is damaged");
 }
@@ -487,7 +525,7 @@ bool bd_source_next(struct bd_source *s, struct bd_record *r)
 	bd_record_free(r);
 	while (!s->ended) {
 		take_map(s);
-		if (find(s, "check")) {
+		if (find(s, "check") != NULL) {
 			verify(s);
 			s->ended = find(s, "end") != NULL;
 		} else {
@@ -499,13 +537,13 @@ bool bd_source_next(struct bd_source *s, struct bd_record *r)
 			return true;
 	}
 	if (s->head.examples && s->head.examples != s->records)
-		bd_die(BD_DATA, "%s: the header promises %" PRIu64 " examples, %" PRIu64 " came", bd_in_name(s->in),
-		       s->head.examples, s->records);
+		bd_die(BD_DATA, "%s: the header promises %" PRIu64 " examples, %" PRIu64 " came",
+		       bd_in_name(s->in), s->head.examples, s->records);
 	char more;
 	if (bd_in_read(s->in, &more, 1))
-		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the stream goes on after its end record", bd_in_name(s->in),
-		       bd_in_offset(s->in) - 1);
-	snprintf(s->digest, sizeof s->digest, "%016" PRIx64, bd_hash_value(s->hash));
+		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the stream goes on after its end record",
+		       bd_in_name(s->in), bd_in_offset(s->in) - 1);
+	snprintf(s->digest, sizeof(s->digest), "%016" PRIx64, bd_hash_value(s->hash));
 	return false;
 }
 

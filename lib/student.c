@@ -47,7 +47,8 @@ struct bd_part *bd_net_parts(struct bd_net *net, size_t *n)
 	p[(*n)++] = part_of(net, BD_EMBED, -1);
 	for (int l = 0; l < net->cfg.layers; l++)
 		for (int s = 0; s < BD_SLOTS; s++)
-			if (bd_slot_info((enum bd_slot)s)->per_layer && bd_slot_exists(&net->cfg, (enum bd_slot)s))
+			if (bd_slot_info((enum bd_slot)s)->per_layer &&
+			    bd_slot_exists(&net->cfg, (enum bd_slot)s))
 				p[(*n)++] = part_of(net, (enum bd_slot)s, l);
 	p[(*n)++] = part_of(net, BD_FINAL_NORM, -1);
 	if (bd_slot_exists(&net->cfg, BD_HEAD))

@@ -1,5 +1,6 @@
-/* Which student can run where. The facts are those of the loaders: llama.cpp and its relatives refuse a file that has one tensor more or
- * less than its architecture asks for, and compute what the architecture says, whatever the file was made from. */
+/* Which student can run where. The facts are those of the loaders: llama.cpp and its relatives refuse a file
+ * that has one tensor more or less than its architecture asks for, and compute what the architecture says,
+ * whatever the file was made from. */
 #include "target.h"
 
 #include "gguf_ternary.h"
@@ -53,7 +54,8 @@ const enum bd_ggml_type *bd_target_types(enum bd_target t, size_t *n)
 /* llama.cpp's YaRN has the usual constants built in. */
 static bool usual_yarn(const struct bd_rope *r)
 {
-	return r->high == 32 && r->low == 1 && r->truncate && fabs(r->attention - (0.1 * log(r->factor) + 1)) < 1e-6;
+	return r->high == 32 && r->low == 1 && r->truncate &&
+	       fabs(r->attention - (0.1 * log(r->factor) + 1)) < 1e-6;
 }
 
 /* Rope scaling that keys (or, with freqs, llama3's tensor) can say. */
@@ -62,14 +64,17 @@ static char *rope_misfit(const struct bd_layout *l, const struct bd_config *c, b
 	const struct bd_rope *r = &c->rope;
 
 	if (r->kind == BD_ROPE_LLAMA3 && !freqs)
-		return bd_sprintf("architecture %s of %s has no place for llama3's rope scaling; give the student plain rope "
-		                  "before it is trained", l->arch, targets[l->target].runtime);
+		return bd_sprintf("architecture %s of %s has no place for llama3's rope scaling; give the "
+		                  "student plain rope "
+		                  "before it is trained",
+		                  l->arch, targets[l->target].runtime);
 	if (r->kind == BD_ROPE_YARN && !usual_yarn(r))
 		return bd_sprintf("%s knows YaRN with its usual constants only", targets[l->target].runtime);
 	return NULL;
 }
 
-/* Architecture bitnet: the only one with SubLN in llama.cpp and ik_llama.cpp. bitnet-b1.58 is ik's, with ReLU^2. */
+/* Architecture bitnet: the only one with SubLN in llama.cpp and ik_llama.cpp. bitnet-b1.58 is
+ * ik's, with ReLU^2. */
 static char *bitnet(struct bd_layout *l, const struct bd_config *c)
 {
 	const char *runtime = targets[l->target].runtime;
@@ -77,18 +82,25 @@ static char *bitnet(struct bd_layout *l, const struct bd_config *c)
 
 	strcpy(l->arch, relu2 ? "bitnet-b1.58" : "bitnet");
 	if (c->norms == BD_NORMS_ALL)
-		return bd_sprintf("no architecture of %s has slots for a norm on every linear's input", runtime);
+		return bd_sprintf("no architecture of %s has slots for a norm on every linear's input",
+		                  runtime);
 	if (c->qk_norm || c->post_norms)
-		return bd_sprintf("SubLN: the only architecture of %s with slots for it, bitnet, has none for q and k norms", runtime);
+		return bd_sprintf("SubLN: the only architecture of %s with slots for it, bitnet, has none "
+		                  "for q and k norms",
+		                  runtime);
 	if (c->attn_bias || c->mlp_bias)
-		return bd_sprintf("SubLN: the only architecture of %s with slots for it, bitnet, has no biases", runtime);
+		return bd_sprintf(
+		    "SubLN: the only architecture of %s with slots for it, bitnet, has no biases", runtime);
 	if (c->heads * c->head_dim != c->hidden)
-		return bd_sprintf("architecture %s of %s wants heads x head size = hidden size; here %d x %d and %d", l->arch,
-		                  runtime, c->heads, c->head_dim, c->hidden);
+		return bd_sprintf(
+		    "architecture %s of %s wants heads x head size = hidden size; here %d x %d and %d",
+		    l->arch, runtime, c->heads, c->head_dim, c->hidden);
 	if (c->act != (relu2 ? BD_RELU2 : BD_SILU))
-		return bd_sprintf("architecture %s of %s computes silu, this student %s", l->arch, runtime, bd_act_name(c->act));
+		return bd_sprintf("architecture %s of %s computes silu, this student %s", l->arch, runtime,
+		                  bd_act_name(c->act));
 	if (!c->tied && !relu2)
-		return bd_sprintf("architecture %s of %s has no head of its own; tie the head to the embedding before training",
+		return bd_sprintf("architecture %s of %s has no head of its own; tie the head to the "
+		                  "embedding before training",
 		                  l->arch, runtime);
 	return rope_misfit(l, c, relu2);
 }
@@ -102,7 +114,8 @@ static char *gemma3(const struct bd_layout *l, const struct bd_config *c)
 		if (c->window == 0 || c->sliding[i] != ((i + 1) % 6 != 0))
 			return bd_sprintf("%s lets five of six layers slide, this student others", runtime);
 	if (fabs((double)c->attn_scale * sqrt(c->head_dim) - 1) > 1e-6)
-		return bd_sprintf("%s scales attention by head size^-1/2, this student by %g", runtime, (double)c->attn_scale);
+		return bd_sprintf("%s scales attention by head size^-1/2, this student by %g", runtime,
+		                  (double)c->attn_scale);
 	if (c->rope_local.kind != BD_ROPE_DEFAULT)
 		return bd_sprintf("%s does not scale the rope of sliding layers", runtime);
 	return NULL;
@@ -117,7 +130,8 @@ static char *native(struct bd_layout *l, const struct bd_config *c)
 	strcpy(l->arch, c->family == BD_GEMMA3 ? "gemma3" : bd_family_name(c->family));
 	l->pairs = llama;
 	if (c->act != (c->family == BD_GEMMA3 ? BD_GELU_TANH : BD_SILU))
-		return bd_sprintf("architecture %s of %s does not compute %s", l->arch, runtime, bd_act_name(c->act));
+		return bd_sprintf("architecture %s of %s does not compute %s", l->arch, runtime,
+		                  bd_act_name(c->act));
 	if (c->attn_bias && !llama && c->family != BD_QWEN2)
 		return bd_sprintf("architecture %s of %s has no biases", l->arch, runtime);
 	if (c->window > 0 && c->family != BD_GEMMA3)
@@ -126,15 +140,17 @@ static char *native(struct bd_layout *l, const struct bd_config *c)
 	return why != NULL ? why : rope_misfit(l, c, llama);
 }
 
-/* bitnet.cpp of July 2026: qwen3 and gemma3 have a norm on every linear's input, if the file has it. Its qwen3 looks at the one of
- * down only where the gate has one, hence the fold. */
+/* bitnet.cpp of July 2026: qwen3 and gemma3 have a norm on every linear's input, if the file has it. Its
+ * qwen3 looks at the one of down only where the gate has one, hence the fold. */
 static char *bitnet_cpp(struct bd_layout *l, const struct bd_config *c)
 {
 	bool modern = c->family == BD_QWEN3 || c->family == BD_GEMMA3;
 
 	if (c->family == BD_QWEN2)
-		return bd_strdup(c->norms == BD_NORMS_NONE ? "bitnet.cpp computes I2_S in its architectures qwen3, gemma3, llama and bitnet"
-		                                           : "no architecture of bitnet.cpp has both biases and SubLN");
+		return bd_strdup(
+		    c->norms == BD_NORMS_NONE
+		        ? "bitnet.cpp computes I2_S in its architectures qwen3, gemma3, llama and bitnet"
+		        : "no architecture of bitnet.cpp has both biases and SubLN");
 	if (!modern && c->norms != BD_NORMS_NONE)
 		return bitnet(l, c);
 	l->norm_in = modern;
@@ -161,8 +177,9 @@ static enum bd_lin misfit(const struct bd_config *c, enum bd_target t, enum bd_g
 /* As --type has it. */
 static const char *option_name(enum bd_ggml_type type)
 {
-	static const char *const names[] = {[BD_GGML_I2_S] = "i2_s", [BD_GGML_TQ2_0] = "tq2_0", [BD_GGML_TQ1_0] = "tq1_0",
-	                                    [BD_GGML_Q2_0] = "q2_0", [BD_GGML_IQ2_BN] = "iq2_bn", [BD_GGML_IQ1_BN] = "iq1_bn"};
+	static const char *const names[] = {
+	    [BD_GGML_I2_S] = "i2_s", [BD_GGML_TQ2_0] = "tq2_0",   [BD_GGML_TQ1_0] = "tq1_0",
+	    [BD_GGML_Q2_0] = "q2_0", [BD_GGML_IQ2_BN] = "iq2_bn", [BD_GGML_IQ1_BN] = "iq1_bn"};
 
 	return names[type];
 }
@@ -183,7 +200,8 @@ static char *advice(const struct bd_config *c, enum bd_target t)
 	bd_buf_str(&b, "");
 	for (size_t i = 0; i < targets[t].n; i++)
 		if (misfit(c, t, targets[t].types[i]) == BD_LINS)
-			bd_buf_fmt(&b, "%s %s", b.n > 0 ? "" : "; types that fit:", option_name(targets[t].types[i]));
+			bd_buf_fmt(&b, "%s %s",
+			           b.n > 0 ? "" : "; types that fit:", option_name(targets[t].types[i]));
 	return b.p;
 }
 
@@ -207,11 +225,11 @@ char *bd_target_misfit(const struct bd_config *c, enum bd_target t, enum bd_ggml
 	lin = short_name(bad);
 	cols = bd_lin_in(c, bad);
 	if (cols % bd_ggml_block(type) == 0)
-		text = bd_sprintf("%s has rows of %zu, and %s computes %s in rows of 512 and more%s", lin, cols, targets[t].runtime,
-		                  option_name(type), fit);
+		text = bd_sprintf("%s has rows of %zu, and %s computes %s in rows of 512 and more%s", lin,
+		                  cols, targets[t].runtime, option_name(type), fit);
 	else
-		text = bd_sprintf("%s has rows of %zu, and %s stores multiples of %zu%s", lin, cols, option_name(type),
-		                  bd_ggml_block(type), fit);
+		text = bd_sprintf("%s has rows of %zu, and %s stores multiples of %zu%s", lin, cols,
+		                  option_name(type), bd_ggml_block(type), fit);
 	bd_free(lin);
 	bd_free(fit);
 	return text;
@@ -231,9 +249,11 @@ char *bd_target_layout(struct bd_layout *l, const struct bd_config *c, enum bd_t
 {
 	char *why = NULL;
 
-	*l = (struct bd_layout){.target = t, .padded = t == BD_TARGET_BD, .scales = t == BD_TARGET_BD || t == BD_TARGET_STOCK};
+	*l = (struct bd_layout){
+	    .target = t, .padded = t == BD_TARGET_BD, .scales = t == BD_TARGET_BD || t == BD_TARGET_STOCK};
 	if (t == BD_TARGET_BD)
-		/* A name of our own: a runtime that knows the family, but neither SubLN nor the padding, must not take the file for its. */
+		/* A name of our own: a runtime that knows the family, but neither SubLN nor the padding, must
+		 * not take the file for its. */
 		snprintf(l->arch, sizeof(l->arch), "bd-%s", bd_family_name(c->family));
 	else if (t == BD_TARGET_BITNET_CPP)
 		why = bitnet_cpp(l, c);
@@ -257,7 +277,8 @@ void bd_layout_name(const struct bd_layout *l, enum bd_slot s, int layer, char *
 
 size_t bd_layout_row(const struct bd_layout *l, enum bd_slot s, size_t r, size_t D)
 {
-	bool turned = s == BD_W + BD_LIN_Q || s == BD_W + BD_LIN_K || s == BD_BIAS + BD_LIN_Q || s == BD_BIAS + BD_LIN_K;
+	bool turned = s == BD_W + BD_LIN_Q || s == BD_W + BD_LIN_K || s == BD_BIAS + BD_LIN_Q ||
+	              s == BD_BIAS + BD_LIN_K;
 
 	if (!l->pairs || !turned)
 		return r;
@@ -293,7 +314,8 @@ static char *describe_hf(json_t *o, const struct bd_ckpt *k)
 	char *why = NULL;
 
 	for (int form = BD_HF_ONLINE; form <= BD_HF_OFFLINE; form++) {
-		char *no = bd_hf_why_not(k, &(struct bd_hf_opt){.form = (enum bd_hf_form)form, .force = true});
+		char *no =
+		    bd_hf_why_not(k, &(struct bd_hf_opt){.form = (enum bd_hf_form)form, .force = true});
 
 		if (no == NULL)
 			json_array_append_new(list, json_string(forms[form]));

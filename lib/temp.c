@@ -164,7 +164,8 @@ static long owner_of(const char *entry, const char *name)
 	char *end;
 	long pid;
 
-	if (entry[0] != '.' || strncmp(entry + 1, name, n) != 0 || entry[1 + n] != '.' || !isdigit((unsigned char)entry[2 + n]))
+	if (entry[0] != '.' || strncmp(entry + 1, name, n) != 0 || entry[1 + n] != '.' ||
+	    !isdigit((unsigned char)entry[2 + n]))
 		return 0;
 	pid = strtol(entry + 2 + n, &end, 10);
 	if (*end == '-' && isdigit((unsigned char)end[1]))
@@ -172,7 +173,8 @@ static long owner_of(const char *entry, const char *name)
 	return strcmp(end, ".tmp") == 0 && pid <= INT_MAX ? pid : 0;
 }
 
-/* The process number is not enough: on a shared disk or in a container it may be one of elsewhere. But who lives holds a lock. */
+/* The process number is not enough: on a shared disk or in a container it may be one of elsewhere. But who
+ * lives holds a lock. */
 static bool is_left(int dir, const char *entry, long pid)
 {
 	bool left;
@@ -235,7 +237,8 @@ static struct bd_temp *create(const char *path, int *fd)
 			rc = mkdir(name, 0777);
 		if (rc >= 0) {
 			t->lock = fd == NULL ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-			flock(fd != NULL ? *fd : t->lock, LOCK_SH | LOCK_NB); /* best effort: not all file systems can */
+			/* best effort: not all file systems can */
+			flock(fd != NULL ? *fd : t->lock, LOCK_SH | LOCK_NB);
 			bd_free(name);
 			return t;
 		}

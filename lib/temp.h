@@ -5,8 +5,8 @@
 
 struct bd_temp;
 
-/* DIR/.NAME.PID.tmp for the target DIR/NAME: a new file, open for reading and writing in *fd, or a directory. What earlier processes
- * that were killed (SIGKILL, power) have left for this target is removed first. */
+/* DIR/.NAME.PID.tmp for the target DIR/NAME: a new file, open for reading and writing in *fd, or a directory.
+ * What earlier processes that were killed (SIGKILL, power) have left for this target is removed first. */
 struct bd_temp *bd_temp_file(const char *path, int *fd);
 struct bd_temp *bd_temp_dir(const char *path);
 const char *bd_temp_path(const struct bd_temp *t);

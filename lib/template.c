@@ -1,14 +1,14 @@
 /* Templates: a prompt with {fields}, and either the labels of classes or an answer with {fields}. */
 #include "template.h"
 
+#include "io.h"
+#include "msg.h"
+
 #include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "io.h"
-#include "msg.h"
 
 struct bd_template {
 	json_t *json;
@@ -34,6 +34,7 @@ static size_t field_index(const struct bd_template *t, const char *name, size_t 
 static size_t placeholder(const struct bd_template *t, const char *s, size_t *field)
 {
 	size_t n = 1;
+
 	while (*s == '{' && (isalnum((unsigned char)s[n]) || s[n] == '_' || s[n] == '-'))
 		n++;
 	if (n == 1 || s[n] != '}')
@@ -46,8 +47,10 @@ static size_t placeholder(const struct bd_template *t, const char *s, size_t *fi
 static void check_text(const struct bd_template *t, const char *text, const char *file)
 {
 	size_t field;
+
 	for (const char *s = text; *s; s++) {
 		size_t n = placeholder(t, s, &field);
+
 		if (n && field == t->fields)
 			bd_die(BD_DATA, "%s: %.*s is not one of the template's fields", file, (int)n, s);
 	}
@@ -59,7 +62,8 @@ static char **strings(const json_t *list, size_t *n, const char *key, const char
 	char **v = bd_zalloc(*n, sizeof(*v));
 	for (size_t i = 0; i < *n; i++) {
 		const char *s = json_string_value(json_array_get(list, i));
-		if (!s || !*s)
+
+		if (s == NULL || !*s)
 			bd_die(BD_DATA, "%s: \"%s\" is not a list of words", file, key);
 		v[i] = bd_strdup(s);
 	}
@@ -75,6 +79,7 @@ static const char *alternative(const json_t *label, size_t set)
 static void read_labels(struct bd_template *t, const json_t *labels, const char *file)
 {
 	const char *name = bd_json_str(t->json, "label", "label", file);
+
 	t->label_field = field_index(t, name, strlen(name));
 	if (t->label_field == t->fields)
 		bd_die(BD_DATA, "%s: the label's field \"%s\" is not one of the template's fields", file,
@@ -86,13 +91,14 @@ static void read_labels(struct bd_template *t, const json_t *labels, const char 
 	t->sets = json_is_array(json_array_get(labels, 0)) ? json_array_size(json_array_get(labels, 0)) : 1;
 	for (size_t i = 0; i < t->classes; i++) {
 		const json_t *label = json_array_get(labels, i);
+
 		if (!t->sets || (json_is_array(label) ? json_array_size(label) : 1) != t->sets)
 			bd_die(BD_DATA, "%s: \"labels\": every class needs the same number of alternatives",
 			       file);
 		t->label[i] = bd_zalloc(t->sets, sizeof(**t->label));
 		for (size_t k = 0; k < t->sets; k++) {
 			t->label[i][k] = alternative(label, k);
-			if (!t->label[i][k] || !*t->label[i][k])
+			if (t->label[i][k] == NULL || !*t->label[i][k])
 				bd_die(BD_DATA, "%s: \"labels\": label %zu is not text", file, i);
 		}
 	}
@@ -101,8 +107,9 @@ static void read_labels(struct bd_template *t, const json_t *labels, const char 
 static char *trimmed(const char *s)
 {
 	size_t n;
+
 	s += strspn(s, " \t\n");
-	for (n = strlen(s); n && strchr(" \t\n", s[n - 1]); n--)
+	for (n = strlen(s); n && strchr(" \t\n", s[n - 1]) != NULL; n--)
 		;
 	return bd_strndup(s, n);
 }
@@ -111,7 +118,8 @@ static void read_classes(struct bd_template *t, const char *file)
 {
 	size_t n;
 	const json_t *list = bd_json_get(t->json, "classes");
-	if (list) {
+
+	if (list != NULL) {
 		t->class_name = strings(list, &n, "classes", file);
 		if (n != t->classes)
 			bd_die(BD_DATA, "%s: %zu \"classes\" for %zu labels", file, n, t->classes);
@@ -125,6 +133,7 @@ static void read_classes(struct bd_template *t, const char *file)
 struct bd_template *bd_template_from(const json_t *obj, const char *file)
 {
 	struct bd_template *t = bd_zalloc(1, sizeof(*t));
+
 	if (!json_is_object(obj))
 		bd_die(BD_DATA, "%s: a template is a JSON object", file);
 	t->json = json_deep_copy(obj);
@@ -133,12 +142,12 @@ struct bd_template *bd_template_from(const json_t *obj, const char *file)
 	t->answer = bd_json_str(t->json, "answer", NULL, file);
 	t->field = strings(bd_json_get(t->json, "fields"), &t->fields, "fields", file);
 	const json_t *labels = bd_json_get(t->json, "labels");
-	if (!t->prompt || !t->fields || !t->answer == !labels)
+	if (t->prompt == NULL || !t->fields || (t->answer == NULL) == (labels == NULL))
 		bd_die(BD_DATA,
 		       "%s: a template needs \"fields\", \"prompt\", and either \"labels\" or \"answer\"",
 		       file);
 	check_text(t, t->prompt, file);
-	if (t->answer) {
+	if (t->answer != NULL) {
 		check_text(t, t->answer, file);
 		return t;
 	}
@@ -151,6 +160,7 @@ struct bd_template *bd_template_load(const char *path)
 {
 	json_t *j = bd_json_load(path);
 	struct bd_template *t = bd_template_from(j, path);
+
 	json_decref(j);
 	return t;
 }
@@ -160,12 +170,14 @@ char *bd_template_path(const char *name)
 	static const char *const beside[] = {"../share/bd/templates", "../examples/templates"};
 	char exe[PATH_MAX];
 	ssize_t n = readlink("/proc/self/exe", exe, sizeof(exe) - 1);
+
 	if (bd_exists(name) && !bd_is_dir(name))
 		return bd_strdup(name);
 	while (n > 0 && exe[n - 1] != '/')
 		n--;
-	for (size_t i = 0; n > 0 && !strchr(name, '/') && i < 2; i++) {
+	for (size_t i = 0; n > 0 && strchr(name, '/') == NULL && i < 2; i++) {
 		char *path = bd_sprintf("%.*s%s/%s.json", (int)n, exe, beside[i], name);
+
 		if (bd_exists(path))
 			return path;
 		bd_free(path);
@@ -176,7 +188,7 @@ char *bd_template_path(const char *name)
 
 void bd_template_free(struct bd_template *t)
 {
-	if (!t)
+	if (t == NULL)
 		return;
 	for (size_t i = 0; i < t->fields; i++)
 		bd_free(t->field[i]);
@@ -209,6 +221,7 @@ const char *bd_template_field(const struct bd_template *t, size_t i)
 bool bd_template_prompts(const struct bd_template *t, size_t i)
 {
 	size_t field;
+
 	for (const char *s = t->prompt; *s; s++)
 		if (placeholder(t, s, &field) && field == i)
 			return true;
@@ -231,7 +244,8 @@ static bool fill(const struct bd_template *t, const char *text, const char *cons
 {
 	while (*text) {
 		size_t n = placeholder(t, text, field);
-		if (n && !row[*field])
+
+		if (n && row[*field] == NULL)
 			return false;
 		if (n)
 			bd_buf_str(out, row[*field]);
@@ -246,6 +260,7 @@ void bd_template_prompt(const struct bd_template *t, const char *const *row, con
                         struct bd_buf *out)
 {
 	size_t field;
+
 	if (!fill(t, t->prompt, row, &field, out))
 		bd_die(BD_DATA, "%s: the field \"%s\" that template %s needs is missing", where,
 		       t->field[field], t->name);
@@ -255,7 +270,8 @@ int bd_template_label(const struct bd_template *t, const char *const *row, const
 {
 	const char *s = t->classes ? row[t->label_field] : NULL;
 	char number[24];
-	if (!s)
+
+	if (s == NULL)
 		return -1;
 	for (size_t i = 0; i < t->classes; i++) {
 		snprintf(number, sizeof(number), "%zu", i);
@@ -269,7 +285,8 @@ int bd_template_label(const struct bd_template *t, const char *const *row, const
 void bd_template_answer(const struct bd_template *t, const char *const *row, struct bd_buf *out)
 {
 	size_t field, before = out->n;
-	if (t->answer && !fill(t, t->answer, row, &field, out)) {
+
+	if (t->answer != NULL && !fill(t, t->answer, row, &field, out)) {
 		out->n = before;
 		bd_buf_str(out, "");
 	}
@@ -300,6 +317,7 @@ static bool distinct(const struct bd_ids *choice, size_t n, bool single)
 struct bd_ids *bd_template_choices(const struct bd_template *t, const struct bd_tok *tok)
 {
 	struct bd_ids *choice = bd_zalloc(t->classes, sizeof(*choice));
+
 	for (size_t set = 0; set < t->sets; set++) {
 		encode_set(t, set, tok, choice);
 		if (distinct(choice, t->classes, true))

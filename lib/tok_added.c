@@ -1,16 +1,17 @@
 /* Added tokens: sorted patterns, narrowed byte by byte. */
 #include "tok_added.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "msg.h"
 #include "tok_vocab.h"
 #include "unicode.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 static int by_id(const void *a, const void *b)
 {
 	uint32_t x = ((const struct bd_added *)a)->id, y = ((const struct bd_added *)b)->id;
+
 	return (x > y) - (x < y);
 }
 
@@ -19,6 +20,7 @@ static int by_pattern(const void *a, const void *b)
 {
 	const struct bd_added *x = *(struct bd_added *const *)a, *y = *(struct bd_added *const *)b;
 	int c = memcmp(x->pattern, y->pattern, x->pattern_n < y->pattern_n ? x->pattern_n : y->pattern_n);
+
 	if (!c)
 		c = (x->pattern_n > y->pattern_n) - (x->pattern_n < y->pattern_n);
 	if (!c)
@@ -31,6 +33,7 @@ static void read_one(struct bd_added *a, const json_t *j, const struct bd_norm *
 	struct bd_buf buf[2] = {{0}};
 	const char *text = bd_json_str(j, "content", "", name);
 	int64_t id = bd_json_int(j, "id", -1, 0, BD_MAX_ID, name);
+
 	if (!*text || id < 0)
 		bd_die(BD_DATA, "%s: added_tokens: a token without content or id", name);
 	a->id = (uint32_t)id;
@@ -96,6 +99,7 @@ void bd_added_free(struct bd_addeds *a)
 const struct bd_added *bd_added_at(const struct bd_addeds *a, uint32_t id)
 {
 	struct bd_added key = {.id = id};
+
 	return a->n ? bsearch(&key, a->token, a->n, sizeof(key), by_id) : NULL;
 }
 
@@ -109,6 +113,7 @@ static size_t previous(const char *s, size_t i)
 static size_t spaces_before(const char *s, size_t i)
 {
 	size_t len, c;
+
 	for (; i && bd_class(bd_utf8(s + (c = previous(s, i)), &len)) == BD_SPACE; i = c)
 		;
 	return i;
@@ -125,6 +130,7 @@ static size_t spaces_after(const char *s, size_t n, size_t i)
 static bool alone(const char *s, size_t n, size_t start, size_t end)
 {
 	size_t len;
+
 	return !(start && bd_word_char(bd_utf8(s + previous(s, start), &len))) &&
 	       !(end < n && bd_word_char(bd_utf8(s + end, &len)));
 }
@@ -134,6 +140,7 @@ static size_t lower(const struct bd_matcher *m, size_t lo, size_t hi, size_t k, 
 {
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
+
 		if ((unsigned char)m->list[mid]->pattern[k] < c)
 			lo = mid + 1;
 		else
@@ -147,6 +154,7 @@ static const struct bd_added *longest(const struct bd_matcher *m, const char *s,
 {
 	const struct bd_added *best = NULL;
 	size_t lo = m->first[(unsigned char)*s], hi = m->first[(unsigned char)*s + 1];
+
 	for (size_t k = 1; lo < hi; k++) { /* list[lo, hi) begin with s[0, k) */
 		if (m->list[lo]->pattern_n == k)
 			best = m->list[lo];
@@ -167,8 +175,9 @@ static bool find(const struct bd_matcher *m, const char *s, size_t n, struct bd_
 	while (m->n && scan->from < n) {
 		size_t start = scan->from;
 		const struct bd_added *a = longest(m, s + start, n - start);
-		scan->from += a ? a->pattern_n : 1;
-		if (!a || (scan->plain && a->special) || (a->word && !alone(s, n, start, scan->from)))
+
+		scan->from += a != NULL ? a->pattern_n : 1;
+		if (a == NULL || (scan->plain && a->special) || (a->word && !alone(s, n, start, scan->from)))
 			continue;
 		if (a->left)
 			start = spaces_before(s, start);
@@ -184,7 +193,8 @@ static bool find(const struct bd_matcher *m, const char *s, size_t n, struct bd_
 bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan,
                    struct bd_piece *piece)
 {
-	bool hit = scan->found.token || find(m, s, n, scan);
+	bool hit = scan->found.token != NULL || find(m, s, n, scan);
+
 	if (hit && scan->done >= scan->found.start) {
 		*piece = scan->found;
 		scan->found.token = NULL;
@@ -192,5 +202,5 @@ bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct b
 		*piece = (struct bd_piece){scan->done, hit ? scan->found.start : n, NULL};
 	}
 	scan->done = piece->end;
-	return piece->token || piece->start < n;
+	return piece->token != NULL || piece->start < n;
 }

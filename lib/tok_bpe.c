@@ -2,15 +2,15 @@
  * equals (Sennrich et al., arXiv 1508.07909; the order of ties is Hugging Face's). */
 #include "tok_bpe.h"
 
-#include <stdio.h>
-#include <string.h>
-
 #include "msg.h"
 #include "tok_norm.h"
 #include "unicode.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #define NONE UINT32_MAX
-#define FEW 48 /* symbols up to which a scan for the lowest rank beats the queue */
+#define FEW  48 /* symbols up to which a scan for the lowest rank beats the queue */
 
 struct pair_slot {
 	uint64_t pair; /* left << 32 | right */
@@ -22,7 +22,7 @@ struct bd_bpe {
 	bool fuse_unk, ignore_merges;
 	bool cuts; /* no merge crosses into a U+2581: pieces may be cut before it */
 	struct pair_slot *pair;
-	size_t pairs; /* a power of two */
+	size_t pairs;         /* a power of two */
 	uint32_t (*merge)[3]; /* by rank: left, right, result */
 	size_t merges;
 	int64_t one[256];  /* entries of a single byte, -1 */
@@ -34,8 +34,10 @@ static struct pair_slot *pair_slot(const struct bd_bpe *b, uint32_t left, uint32
 {
 	uint64_t pair = (uint64_t)left << 32 | right;
 	uint64_t h = pair * 0x9e3779b97f4a7c15u;
+
 	for (size_t i = (size_t)(h ^ h >> 32);; i++) {
 		struct pair_slot *s = &b->pair[i & (b->pairs - 1)];
+
 		if (s->rank == NONE || s->pair == pair)
 			return s;
 	}
@@ -55,31 +57,33 @@ static bool halves(const json_t *j, const char *half[2], size_t n[2])
 			half[i] = json_string_value(json_array_get(j, i));
 			n[i] = json_string_length(json_array_get(j, i));
 		}
-		return half[0] && half[1];
+		return half[0] != NULL && half[1] != NULL;
 	}
 	half[0] = json_string_value(j);
-	half[1] = half[0] ? memchr(half[0], ' ', json_string_length(j)) : NULL;
-	if (!half[1])
+	half[1] = half[0] != NULL ? memchr(half[0], ' ', json_string_length(j)) : NULL;
+	if (half[1] == NULL)
 		return false;
 	n[0] = (size_t)(half[1]++ - half[0]);
 	n[1] = json_string_length(j) - n[0] - 1;
-	return !memchr(half[1], ' ', n[1]);
+	return memchr(half[1], ' ', n[1]) == NULL;
 }
 
 /* Bytes of s[n] before the first U+2581 that follows another character. */
 static size_t word(const char *s, size_t n)
 {
 	size_t i = 0, mark = strlen(BD_METASPACE);
+
 	while (n - i >= mark && !memcmp(s + i, BD_METASPACE, mark))
 		i += mark;
 	const char *next = bd_find(s + i, n - i, BD_METASPACE);
-	return next ? (size_t)(next - s) : n;
+	return next != NULL ? (size_t)(next - s) : n;
 }
 
 static void add_merge(struct bd_bpe *b, size_t r, const json_t *j, struct bd_buf *whole, const char *name)
 {
 	const char *half[2];
 	size_t n[2];
+
 	if (!halves(j, half, n))
 		bd_die(BD_DATA, "%s: merge %zu is neither \"a b\" nor [\"a\", \"b\"]", name, r);
 	bd_buf_clear(whole);
@@ -102,6 +106,7 @@ static void add_merge(struct bd_bpe *b, size_t r, const json_t *j, struct bd_buf
 static void read_merges(struct bd_bpe *b, const json_t *merges, const char *name)
 {
 	struct bd_buf whole = {0};
+
 	if (!json_is_array(merges) || json_array_size(merges) > BD_MAX_ID)
 		bd_die(BD_DATA, "%s: model: \"merges\" is missing or no list", name);
 	b->merges = json_array_size(merges);
@@ -118,7 +123,8 @@ static void read_merges(struct bd_bpe *b, const json_t *merges, const char *name
 static void refuse(const json_t *model, const char *key, const char *name)
 {
 	const json_t *j = bd_json_get(model, key);
-	if (j && !(json_is_string(j) && !*json_string_value(j)) &&
+
+	if (j != NULL && !(json_is_string(j) && !*json_string_value(j)) &&
 	    !(json_is_number(j) && json_number_value(j) == 0))
 		bd_die(BD_DATA, "%s: model: \"%s\" is not known", name, key);
 }
@@ -129,6 +135,7 @@ struct bd_bpe *bd_bpe_new(const json_t *model, bool byte_level, const char *name
 	const char *type = bd_json_str(model, "type", "BPE", name),
 	           *unk = bd_json_str(model, "unk_token", NULL, name);
 	bool fallback = bd_json_bool(model, "byte_fallback", false, name);
+
 	if (strcmp(type, "BPE"))
 		bd_die(BD_DATA, "%s: model: %s is not known; only BPE is", name, type);
 	refuse(model, "dropout", name);
@@ -144,17 +151,18 @@ struct bd_bpe *bd_bpe_new(const json_t *model, bool byte_level, const char *name
 	read_merges(b, bd_json_get(model, "merges"), name);
 	for (int i = 0; i < 256; i++) {
 		char byte = (char)i, hex[8];
+
 		snprintf(hex, sizeof(hex), "<0x%02X>", (unsigned)i);
 		b->one[i] = bd_vocab_key(&b->vocab, &byte, 1);
 		b->byte[i] = fallback ? bd_vocab_key(&b->vocab, hex, 6) : -1;
 	}
-	b->unk = unk ? bd_vocab_find(&b->vocab, unk, strlen(unk)) : -1;
+	b->unk = unk != NULL ? bd_vocab_find(&b->vocab, unk, strlen(unk)) : -1;
 	return b;
 }
 
 void bd_bpe_free(struct bd_bpe *b)
 {
-	if (!b)
+	if (b == NULL)
 		return;
 	bd_vocab_free(&b->vocab);
 	bd_free(b->pair);
@@ -186,7 +194,8 @@ bool bd_bpe_is_byte(const struct bd_bpe *b, uint32_t id)
 	return false;
 }
 
-/* A symbol's rank is that of the pair it makes with the next one; a symbol that is merged away has id NONE. */
+/* A symbol's rank is that of the pair it makes with the next one; a symbol that is
+ * merged away has id NONE. */
 struct bd_bpe_symbol {
 	uint32_t id, rank, prev, next; /* neighbours by index, NONE at the ends */
 };
@@ -237,8 +246,10 @@ static size_t start(const struct bd_bpe *b, const char *s, size_t n, struct bd_b
 {
 	size_t count = 0, len;
 	bool unknown = false;
+
 	for (size_t i = 0; i < n; i += len) {
 		int64_t id = unit(b, s + i, &len);
+
 		if (id < 0 && fall_back(b, s + i, len, sym, &count))
 			continue;
 		if (unknown && (id >= 0 || !b->fuse_unk)) {
@@ -262,6 +273,7 @@ static size_t merge_few(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size_
 		sym[i].rank = rank(b, sym[i].id, sym[i + 1].id);
 	while (n > 1) {
 		size_t best = 0;
+
 		for (size_t i = 1; i + 1 < n; i++)
 			if (sym[i].rank < sym[best].rank)
 				best = i;
@@ -282,6 +294,7 @@ static size_t merge_few(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size_
 static void push(uint64_t *heap, size_t *n, uint64_t key)
 {
 	size_t i = (*n)++;
+
 	for (; i && heap[(i - 1) / 2] > key; i = (i - 1) / 2)
 		heap[i] = heap[(i - 1) / 2];
 	heap[i] = key;
@@ -291,6 +304,7 @@ static uint64_t pop(uint64_t *heap, size_t *n)
 {
 	uint64_t top = heap[0], key = heap[--*n];
 	size_t i = 0, child;
+
 	while ((child = 2 * i + 1) < *n) {
 		if (child + 1 < *n && heap[child + 1] < heap[child])
 			child++;
@@ -317,6 +331,7 @@ static size_t merge_many(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size
 {
 	size_t queued = 0, left = 0;
 	uint32_t n = (uint32_t)count;
+
 	for (uint32_t i = 0; i < n; i++) {
 		sym[i].prev = i ? i - 1 : NONE;
 		sym[i].next = i + 1 < n ? i + 1 : NONE;
@@ -326,6 +341,7 @@ static size_t merge_many(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size
 	while (queued) {
 		uint64_t top = pop(heap, &queued);
 		struct bd_bpe_symbol *s = &sym[(uint32_t)top];
+
 		if (s->id == NONE || s->rank != top >> 32)
 			continue;
 		struct bd_bpe_symbol *gone = &sym[s->next];
@@ -347,6 +363,7 @@ static size_t merge_many(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size
 static void encode(const struct bd_bpe *b, const char *s, size_t n, struct bd_bpe_work *w, struct bd_ids *out)
 {
 	int64_t whole = b->ignore_merges ? bd_vocab_key(&b->vocab, s, n) : -1;
+
 	if (whole >= 0) {
 		bd_ids_push(out, (uint32_t)whole);
 		return;

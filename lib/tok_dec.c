@@ -1,16 +1,16 @@
 /* Decoders, one token at a time. */
 #include "tok_dec.h"
 
-#include <string.h>
-
 #include "msg.h"
 #include "tok_norm.h"
 #include "tok_vocab.h"
 #include "unicode.h"
 
+#include <string.h>
+
 static void add_replace(struct bd_dec *d, const char *from, const char *to, const char *name)
 {
-	if (!from || !*from || d->replaces == BD_DEC_REPLACES)
+	if (from == NULL || !*from || d->replaces == BD_DEC_REPLACES)
 		bd_die(BD_DATA, "%s: decoder: Replace is known with a String as its pattern, up to %d times",
 		       name, BD_DEC_REPLACES);
 	d->from[d->replaces] = bd_strdup(from);
@@ -20,6 +20,7 @@ static void add_replace(struct bd_dec *d, const char *from, const char *to, cons
 static void parse_metaspace(struct bd_dec *d, const json_t *j, const char *name)
 {
 	const char *never = bd_json_bool(j, "add_prefix_space", true, name) ? "always" : "never";
+
 	if (strcmp(bd_json_str(j, "replacement", BD_METASPACE, name), BD_METASPACE))
 		bd_die(BD_DATA, "%s: decoder: Metaspace is known with U+2581 only", name);
 	if (!strcmp(bd_json_str(j, "prepend_scheme", never, name), "never"))
@@ -42,8 +43,11 @@ static void parse_sequence(struct bd_dec *d, const json_t *list, const char *nam
 	bool fused = false;
 	json_t *e;
 	size_t i;
-	json_array_foreach(list, i, e) {
+
+	json_array_foreach(list, i, e)
+	{
 		const char *type = bd_json_str(e, "type", "", name);
+
 		if (!strcmp(type, "Replace") && !d->fallback && !fused)
 			add_replace(d, bd_json_str(bd_json_get(e, "pattern"), "String", NULL, name),
 			            bd_json_str(e, "content", "", name), name);
@@ -62,6 +66,7 @@ static void parse_sequence(struct bd_dec *d, const json_t *list, const char *nam
 void bd_dec_parse(struct bd_dec *d, const json_t *j, const char *name)
 {
 	const char *type = bd_json_str(j, "type", "", name);
+
 	memset(d, 0, sizeof(*d));
 	d->kind = BD_DEC_PIECES;
 	if (!strcmp(type, "ByteLevel"))
@@ -89,6 +94,7 @@ static void release(struct bd_buf *held, struct bd_buf *out)
 {
 	size_t i = 0, len;
 	enum bd_utf8_kind kind;
+
 	while (i < held->n && (kind = bd_utf8_kind(held->p + i, held->n - i, &len)) != BD_UTF8_CUT) {
 		bd_buf_add(out, kind == BD_UTF8_OK ? held->p + i : BD_REPLACEMENT,
 		           kind == BD_UTF8_OK ? len : 3);
@@ -127,6 +133,7 @@ static int fallback_byte(const char *s, size_t n)
 static void replaced(const struct bd_dec *d, const char *text, size_t n, struct bd_buf *out)
 {
 	struct bd_buf a = {0}, b = {0};
+
 	if (d->replaces == 1) {
 		bd_replace(text, n, d->from[0], d->to[0], out);
 		return;
@@ -134,6 +141,7 @@ static void replaced(const struct bd_dec *d, const char *text, size_t n, struct 
 	bd_buf_add(&a, text, n);
 	for (size_t i = 0; i < d->replaces; i++) {
 		struct bd_buf t = a;
+
 		bd_buf_clear(&b);
 		bd_replace(a.p, a.n, d->from[i], d->to[i], &b);
 		a = b;
@@ -148,6 +156,7 @@ static void replaced(const struct bd_dec *d, const char *text, size_t n, struct 
 static void strip(const struct bd_dec *d, struct bd_dec_state *s, size_t at, struct bd_buf *out)
 {
 	size_t i = at;
+
 	while (s->stripped < d->strip && i < out->n && out->p[i] == ' ') {
 		i++;
 		s->stripped++;
@@ -164,6 +173,7 @@ void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *te
 {
 	size_t at = out->n;
 	int byte = d->fallback ? fallback_byte(text, n) : -1;
+
 	if (d->kind == BD_DEC_BYTES) {
 		if (!bd_utf8_valid(text, n) || !bd_stand_ins(text, n, &s->held))
 			bd_buf_add(&s->held, text, n);
@@ -187,6 +197,7 @@ void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *te
 void bd_dec_end(const struct bd_dec *d, struct bd_dec_state *s, struct bd_buf *out)
 {
 	size_t at = out->n;
+
 	if (d->kind == BD_DEC_BYTES && s->held.n)
 		bd_buf_str(out, BD_REPLACEMENT);
 	else

@@ -18,7 +18,8 @@ struct bd_dec {
 	size_t strip;  /* leading spaces of the whole text to leave out, at most */
 };
 
-void bd_dec_parse(struct bd_dec *d, const json_t *j, const char *name); /* unknown decoders die, naming them */
+/* unknown decoders die, naming them */
+void bd_dec_parse(struct bd_dec *d, const json_t *j, const char *name);
 void bd_dec_free(struct bd_dec *d);
 
 /* Text so far. Begin with zeroes; `out` gets what is complete. */
@@ -27,9 +28,12 @@ struct bd_dec_state {
 	bool started;       /* a token has been seen */
 	size_t stripped;
 };
-/* One token, spelled text[n]. whole: the text is decoded as a whole, so a run of byte tokens waits for its end, as in Hugging Face's
- * ByteFallback where one bad byte spoils the run; else characters come as they are complete. */
-void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *text, size_t n, bool whole, struct bd_buf *out);
-void bd_dec_end(const struct bd_dec *d, struct bd_dec_state *s, struct bd_buf *out); /* what is still held; frees the state */
+/* One token, spelled text[n]. whole: the text is decoded as a whole, so a run of byte tokens waits for
+ * its end, as in Hugging Face's ByteFallback where one bad byte spoils the run; else characters come as
+ * they are complete. */
+void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *text, size_t n, bool whole,
+                  struct bd_buf *out);
+/* what is still held; frees the state */
+void bd_dec_end(const struct bd_dec *d, struct bd_dec_state *s, struct bd_buf *out);
 
 #endif

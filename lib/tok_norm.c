@@ -1,10 +1,10 @@
 /* Normalisers: each step rewrites the whole text. */
 #include "tok_norm.h"
 
-#include <string.h>
-
 #include "msg.h"
 #include "unicode.h"
+
+#include <string.h>
 
 static struct bd_norm_step *add(struct bd_norm *r, const char *name)
 {
@@ -17,11 +17,12 @@ static void parse(struct bd_norm *r, const json_t *j, const char *name)
 {
 	const char *type = bd_json_str(j, "type", "", name);
 	struct bd_norm_step *s;
+
 	if (!strcmp(type, "Sequence")) {
 		size_t i;
 		json_t *e;
-		json_array_foreach(bd_json_get(j, "normalizers"), i, e)
-			parse(r, e, name);
+
+		json_array_foreach(bd_json_get(j, "normalizers"), i, e) parse(r, e, name);
 	} else if (!strcmp(type, "NFC")) {
 		add(r, name)->kind = BD_NORM_NFC;
 	} else if (!strcmp(type, "Prepend")) {
@@ -30,6 +31,7 @@ static void parse(struct bd_norm *r, const json_t *j, const char *name)
 		s->to = bd_strdup(bd_json_str(j, "prepend", "", name));
 	} else if (!strcmp(type, "Replace")) {
 		const char *from = bd_json_str(bd_json_get(j, "pattern"), "String", "", name);
+
 		if (!*from)
 			bd_die(BD_DATA, "%s: normalizer: Replace is known with a String as its pattern only",
 			       name);
@@ -45,7 +47,7 @@ static void parse(struct bd_norm *r, const json_t *j, const char *name)
 void bd_norm_parse(struct bd_norm *r, const json_t *j, const char *name)
 {
 	memset(r, 0, sizeof(*r));
-	if (j)
+	if (j != NULL)
 		parse(r, j, name);
 }
 
@@ -63,7 +65,8 @@ const char *bd_find(const char *s, size_t n, const char *what)
 {
 	size_t len = strlen(what);
 	const char *end = s + n;
-	while ((s = memchr(s, *what, (size_t)(end - s)))) {
+
+	while ((s = memchr(s, *what, (size_t)(end - s))) != NULL) {
 		if ((size_t)(end - s) >= len && !memcmp(s, what, len))
 			return s;
 		s++;
@@ -75,7 +78,8 @@ void bd_replace(const char *s, size_t n, const char *from, const char *to, struc
 {
 	size_t from_n = strlen(from), to_n = strlen(to);
 	const char *end = s + n;
-	for (const char *hit; (hit = bd_find(s, (size_t)(end - s), from)); s = hit + from_n) {
+
+	for (const char *hit; (hit = bd_find(s, (size_t)(end - s), from)) != NULL; s = hit + from_n) {
 		bd_buf_add(out, s, (size_t)(hit - s));
 		bd_buf_add(out, to, to_n);
 	}
@@ -87,6 +91,7 @@ const char *bd_norm_run(const struct bd_norm *r, const char *s, size_t *n, bool 
 	for (size_t i = 0; i < r->n && *n; i++) {
 		const struct bd_norm_step *step = &r->step[i];
 		struct bd_buf *out = &buf[s == buf[0].p];
+
 		bd_buf_clear(out);
 		if (step->kind == BD_NORM_NFC) {
 			if (bd_nfc_quick(s, *n))

@@ -19,7 +19,8 @@ struct bd_norm {
 void bd_norm_parse(struct bd_norm *r, const json_t *j, const char *name); /* unknown steps die, naming them */
 void bd_norm_free(struct bd_norm *r);
 /* The normal form of s[*n] (valid UTF-8), *n updated: s itself or in one of the two scratch buffers. */
-const char *bd_norm_run(const struct bd_norm *r, const char *s, size_t *n, bool prepend, struct bd_buf buf[2]);
+const char *bd_norm_run(const struct bd_norm *r, const char *s, size_t *n, bool prepend,
+                        struct bd_buf buf[2]);
 
 /* The first `what` (not empty) in s[n], or NULL. */
 const char *bd_find(const char *s, size_t n, const char *what);

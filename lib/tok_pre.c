@@ -2,11 +2,11 @@
  * expression that it is. */
 #include "tok_pre.h"
 
-#include <string.h>
-
 #include "msg.h"
 #include "tok_norm.h"
 #include "unicode.h"
+
+#include <string.h>
 
 static enum bd_class class_at(const char *s, size_t *len)
 {
@@ -17,6 +17,7 @@ static enum bd_class class_at(const char *s, size_t *len)
 static size_t run(const char *s, size_t n, enum bd_class c, size_t max)
 {
 	size_t i = 0, len;
+
 	for (; i < n && max-- && class_at(s + i, &len) == c; i += len)
 		;
 	return i;
@@ -48,15 +49,18 @@ static size_t contraction(const char *s, size_t n, bool fold)
 static size_t white(const char *s, size_t n)
 {
 	size_t i = 0, last = 0, len;
+
 	for (; i < n && class_at(s + i, &len) == BD_SPACE; i += len)
 		last = i;
 	return i < n && last ? last : i;
 }
 
-/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}|
+ * ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
 static size_t words(const char *s, size_t n, size_t digits)
 {
 	size_t len, i = contraction(s, n, true);
+
 	if (i)
 		return i;
 	enum bd_class c = class_at(s, &len);
@@ -93,6 +97,7 @@ static size_t split_llama3(const char *s, size_t n)
 static size_t split_gpt2(const char *s, size_t n)
 {
 	size_t len, i = contraction(s, n, false);
+
 	if (i)
 		return i;
 	i = *s == ' ' && n > 1;
@@ -104,6 +109,7 @@ static size_t split_gpt2(const char *s, size_t n)
 static size_t split_digits(const char *s, size_t n)
 {
 	size_t i, len;
+
 	if (class_at(s, &len) == BD_NUMBER)
 		return len;
 	for (i = len; i < n && class_at(s + i, &len) != BD_NUMBER; i += len)
@@ -115,6 +121,7 @@ static size_t split_digits(const char *s, size_t n)
 static size_t split_numbers(const char *s, size_t n)
 {
 	size_t i = run(s, n, BD_NUMBER, n), len;
+
 	if (!i)
 		for (; i < n && class_at(s + i, &len) != BD_NUMBER; i += len)
 			;
@@ -125,27 +132,34 @@ static size_t split_numbers(const char *s, size_t n)
 static size_t split_after_space(const char *s, size_t n)
 {
 	const char *space = memchr(s, ' ', n);
-	return space ? (size_t)(space - s) + 1 : n;
+
+	return space != NULL ? (size_t)(space - s) + 1 : n;
 }
 
 /* U+2581, merged with what follows it. */
 static size_t split_metaspace(const char *s, size_t n)
 {
 	size_t len;
+
 	bd_utf8(s, &len);
 	const char *mark = bd_find(s + len, n - len, BD_METASPACE);
-	return mark ? (size_t)(mark - s) : n;
+	return mark != NULL ? (size_t)(mark - s) : n;
 }
 
 static const struct {
 	const char *regex, *ggml;
 	bd_split *split;
 } patterns[] = {
-	{"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-	 "\\s+(?!\\S)|\\s+", "qwen2", split_qwen2},
-	{"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
-	 "\\s+(?!\\S)|\\s+", "llama-bpe", split_llama3},
-	{"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt-2", split_gpt2},
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+     "\\s+(?!\\S)|\\s+",
+     "qwen2", split_qwen2},
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+     "\\s+(?!\\S)|\\s+",
+     "llama-bpe", split_llama3},
+    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt-2",
+     split_gpt2},
 };
 
 static void add(struct bd_pre *p, bd_split *split, const char *name)
@@ -162,18 +176,19 @@ static void parse_split(struct bd_pre *p, const json_t *j, const char *name)
 	const char *string = bd_json_str(pattern, "String", NULL, name);
 	const char *behavior = bd_json_str(j, "behavior", "", name);
 	bool invert = bd_json_bool(j, "invert", false, name);
-	if (!invert && string && !strcmp(string, " ") && !strcmp(behavior, "MergedWithPrevious")) {
+
+	if (!invert && string != NULL && !strcmp(string, " ") && !strcmp(behavior, "MergedWithPrevious")) {
 		add(p, split_after_space, name);
 		return;
 	}
-	for (size_t i = 0; regex && i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+	for (size_t i = 0; regex != NULL && i < sizeof(patterns) / sizeof(patterns[0]); i++) {
 		if (strcmp(regex, patterns[i].regex) || strcmp(behavior, "Isolated") || invert)
 			continue;
 		p->ggml = p->n ? "default" : patterns[i].ggml;
 		add(p, patterns[i].split, name);
 		return;
 	}
-	regex = regex ? regex : string ? string : "(none)";
+	regex = regex != NULL ? regex : string != NULL ? string : "(none)";
 	bd_die(BD_DATA,
 	       "%s: pre_tokenizer: Split with pattern %s, behavior %s%s is not known; those of Qwen2, "
 	       "Llama-3 and GPT-2 are",
@@ -197,7 +212,8 @@ static void parse_byte_level(struct bd_pre *p, const json_t *j, const char *name
 static void parse_metaspace(struct bd_pre *p, const json_t *j, const char *name)
 {
 	const char *scheme = bd_json_str(j, "prepend_scheme", NULL, name);
-	if (!scheme)
+
+	if (scheme == NULL)
 		scheme = bd_json_bool(j, "add_prefix_space", true, name) ? "always" : "never";
 	if (strcmp(bd_json_str(j, "replacement", BD_METASPACE, name), BD_METASPACE) || p->n)
 		bd_die(BD_DATA,
@@ -218,11 +234,12 @@ static void parse_metaspace(struct bd_pre *p, const json_t *j, const char *name)
 static void parse(struct bd_pre *p, const json_t *j, const char *name)
 {
 	const char *type = bd_json_str(j, "type", "", name);
+
 	if (!strcmp(type, "Sequence")) {
 		size_t i;
 		json_t *e;
-		json_array_foreach(bd_json_get(j, "pretokenizers"), i, e)
-			parse(p, e, name);
+
+		json_array_foreach(bd_json_get(j, "pretokenizers"), i, e) parse(p, e, name);
 	} else if (!strcmp(type, "Split"))
 		parse_split(p, j, name);
 	else if (!strcmp(type, "ByteLevel"))
@@ -241,7 +258,7 @@ void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name)
 {
 	memset(p, 0, sizeof(*p));
 	p->ggml = "default";
-	if (j)
+	if (j != NULL)
 		parse(p, j, name);
 }
 
@@ -267,6 +284,7 @@ void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place p
 		                   ? place != BD_CONTINUED
 		                   : p->metaspace == BD_META_FIRST && place == BD_FIRST;
 		size_t mark = strlen(BD_METASPACE);
+
 		bd_buf_clear(buf);
 		if (prepend && *s != ' ' && (n < mark || memcmp(s, BD_METASPACE, mark)))
 			bd_buf_str(buf, BD_METASPACE);

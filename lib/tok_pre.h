@@ -14,8 +14,9 @@ struct bd_pre {
 	size_t n;
 	bool byte_level;   /* the model sees bytes, not characters */
 	bool prefix_space; /* a text that does not begin with " " gets one */
-	enum { BD_META_NONE, BD_META_NEVER, BD_META_FIRST, BD_META_ALWAYS } metaspace; /* " " becomes U+2581, which is prepended */
-	const char *ggml;  /* llama.cpp's name of these rules */
+	/* " " becomes U+2581, which is prepended */
+	enum { BD_META_NONE, BD_META_NEVER, BD_META_FIRST, BD_META_ALWAYS } metaspace;
+	const char *ggml; /* llama.cpp's name of these rules */
 };
 
 /* Unknown steps and patterns die, naming them. */
@@ -25,6 +26,7 @@ void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name);
 enum bd_place { BD_FIRST, BD_LATER, BD_CONTINUED };
 typedef void bd_emit(void *ctx, const char *s, size_t n);
 /* Calls emit with every piece of s[n]; buf is scratch. */
-void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf, bd_emit *emit, void *ctx);
+void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,
+                bd_emit *emit, void *ctx);
 
 #endif

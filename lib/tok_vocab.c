@@ -2,12 +2,12 @@
  * bytes it is. */
 #include "tok_vocab.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "hash.h"
 #include "msg.h"
 #include "unicode.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 #define NONE UINT64_MAX
 
@@ -27,8 +27,10 @@ static int stand_in(uint32_t c)
 static int64_t stand_ins(const char *s, size_t n, char *out)
 {
 	int64_t k = 0;
+
 	for (size_t i = 0, len; i < n; i += len) {
 		int b = stand_in(bd_utf8(s + i, &len));
+
 		if (b < 0)
 			return -1;
 		out[k++] = (char)b;
@@ -40,6 +42,7 @@ bool bd_stand_ins(const char *s, size_t n, struct bd_buf *out)
 {
 	char *bytes = bd_alloc(n, 1);
 	int64_t k = stand_ins(s, n, bytes);
+
 	if (k >= 0)
 		bd_buf_add(out, bytes, (size_t)k);
 	bd_free(bytes);
@@ -51,6 +54,7 @@ static uint64_t *slot(const struct bd_vocab *v, const char *key, size_t n, bool 
 {
 	for (size_t i = (size_t)hash;; i++) {
 		uint64_t *s = &v->slot[i & (v->slots - 1)];
+
 		if (*s == NONE)
 			return s;
 		if (*s >> 32 != hash >> 32)
@@ -64,6 +68,7 @@ static uint64_t *slot(const struct bd_vocab *v, const char *key, size_t n, bool 
 static int64_t find(const struct bd_vocab *v, const char *key, size_t n, bool bytes)
 {
 	uint64_t s = *slot(v, key, n, bytes, bd_hash64(key, n));
+
 	return s == NONE ? -1 : (int64_t)(uint32_t)s;
 }
 
@@ -77,6 +82,7 @@ int64_t bd_vocab_find(const struct bd_vocab *v, const char *s, size_t n)
 	char few[256], *key = n > sizeof(few) ? bd_alloc(n, 1) : few;
 	int64_t k = v->byte_level && bd_utf8_valid(s, n) ? stand_ins(s, n, key) : -1;
 	int64_t id = k > 0 ? find(v, key, (size_t)k, true) : find(v, s, n, false);
+
 	if (key != few)
 		bd_free(key);
 	return id;
@@ -86,9 +92,11 @@ int64_t bd_vocab_find(const struct bd_vocab *v, const char *s, size_t n)
 static size_t measure(struct bd_vocab *v, json_t *vocab, const char *name)
 {
 	size_t bytes = 0;
-	for (void *i = json_object_iter(vocab); i; i = json_object_iter_next(vocab, i)) {
+
+	for (void *i = json_object_iter(vocab); i != NULL; i = json_object_iter_next(vocab, i)) {
 		const json_t *value = json_object_iter_value(i);
 		json_int_t id = json_integer_value(value);
+
 		if (!json_is_integer(value) || id < 0 || id > BD_MAX_ID)
 			bd_die(BD_DATA, "%s: vocab: the id of \"%s\" is not a whole number from 0 to %d",
 			       name, json_object_iter_key(i), BD_MAX_ID);
@@ -103,7 +111,8 @@ static size_t measure(struct bd_vocab *v, json_t *vocab, const char *name)
 static void add(struct bd_vocab *v, uint32_t id, const char *text, size_t n, char **block, const char *name)
 {
 	struct bd_entry *e = &v->entry[id];
-	if (e->text)
+
+	if (e->text != NULL)
 		bd_die(BD_DATA, "%s: vocab: \"%s\" and \"%s\" have the same id %" PRIu32, name, e->text, text,
 		       id);
 	e->text = e->key = memcpy(*block, text, n + 1);
@@ -136,7 +145,7 @@ void bd_vocab_read(struct bd_vocab *v, json_t *vocab, bool byte_level, const cha
 	v->slot = bd_alloc(v->slots, sizeof(*v->slot));
 	memset(v->slot, 0xff, v->slots * sizeof(*v->slot));
 	char *block = v->block;
-	for (void *i = json_object_iter(vocab); i; i = json_object_iter_next(vocab, i))
+	for (void *i = json_object_iter(vocab); i != NULL; i = json_object_iter_next(vocab, i))
 		add(v, (uint32_t)json_integer_value(json_object_iter_value(i)), json_object_iter_key(i),
 		    json_object_iter_key_len(i), &block, name);
 }

@@ -3,9 +3,6 @@
  * the model. */
 #include "tokenizer.h"
 
-#include <inttypes.h>
-#include <string.h>
-
 #include "gguf.h"
 #include "hash.h"
 #include "io.h"
@@ -18,6 +15,9 @@
 #include "tok_post.h"
 #include "tok_pre.h"
 #include "unicode.h"
+
+#include <inttypes.h>
+#include <string.h>
 
 struct bd_tok {
 	char digest[BD_HEX];
@@ -38,7 +38,8 @@ static void check_added(const struct bd_tok *t, const char *name)
 	for (size_t i = 0; i < t->added.n; i++) {
 		const struct bd_added *a = &t->added.token[i];
 		int64_t id = bd_vocab_find(t->vocab, a->text, a->n);
-		bool taken = a->id < t->vocab->size && t->vocab->entry[a->id].text;
+		bool taken = a->id < t->vocab->size && t->vocab->entry[a->id].text != NULL;
+
 		if (id >= 0 ? id != a->id : taken)
 			bd_die(BD_DATA,
 			       "%s: added_tokens: \"%s\" has id %" PRIu32
@@ -55,19 +56,22 @@ static void digest(struct bd_tok *t, const json_t *root)
 	static const char *const flags[] = {"unk_token", "fuse_unk", "byte_fallback", "ignore_merges"};
 	const json_t *model = bd_json_get(root, "model");
 	struct bd_buf b = {0};
+
 	for (uint32_t id = 0; id < t->vocab->size; id++)
-		if (t->vocab->entry[id].text) {
+		if (t->vocab->entry[id].text != NULL) {
 			bd_buf_add(&b, &id, sizeof(id));
 			bd_buf_add(&b, t->vocab->entry[id].text, t->vocab->entry[id].text_n + 1);
 		}
 	for (size_t i = 0; i < bd_bpe_merges(t->bpe); i++) {
 		uint32_t pair[2];
+
 		bd_bpe_merge_at(t->bpe, i, pair);
 		bd_buf_add(&b, pair, sizeof(pair));
 	}
 	for (size_t i = 0; i < 9; i++) {
 		const json_t *j = i < 5 ? bd_json_get(root, steps[i]) : bd_json_get(model, flags[i - 5]);
-		char *text = !j || json_is_false(j) ? bd_strdup("") : bd_json_text(j, false);
+		char *text = j == NULL || json_is_false(j) ? bd_strdup("") : bd_json_text(j, false);
+
 		bd_buf_fmt(&b, "%s\n", text);
 		bd_free(text);
 	}
@@ -88,9 +92,10 @@ static void check_post(const struct bd_tok *t, const struct bd_ids *ids, const c
 static struct bd_tok *from_json(const json_t *root, char *json, size_t n, const char *name)
 {
 	struct bd_tok *t = bd_zalloc(1, sizeof(*t));
+
 	if (!json_is_object(root) || !json_is_object(bd_json_get(root, "model")))
 		bd_die(BD_DATA, "%s: no \"model\": this is not a tokenizer.json", name);
-	if (bd_json_get(root, "truncation") || bd_json_get(root, "padding"))
+	if (bd_json_get(root, "truncation") != NULL || bd_json_get(root, "padding") != NULL)
 		bd_warn("%s: its truncation and padding are not applied", name);
 	t->json = json;
 	t->json_n = n;
@@ -112,6 +117,7 @@ struct bd_tok *bd_tok_parse(const char *json, size_t n, const char *name)
 {
 	json_t *root = bd_json_parse(json, n, name);
 	struct bd_tok *t = from_json(root, bd_strndup(json, n), n, name);
+
 	json_decref(root);
 	return t;
 }
@@ -120,6 +126,7 @@ static struct bd_tok *from_gguf(const char *path)
 {
 	struct bd_gguf *g = bd_gguf_open(path);
 	size_t n;
+
 	if (!bd_gguf_has(g, "tokenizer.huggingface.json"))
 		bd_die(BD_DATA, "%s: no tokenizer.huggingface.json inside: not a file of bd-pack", path);
 	const char *json = bd_gguf_str(g, "tokenizer.huggingface.json", &n);
@@ -134,6 +141,7 @@ static struct bd_tok *from_dir(const char *dir)
 	size_t n;
 	char *text = bd_read_file(file, &n);
 	json_t *root = bd_json_parse(text, n, file);
+
 	if (bd_post_complete(root, dir)) {
 		bd_free(text);
 		text = bd_json_text(root, false);
@@ -158,7 +166,7 @@ struct bd_tok *bd_tok_open(const char *path)
 
 void bd_tok_free(struct bd_tok *t)
 {
-	if (!t)
+	if (t == NULL)
 		return;
 	bd_norm_free(&t->norm);
 	bd_post_free(&t->post);
@@ -196,6 +204,7 @@ struct job {
 static void merge_piece(void *ctx, const char *s, size_t n)
 {
 	struct job *j = ctx;
+
 	bd_bpe_piece(j->t->bpe, s, n, &j->work, j->out);
 }
 
@@ -205,13 +214,14 @@ static void encode_text(struct job *j, const char *s, size_t n, enum bd_place pl
 	const struct bd_tok *t = j->t;
 	struct bd_added_scan scan = {.plain = j->plain};
 	struct bd_piece piece;
+
 	s = bd_norm_run(&t->norm, s, &n, place != BD_CONTINUED, j->norm);
 	while (bd_added_next(&t->added.normal, s, n, &scan, &piece)) {
-		if (piece.token)
+		if (piece.token != NULL)
 			bd_ids_push(j->out, piece.token->id);
 		else
-			bd_pre_run(&t->pre, s + piece.start, piece.end - piece.start, piece.start ? BD_LATER : place,
-			           &j->pre, merge_piece, j);
+			bd_pre_run(&t->pre, s + piece.start, piece.end - piece.start,
+			           piece.start ? BD_LATER : place, &j->pre, merge_piece, j);
 	}
 }
 
@@ -228,6 +238,7 @@ void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned 
 	struct bd_added_scan scan = {.plain = j.plain};
 	struct bd_piece piece;
 	enum bd_place first = flags & BD_TOK_CONT ? BD_CONTINUED : BD_FIRST;
+
 	if (flags & BD_TOK_BOS && !(flags & BD_TOK_CONT))
 		push_all(out, &t->post.front);
 	if (!bd_utf8_valid(text, n)) {
@@ -236,10 +247,11 @@ void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned 
 		n = repaired.n;
 	}
 	while (bd_added_next(&t->added.raw, text, n, &scan, &piece)) {
-		if (piece.token)
+		if (piece.token != NULL)
 			bd_ids_push(out, piece.token->id);
 		else
-			encode_text(&j, text + piece.start, piece.end - piece.start, piece.start ? BD_LATER : first);
+			encode_text(&j, text + piece.start, piece.end - piece.start,
+			            piece.start ? BD_LATER : first);
 	}
 	if (flags & BD_TOK_EOS)
 		push_all(out, &t->post.back);
@@ -252,39 +264,44 @@ void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned 
 
 static const char *spelling(const struct bd_tok *t, uint32_t id, size_t *n)
 {
-	if (id < t->vocab->size && t->vocab->entry[id].text) {
+	if (id < t->vocab->size && t->vocab->entry[id].text != NULL) {
 		*n = t->vocab->entry[id].text_n;
 		return t->vocab->entry[id].text;
 	}
 	const struct bd_added *a = bd_added_at(&t->added, id);
-	*n = a ? a->n : 0;
-	return a ? a->text : NULL;
+	*n = a != NULL ? a->n : 0;
+	return a != NULL ? a->text : NULL;
 }
 
 /* What the decoder sees of a token: of added tokens that are looked for in normal form, that form. */
 static const char *decoded(const struct bd_tok *t, uint32_t id, size_t *n)
 {
 	const struct bd_added *a = t->added.normal.n ? bd_added_at(&t->added, id) : NULL;
-	if (!a || !a->normalized)
+
+	if (a == NULL || !a->normalized)
 		return spelling(t, id, n);
 	*n = a->pattern_n;
 	return a->pattern;
 }
 
-/* Hugging Face compares what the decoder sees with the special tokens' spelling: one whose normal form differs stays. */
+/* Hugging Face compares what the decoder sees with the special tokens' spelling: one whose normal
+ * form differs stays. */
 static bool left_out(const struct bd_tok *t, uint32_t id, const char *text, size_t n)
 {
 	const struct bd_added *a = bd_added_at(&t->added, id);
-	return a && a->special && a->n == n && !memcmp(a->text, text, n);
+
+	return a != NULL && a->special && a->n == n && !memcmp(a->text, text, n);
 }
 
 void bd_tok_decode(const struct bd_tok *t, const uint32_t *id, size_t n, bool special, struct bd_buf *out)
 {
 	struct bd_dec_state s = {0};
+
 	for (size_t i = 0; i < n; i++) {
 		size_t len;
 		const char *text = decoded(t, id[i], &len);
-		if (text && (special || !left_out(t, id[i], text, len)))
+
+		if (text != NULL && (special || !left_out(t, id[i], text, len)))
 			bd_dec_token(&t->dec, &s, text, len, true, out);
 	}
 	bd_dec_end(&t->dec, &s, out);
@@ -295,7 +312,8 @@ void bd_tok_stream(const struct bd_tok *t, struct bd_tok_stream *s, uint32_t id,
 	struct bd_dec_state d = {.started = s->started, .stripped = s->started ? t->dec.strip : 0};
 	size_t len;
 	const char *text = decoded(t, id, &len);
-	if (!text || bd_tok_special(t, id))
+
+	if (text == NULL || bd_tok_special(t, id))
 		return;
 	bd_buf_add(&d.held, s->held, s->n);
 	bd_dec_token(&t->dec, &d, text, len, false, out);
@@ -313,7 +331,7 @@ const char *bd_tok_digest(const struct bd_tok *t)
 
 const char *bd_tok_json(const struct bd_tok *t, size_t *n)
 {
-	if (n)
+	if (n != NULL)
 		*n = t->json_n;
 	return t->json;
 }
@@ -322,6 +340,7 @@ uint32_t bd_tok_vocab(const struct bd_tok *t)
 {
 	uint32_t added = t->added.n ? t->added.token[t->added.n - 1].id + 1 : 0,
 	         vocab = (uint32_t)t->vocab->size;
+
 	return added > vocab ? added : vocab;
 }
 
@@ -336,13 +355,15 @@ int64_t bd_tok_id(const struct bd_tok *t, const char *token)
 const char *bd_tok_text(const struct bd_tok *t, uint32_t id)
 {
 	size_t n;
+
 	return spelling(t, id, &n);
 }
 
 bool bd_tok_special(const struct bd_tok *t, uint32_t id)
 {
 	const struct bd_added *a = bd_added_at(&t->added, id);
-	return a && a->special;
+
+	return a != NULL && a->special;
 }
 
 bool bd_tok_added(const struct bd_tok *t, uint32_t id)
@@ -373,6 +394,7 @@ size_t bd_tok_merges(const struct bd_tok *t)
 char *bd_tok_merge_at(const struct bd_tok *t, size_t i)
 {
 	uint32_t pair[2];
+
 	bd_bpe_merge_at(t->bpe, i, pair);
 	return bd_sprintf("%s %s", t->vocab->entry[pair[0]].text, t->vocab->entry[pair[1]].text);
 }

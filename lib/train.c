@@ -1,10 +1,6 @@
 /* The training loop: step after step (step.h); evaluate, log and put aside in between; write the model at the
  * end. */
-#include <inttypes.h>
-#include <stdio.h>
-#include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
+#include "train.h"
 
 #include "codes.h"
 #include "eval.h"
@@ -17,7 +13,12 @@
 #include "signals.h"
 #include "step.h"
 #include "tokenizer.h"
-#include "train.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum { CODES_EVERY = 50 }; /* steps between looks at the ternary codes */
 
@@ -47,6 +48,7 @@ struct run {
 static size_t blobs(struct run *r, struct bd_blob blob[5], bool best)
 {
 	size_t n = 0;
+
 	blob[n++] = (struct bd_blob){"params", BD_F32, r->m->data, r->m->n};
 	blob[n++] = (struct bd_blob){"m", BD_F32, r->s.u.m, r->m->n};
 	blob[n++] = (struct bd_blob){"v", BD_F32, r->s.u.v, r->m->n};
@@ -61,7 +63,9 @@ static void put_aside(struct run *r)
 {
 	struct bd_blob blob[5];
 	struct stat st;
-	r->p.log_bytes = r->t->log && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
+
+	r->p.log_bytes =
+	    r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
 	r->p.threads = r->t->common.threads;
 	bd_checkpoint_save(r->aside, r->plan.digest, &r->p, r->s.golden, blob, blobs(r, blob, r->p.scored));
 }
@@ -69,15 +73,18 @@ static void put_aside(struct run *r)
 static void say_resume(const struct run *r)
 {
 	const char *command = bd_opt_command();
+
 	bd_warn("interrupted after step %" PRId64 "; go on, with the same input, by: %s%s", r->p.step,
-	        command ? command : "", r->t->resume ? "" : " --resume");
+	        command != NULL ? command : "", r->t->resume ? "" : " --resume");
 }
 
-/* A signal ends the wait for input; one to the whole pipeline also ends the teacher, and with it the stream in the
- * middle of a step. The state of the last whole step is still put aside then. Runs when a message ends the process. */
+/* A signal ends the wait for input; one to the whole pipeline also ends the teacher, and with it the
+ * stream in the middle of a step. The state of the last whole step is still put aside then. Runs when a
+ * message ends the process. */
 static void last_words(void *arg)
 {
 	struct run *r = arg;
+
 	if (!r->reading || !bd_signals_caught_soon())
 		return;
 	r->reading = false;
@@ -90,6 +97,7 @@ static void last_words(void *arg)
 static void skip(struct run *r)
 {
 	struct bd_record x = {0};
+
 	for (int64_t i = 0; i < r->p.records; i++) {
 		if (!bd_feed_take(r->feed, &x))
 			bd_die(BD_DATA,
@@ -104,6 +112,7 @@ static void resume(struct run *r)
 {
 	struct bd_blob blob[5];
 	struct stat st;
+
 	if (!bd_checkpoint_load(r->aside, r->plan.digest, &r->p, &r->s.golden, blob,
 	                        blobs(r, blob, r->best != NULL))) {
 		note(r->t, "%s: there is no checkpoint; starting from the beginning", r->aside);
@@ -112,8 +121,8 @@ static void resume(struct run *r)
 	if (r->p.threads != r->t->common.threads)
 		note(r->t, "%s: made with -t %" PRId64 "; sums are rounded differently with -t %" PRId64,
 		     r->aside, r->p.threads, r->t->common.threads);
-	if (r->t->log && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > r->p.log_bytes &&
-	    truncate(r->t->log, r->p.log_bytes) != 0)
+	if (r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_size > r->p.log_bytes && truncate(r->t->log, r->p.log_bytes) != 0)
 		bd_die(BD_SYS, "%s: cannot cut off the lines after the checkpoint:", r->t->log);
 	bd_net_refresh(r->net, r->m);
 	r->reading = true;
@@ -132,8 +141,10 @@ static void set_weights(struct bd_model *m, int weights)
 static void read_tokenizer(struct run *r)
 {
 	char *path = bd_path(r->t->model, "tokenizer.json");
+
 	if (bd_exists(path)) {
 		struct bd_tok *tok = bd_tok_open(path);
+
 		memcpy(r->tokenizer, bd_tok_digest(tok), BD_HEX);
 		bd_tok_free(tok);
 	}
@@ -150,6 +161,7 @@ static void fit(const struct run *r, const struct bd_source *s)
 static struct bd_source *open_eval(const struct run *r)
 {
 	struct bd_source *s = bd_source_open(r->t->eval);
+
 	if (!bd_source_seekable(s))
 		bd_die(BD_USAGE, "%s: --eval needs a regular file", r->t->eval);
 	fit(r, s);
@@ -158,9 +170,9 @@ static struct bd_source *open_eval(const struct run *r)
 
 static void check_output(const struct bd_train *t)
 {
-	if (!t->model || (!t->output && !t->dry_run))
-		bd_die(BD_USAGE, "%s is missing", t->model ? "-o OUTPUT" : "--model DIR");
-	if (t->eval_every > 0 && !t->eval)
+	if (t->model == NULL || (t->output == NULL && !t->dry_run))
+		bd_die(BD_USAGE, "%s is missing", t->model != NULL ? "-o OUTPUT" : "--model DIR");
+	if (t->eval_every > 0 && t->eval == NULL)
 		bd_die(BD_USAGE, "--eval-every needs --eval FILE");
 	if (!t->dry_run) /* an output that cannot be written is not found out after hours */
 		bd_outdir_drop(bd_outdir_open(t->output, t->force));
@@ -177,6 +189,7 @@ static void open_input(struct run *r, const char *path)
 	    .shuffle = t->shuffle,
 	    .seed = (uint64_t)t->common.seed,
 	};
+
 	r->reading = true;
 	r->feed = bd_feed_open(path, &plan);
 	r->reading = false;
@@ -187,6 +200,7 @@ static void open_input(struct run *r, const char *path)
 static void open_net(struct run *r)
 {
 	const struct bd_train *t = r->t;
+
 	r->net = bd_net_from_model(r->m, r->par, true);
 	r->s = (struct bd_step){
 	    .t = t,
@@ -198,9 +212,9 @@ static void open_net(struct run *r)
 	};
 	bd_step_open(&r->s);
 	r->codes = bd_codes_new(r->net);
-	if (t->eval) {
+	if (t->eval != NULL) {
 		bd_source_close(open_eval(r));
-		r->best = bd_alloc(r->m->n, sizeof *r->best);
+		r->best = bd_alloc(r->m->n, sizeof(*r->best));
 	}
 }
 
@@ -211,9 +225,11 @@ static json_t *history_of(const struct run *r)
 	const struct bd_head *h = bd_feed_head(r->feed);
 	const struct bd_input in[] = {
 	    {"model", r->m->digest, bd_config_history(&r->m->cfg)},
-	    {h->teacher ? "teacher stream" : "examples", bd_source_digest(bd_feed_source(r->feed)), h->history},
+	    {h->teacher ? "teacher stream" : "examples", bd_source_digest(bd_feed_source(r->feed)),
+	     h->history},
 	};
-	return bd_history(in, sizeof in / sizeof *in);
+
+	return bd_history(in, sizeof(in) / sizeof(*in));
 }
 
 static void log_step(struct run *r, double seconds)
@@ -221,6 +237,7 @@ static void log_step(struct run *r, double seconds)
 	json_t *j = json_object();
 	double speed = seconds > 0 ? (double)r->s.tokens / seconds : 0;
 	char text[80];
+
 	json_object_set_new(j, "step", json_integer(r->p.step));
 	json_object_set_new(j, "tokens", json_integer(r->p.tokens));
 	bd_step_log(&r->s, j);
@@ -229,7 +246,7 @@ static void log_step(struct run *r, double seconds)
 	if (r->codes.n > 0 && r->p.step % CODES_EVERY == 0)
 		bd_codes_look(&r->codes, r->net, j);
 	bd_log_json(r->log, j);
-	snprintf(text, sizeof text, "step %" PRId64 "  loss %.4f  %.0f tok/s", r->p.step, r->s.loss, speed);
+	snprintf(text, sizeof(text), "step %" PRId64 "  loss %.4f  %.0f tok/s", r->p.step, r->s.loss, speed);
 	bd_log_progress(r->log, (double)bd_step_units(&r->s, &r->p), (double)r->plan.total, text);
 }
 
@@ -241,6 +258,7 @@ static void evaluate(struct run *r)
 	double accuracy = classes && s.examples ? (double)s.correct / (double)s.examples : 0,
 	       nll = s.tokens ? s.nll / (double)s.tokens : 0;
 	json_t *j = json_object(), *score = bd_score_json(&s, classes);
+
 	bd_source_close(src);
 	if (!r->p.scored || accuracy > r->p.best_accuracy ||
 	    (accuracy == r->p.best_accuracy && nll < r->p.best_nll)) {
@@ -248,7 +266,7 @@ static void evaluate(struct run *r)
 		r->p.best_step = r->p.step;
 		r->p.best_accuracy = accuracy;
 		r->p.best_nll = nll;
-		memcpy(r->best, r->m->data, r->m->n * sizeof *r->best);
+		memcpy(r->best, r->m->data, r->m->n * sizeof(*r->best));
 	}
 	r->p.scored_step = r->p.step;
 	json_object_set_new(j, "step", json_integer(r->p.step));
@@ -275,6 +293,7 @@ static bool wanted(const struct run *r)
 static void loop(struct run *r)
 {
 	const struct bd_train *t = r->t;
+
 	for (double begin = bd_seconds(); wanted(r) && read_step(r); begin = bd_seconds()) {
 		bd_step_run(&r->s, &r->p);
 		log_step(r, bd_seconds() - begin);
@@ -288,7 +307,7 @@ static void loop(struct run *r)
 	if ((t->steps > 0 && r->p.step < t->steps) || (t->tokens > 0 && r->p.tokens < t->tokens))
 		note(t, "the input ended after %" PRId64 " steps, %" PRId64 " tokens", r->p.step,
 		     r->p.tokens);
-	if (t->eval && r->p.scored_step != r->p.step)
+	if (t->eval != NULL && r->p.scored_step != r->p.step)
 		evaluate(r);
 }
 
@@ -298,6 +317,7 @@ static void describe(struct run *r)
 {
 	const struct bd_head *h = bd_feed_head(r->feed);
 	json_t *b = bd_config_bitdistill(&r->m->cfg), *task = json_object(), *choices = json_array();
+
 	json_object_set_new(b, "stage", json_string(r->t->stage));
 	json_object_set_new(b, "weights", json_string(r->m->cfg.ternary ? "ternary" : "full"));
 	json_object_set(b, "golden", r->s.golden);
@@ -305,7 +325,7 @@ static void describe(struct run *r)
 		json_object_set_new(b, "teacher", json_string(h->teacher_digest));
 	for (size_t i = 0; i < h->n_choice; i++)
 		json_array_append_new(choices, json_integer(h->choice[i]));
-	if (h->template_) {
+	if (h->template_ != NULL) {
 		json_object_set(task, "template", h->template_);
 		json_object_set(task, "choices", choices);
 		json_object_set(b, "task", task);
@@ -319,8 +339,9 @@ static void save(struct run *r)
 	static const enum bd_dtype dtype[] = {BD_F32, BD_BF16, BD_F16};
 	struct bd_outdir *out = bd_outdir_open(r->t->output, r->t->force);
 	json_t *history = history_of(r);
-	if (r->best && r->p.best_step != r->p.step)
-		memcpy(r->m->data, r->best, r->m->n * sizeof *r->best);
+
+	if (r->best != NULL && r->p.best_step != r->p.step)
+		memcpy(r->m->data, r->best, r->m->n * sizeof(*r->best));
 	describe(r);
 	bd_model_save(r->m, bd_outdir_path(out), dtype[r->t->dtype], history);
 	bd_outdir_commit(out);
@@ -345,6 +366,7 @@ static void run_free(struct run *r)
 static int train(struct run *r)
 {
 	const struct bd_train *t = r->t;
+
 	open_net(r);
 	r->begun = true;
 	if (t->resume)
@@ -366,16 +388,18 @@ static int train(struct run *r)
 /* OUTPUT.ckpt, also for "OUTPUT/". */
 static char *aside_path(const char *output)
 {
-	size_t n = output ? strlen(output) : 0;
+	size_t n = output != NULL ? strlen(output) : 0;
+
 	while (n > 1 && output[n - 1] == '/')
 		n--;
-	return output ? bd_sprintf("%.*s.ckpt", (int)n, output) : NULL;
+	return output != NULL ? bd_sprintf("%.*s.ckpt", (int)n, output) : NULL;
 }
 
 int bd_train_run(const struct bd_train *t, const char *path)
 {
 	struct run r = {.t = t};
 	int rc = BD_OK;
+
 	bd_signals_catch();
 	bd_msg_cleanup(last_words, &r);
 	check_output(t);

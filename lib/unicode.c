@@ -5,19 +5,21 @@
  * unchanged, so the text is cut at them. */
 #include "unicode.h"
 
-#include <stdlib.h>
-#include <utf8proc.h>
-
 #include "msg.h"
 #include "unicode_tables.h"
+
+#include <stdlib.h>
+#include <utf8proc.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static bool in_ranges(const struct range *r, size_t n, uint32_t c)
 {
 	size_t lo = 0, hi = n;
+
 	while (lo < hi) {
 		size_t mid = (lo + hi) / 2;
+
 		if (c > r[mid].last)
 			lo = mid + 1;
 		else
@@ -29,6 +31,7 @@ static bool in_ranges(const struct range *r, size_t n, uint32_t c)
 static enum bd_class ascii_class(uint32_t c)
 {
 	uint32_t lower = c | 0x20;
+
 	if (lower >= 'a' && lower <= 'z')
 		return BD_LETTER;
 	if (c >= '0' && c <= '9')
@@ -69,6 +72,7 @@ enum bd_utf8_kind bd_utf8_kind(const char *s, size_t n, size_t *len)
 	const unsigned char *u = (const unsigned char *)s;
 	unsigned char lo, hi;
 	size_t want = (size_t)lead(u[0], &lo, &hi);
+
 	*len = 1;
 	if (!want)
 		return BD_UTF8_BAD;
@@ -86,6 +90,7 @@ enum bd_utf8_kind bd_utf8_kind(const char *s, size_t n, size_t *len)
 static size_t valid_prefix(const char *s, size_t n)
 {
 	size_t i = 0, len;
+
 	while (i < n) {
 		if ((unsigned char)s[i] < 0x80)
 			len = 1;
@@ -104,8 +109,10 @@ bool bd_utf8_valid(const char *s, size_t n)
 void bd_utf8_repair(const char *s, size_t n, struct bd_buf *out)
 {
 	size_t len;
+
 	for (;;) {
 		size_t ok = valid_prefix(s, n);
+
 		bd_buf_add(out, s, ok);
 		s += ok;
 		n -= ok;
@@ -126,6 +133,7 @@ static bool is_plain(uint32_t c)
 bool bd_nfc_quick(const char *s, size_t n)
 {
 	size_t len;
+
 	for (size_t i = 0; i < n; i += len)
 		if (!is_plain(bd_utf8(s + i, &len)))
 			return false;
@@ -145,6 +153,7 @@ struct mark {
 static int by_class(const void *a, const void *b)
 {
 	const struct mark *x = a, *y = b;
+
 	if (x->class != y->class)
 		return x->class < y->class ? -1 : 1;
 	return x->place < y->place ? -1 : 1;
@@ -156,10 +165,12 @@ static void order(const char *s, size_t n, struct bd_buf *out)
 	struct mark *m = NULL;
 	size_t count = 0, cap = 0, len;
 	utf8proc_int32_t part[32];
+
 	for (size_t i = 0; i < n; i += len) {
 		int bound = 0;
 		utf8proc_ssize_t k =
 		    utf8proc_decompose_char((utf8proc_int32_t)bd_utf8(s + i, &len), part, 32, NFC, &bound);
+
 		if (count + 32 > cap) {
 			m = bd_resize(m, count, 2 * cap + 64, sizeof(*m));
 			cap = 2 * cap + 64;
@@ -175,6 +186,7 @@ static void order(const char *s, size_t n, struct bd_buf *out)
 	}
 	for (size_t i = 0; i < count; i++) {
 		utf8proc_uint8_t bytes[4];
+
 		bd_buf_add(out, bytes, (size_t)utf8proc_encode_char(m[i].c, bytes));
 	}
 	bd_free(m);
@@ -184,6 +196,7 @@ static void compose(const char *s, size_t n, struct bd_buf *out)
 {
 	utf8proc_uint8_t *p = NULL;
 	struct bd_buf ordered = {0};
+
 	if (!n)
 		return;
 	if (n > 256) { /* shorter ones cost utf8proc nothing */
@@ -205,9 +218,11 @@ void bd_nfc(const char *s, size_t n, struct bd_buf *out)
 {
 	size_t done = 0, group = 0, len; /* s[done, group) is plain, s[group, i) may need work */
 	bool work = false;
+
 	for (size_t i = 0; i < n; i += len) {
 		uint32_t c = bd_utf8(s + i, &len);
 		bool cut = c > 0x300 && in_ranges(inert, COUNT(inert), c);
+
 		if (!cut && !is_plain(c)) {
 			work = true;
 			continue;

@@ -1,12 +1,13 @@
-/* UTF-8 and the facts of Unicode that Hugging Face's tokenizers rely on: the classes of Unicode 16, the NFC of Unicode 9. */
+/* UTF-8 and the facts of Unicode that Hugging Face's tokenizers rely on: the classes of Unicode 16,
+ * the NFC of Unicode 9. */
 #ifndef BD_UNICODE_H
 #define BD_UNICODE_H
+
+#include "mem.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#include "mem.h"
 
 #define BD_REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
@@ -18,6 +19,7 @@ bool bd_word_char(uint32_t c); /* \w of Rust's regular expressions */
 static inline uint32_t bd_utf8(const char *s, size_t *len)
 {
 	const unsigned char *u = (const unsigned char *)s;
+
 	if (u[0] < 0x80) {
 		*len = 1;
 		return u[0];
@@ -34,8 +36,8 @@ static inline uint32_t bd_utf8(const char *s, size_t *len)
 	return (u[0] & 0x07u) << 18 | (u[1] & 0x3fu) << 12 | (u[2] & 0x3fu) << 6 | (u[3] & 0x3fu);
 }
 
-/* What begins at s[n], n > 0, any bytes: a character, a bad sequence (the longest that could have begun one), or a character that the
- * end of the data cuts off. *len: its bytes. */
+/* What begins at s[n], n > 0, any bytes: a character, a bad sequence (the longest that could have begun one),
+ * or a character that the end of the data cuts off. *len: its bytes. */
 enum bd_utf8_kind { BD_UTF8_OK, BD_UTF8_BAD, BD_UTF8_CUT };
 enum bd_utf8_kind bd_utf8_kind(const char *s, size_t n, size_t *len);
 

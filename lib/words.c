@@ -1,11 +1,11 @@
 /* Words: k-grams are counted by sorting the places where they begin. */
 #include "words.h"
 
-#include <stdlib.h>
-#include <string.h>
-
 #include "hash.h"
 #include "mem.h"
+
+#include <stdlib.h>
+#include <string.h>
 
 void bd_words_push(struct bd_words *v, const char *word, size_t n)
 {
@@ -40,6 +40,7 @@ static const uint64_t **sorted(const struct bd_words *v, size_t k)
 {
 	size_t n = bd_words_grams(v, k);
 	const uint64_t **at = bd_alloc(n, sizeof(*at));
+
 	for (size_t i = 0; i < n; i++)
 		at[i] = v->w + i;
 	if (n)
@@ -51,6 +52,7 @@ static const uint64_t **sorted(const struct bd_words *v, size_t k)
 static size_t run(const uint64_t **at, size_t n, size_t i, size_t k)
 {
 	size_t end = i + 1;
+
 	while (end < n && !compare(at[i], at[end], k))
 		end++;
 	return end;
@@ -62,13 +64,16 @@ static void match(const struct bd_words *v, const uint64_t **at, const struct bd
 {
 	size_t n = bd_words_grams(v, k), m = bd_words_grams(ref, k), end, ref_end;
 	const uint64_t **other = sorted(ref, k);
+
 	for (size_t i = 0, j = 0; i < n && j < m; i = end) {
 		int c;
+
 		end = run(at, n, i, k);
 		while (j < m && (c = compare(other[j], at[i], k)) <= 0) {
 			ref_end = run(other, m, j, k);
 			if (c == 0) {
 				size_t count = end - i < ref_end - j ? end - i : ref_end - j;
+
 				best[i] = count > best[i] ? count : best[i];
 			}
 			j = ref_end;
@@ -81,6 +86,7 @@ size_t bd_words_matches(const struct bd_words *v, const struct bd_words *ref, si
 {
 	size_t grams = bd_words_grams(v, k), sum = 0, *best = bd_zalloc(grams, sizeof(*best));
 	const uint64_t **at = sorted(v, k);
+
 	for (size_t r = 0; r < n; r++)
 		match(v, at, &ref[r], k, best);
 	for (size_t i = 0; i < grams; i++)

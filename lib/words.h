@@ -1,5 +1,5 @@
-/* Sequences of words and of n words: what ROUGE and BLEU compare. A word is its XXH3-64: among a million different words two have the
- * same with probability 3e-8. */
+/* Sequences of words and of n words: what ROUGE and BLEU compare. A word is its XXH3-64: among a million
+ * different words two have the same with probability 3e-8. */
 #ifndef BD_WORDS_H
 #define BD_WORDS_H
 
@@ -23,7 +23,8 @@ static inline size_t bd_words_grams(const struct bd_words *v, size_t k)
 {
 	return v->n < k ? 0 : v->n - k + 1;
 }
-/* Clipped matches: the sum over the different k-grams g of v of min(count of g in v, the largest count of g in one of ref[n]). */
+/* Clipped matches: the sum over the different k-grams g of v of min(count of g in v, the largest count of g
+ * in one of ref[n]). */
 size_t bd_words_matches(const struct bd_words *v, const struct bd_words *ref, size_t n, size_t k);
 
 #endif

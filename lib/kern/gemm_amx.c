@@ -5,10 +5,10 @@
  * infinities and NaN cannot be split: the library multiplies the groups that hold one. */
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
 #include "../gemm_job.h"
 #include "split_amx.h"
+
+#include <immintrin.h>
 
 /* Rows of op(A) packed at a time (512 bytes in a row where it is stored transposed), k of a block, numbers of
  * a block of op(B) (768 KB packed). */
@@ -46,7 +46,7 @@ static _Thread_local struct {
 static void multiply(const uint32_t *a, const uint32_t *b, size_t K, bool a_low, bool b_low, float *C,
                      size_t ldc, bool add)
 {
-	const size_t stride = ldc * sizeof *C;
+	const size_t stride = ldc * sizeof(*C);
 	float *lower = C + TILE * ldc;
 
 	__asm__ volatile("" ::: "memory"); /* the tile loads do not tell the compiler what they read */

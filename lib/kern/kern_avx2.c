@@ -1,16 +1,16 @@
 /* AVX2, FMA (unused: every product is rounded) and F16C. */
 #if defined(__x86_64__)
 
+#include "../cpu.h"
+#include "../kern.h"
+#include "../quant.h"
+#include "poly.h"
+
 #include <immintrin.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
-#include "../cpu.h"
-#include "../kern.h"
-#include "../quant.h"
-#include "poly.h"
 
 #define W      8
 #define TILE_T 3
@@ -83,6 +83,7 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 		const __m256i number = _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_ORD_Q));
 		const __m256i c = _mm256_and_si256(_mm256_cvtps_epi32(v), number);
 		const __m128i h = _mm_packs_epi32(_mm256_castsi256_si128(c), _mm256_extracti128_si256(c, 1));
+
 		_mm_storel_epi64((__m128i *)(q + i), _mm_packs_epi16(h, h));
 		total = _mm256_add_epi32(total, c);
 	}
@@ -154,9 +155,9 @@ static inline void store_rows(const struct panel *p, float *out, const __m256i a
 		                     _mm256_mul_ps(_mm256_cvtepi32_ps(acc[h]), _mm256_set1_ps(factor)))
 		               : acc[h];
 	if (p->rows == PANEL_ROWS)
-		memcpy(out, v, sizeof v);
+		memcpy(out, v, sizeof(v));
 	else
-		memcpy(out, v, p->rows * sizeof *out);
+		memcpy(out, v, p->rows * sizeof(*out));
 }
 
 /* acc[4][2] += one block: codes[32][16][4], q[4,128]. The sums are variables of their own, not an array: gcc
@@ -171,7 +172,7 @@ static inline __attribute__((always_inline)) void tile_block(__m256i acc[4][2], 
 #define STEP(t)                                                                                              \
 	if (t < nt) {                                                                                        \
 		int32_t four;                                                                                \
-		memcpy(&four, q + t * kpad + k, sizeof four);                                                \
+		memcpy(&four, q + t * kpad + k, sizeof(four));                                               \
 		const __m256i x = _mm256_set1_epi32(four);                                                   \
 		a##t = _mm256_add_epi16(a##t, _mm256_maddubs_epi16(c0, x));                                  \
 		b##t = _mm256_add_epi16(b##t, _mm256_maddubs_epi16(c1, x));                                  \
@@ -182,9 +183,11 @@ static inline __attribute__((always_inline)) void tile_block(__m256i acc[4][2], 
 		acc[t][1] = _mm256_add_epi32(acc[t][1], _mm256_madd_epi16(b##t, one));                       \
 	}
 	TOKENS(BEGIN)
+
 	for (size_t k = 0; k < 128; k += 4, codes += 4 * PANEL_ROWS) {
 		const __m256i c0 = _mm256_load_si256((const __m256i *)codes);
 		const __m256i c1 = _mm256_load_si256((const __m256i *)(codes + 32));
+
 		TOKENS(STEP)
 	}
 	TOKENS(END)
@@ -202,7 +205,7 @@ static inline __attribute__((always_inline)) void tile_n(const struct panel *p, 
 	for (int t = 0; t < nt; t++) {
 		acc[t][0] = acc[t][1] = _mm256_set1_epi32(-sum[t]);
 		if (!p->first)
-			memcpy(acc[t], out + (size_t)t * p->ldo, p->rows * sizeof *out);
+			memcpy(acc[t], out + (size_t)t * p->ldo, p->rows * sizeof(*out));
 	}
 	for (size_t k = 0; k < p->cols; k += 128)
 		tile_block(acc, p->codes + k * PANEL_ROWS, q + k, p->kpad, nt);
@@ -264,7 +267,8 @@ static void few(float *out, size_t ldo, const int8_t *q, const float *step, cons
 			const __m128i s =
 			    _mm_sub_epi32(dot_4_rows(q + t * kpad, row, kpad / 128), _mm_set1_epi32(sum[t]));
 			const __m128 v = _mm_mul_ps(_mm_cvtepi32_ps(s), _mm_set1_ps(step[t] * scale));
-			memcpy(out + t * ldo + n, &v, (N - n < 4 ? N - n : 4) * sizeof *out);
+
+			memcpy(out + t * ldo + n, &v, (N - n < 4 ? N - n : 4) * sizeof(*out));
 		}
 	}
 }

@@ -1,16 +1,16 @@
 /* AVX-512 F, BW, DQ, VL and VNNI. */
 #if defined(__x86_64__)
 
+#include "../cpu.h"
+#include "../kern.h"
+#include "../quant.h"
+#include "poly.h"
+
 #include <immintrin.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
-
-#include "../cpu.h"
-#include "../kern.h"
-#include "../quant.h"
-#include "poly.h"
 
 #define W      16
 #define TILE_T 4
@@ -61,6 +61,7 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 
 	for (i = 0; i < k; i += 16) {
 		const __m512i u = _mm512_castps_si512(_mm512_maskz_loadu_ps(first_lanes(k - i), x + i));
+
 		max = _mm512_max_epu32(max, _mm512_and_si512(u, magnitude));
 	}
 	const float amax =
@@ -70,6 +71,7 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 		const __m512 v =
 		    _mm512_mul_ps(_mm512_maskz_loadu_ps(first_lanes(k - i), x + i), _mm512_set1_ps(scale));
 		const __m512i c = _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(v, v, _CMP_ORD_Q), v);
+
 		_mm_storeu_si128((__m128i *)(q + i), _mm512_cvtepi32_epi8(c));
 		total = _mm512_add_epi32(total, c);
 	}
@@ -112,6 +114,7 @@ static inline __m512i load_4_rows(const uint8_t *codes, size_t stride, size_t r,
 
 	EACH (i, 4) {
 		const size_t row = r + 4 * i < rows ? r + 4 * i : rows - 1;
+
 		v[i] = _mm_loadu_si128((const __m128i *)(codes + row * stride));
 	}
 	__m512i z = _mm512_castsi128_si512(v[0]);
@@ -137,6 +140,7 @@ static void unpack(uint8_t *panel, const uint8_t *codes, size_t stride, size_t r
 			EACH (j, 4)
 				EACH (f, 4) {
 					const __m512i c = _mm512_srli_epi32(z[j], (unsigned)(6 - 2 * f));
+
 					_mm512_store_si512(to + (8 * f + j) * (4 * PANEL_ROWS),
 					                   _mm512_and_si512(c, three));
 				}
@@ -175,7 +179,7 @@ static inline __attribute__((always_inline)) void tile_n(const struct panel *p, 
 #define STEP(t)                                                                                              \
 	if (t < nt) {                                                                                        \
 		int32_t four;                                                                                \
-		memcpy(&four, q + t * kpad + k, sizeof four);                                                \
+		memcpy(&four, q + t * kpad + k, sizeof(four));                                               \
 		const __m512i x = _mm512_set1_epi32(four);                                                   \
 		a##t = dpbusd(a##t, c0, x);                                                                  \
 		b##t = dpbusd(b##t, c1, x);                                                                  \
@@ -188,6 +192,7 @@ static inline __attribute__((always_inline)) void tile_n(const struct panel *p, 
 	TOKENS(BEGIN)
 	for (size_t k = 0; k < p->cols; k += 4, codes += 4 * PANEL_ROWS) {
 		const __m512i c0 = _mm512_load_si512(codes), c1 = _mm512_load_si512(codes + 64);
+
 		TOKENS(STEP)
 	}
 	TOKENS(END)
@@ -237,11 +242,13 @@ static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *codes, const si
 	_mm512_add_epi32(_mm512_add_epi32(_mm512_srai_epi32(a##r, 6), _mm512_srai_epi32(b##r, 4)),           \
 	                 _mm512_add_epi32(_mm512_srai_epi32(c##r, 2), d##r)),
 	ROWS(BEGIN)
+
 	for (size_t i = 0; i < blocks; i += 2, q += 256, codes += 64) {
 		const __mmask8 half = i + 1 < blocks ? 0xff : 0x0f;
 		const size_t next = i + 1 < blocks ? 128 : 0;
 		const __m512i x0 = pair(q, q + next), x1 = pair(q + 32, q + 32 + next);
 		const __m512i x2 = pair(q + 64, q + 64 + next), x3 = pair(q + 96, q + 96 + next);
+
 		ROWS(STEP)
 	}
 	__m512i s[4] = {ROWS(END)};
@@ -266,6 +273,7 @@ static void few(float *out, size_t ldo, const int8_t *q, const float *step, cons
 		for (size_t t = 0; t < T; t++) {
 			const __m128i s = _mm_sub_epi32(dot_4_rows(q + t * kpad, codes, at, kpad / 128),
 			                                _mm_set1_epi32(sum[t]));
+
 			_mm_mask_storeu_ps(out + t * ldo + n, (__mmask8)first_lanes(N - n < 4 ? N - n : 4),
 			                   _mm_mul_ps(_mm_cvtepi32_ps(s), _mm_set1_ps(step[t] * scale)));
 		}

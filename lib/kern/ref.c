@@ -1,11 +1,11 @@
 /* The reference table: plain loops that say what every other table must compute, bit by bit. */
-#include <math.h>
-#include <stdint.h>
-#include <string.h>
-
 #include "../kern.h"
 #include "../quant.h"
 #include "poly.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
 
 enum { LANES = 64 };
 
@@ -13,7 +13,7 @@ static uint32_t bits_of(float x)
 {
 	uint32_t u;
 
-	memcpy(&u, &x, sizeof u);
+	memcpy(&u, &x, sizeof(u));
 	return u;
 }
 
@@ -21,7 +21,7 @@ static float float_of(uint32_t u)
 {
 	float x;
 
-	memcpy(&x, &u, sizeof x);
+	memcpy(&x, &u, sizeof(x));
 	return x;
 }
 
@@ -33,6 +33,7 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 
 	for (size_t i = 0; i < k; i++) {
 		const uint32_t u = bits_of(x[i]) & 0x7fffffff;
+
 		max = u > max ? u : max;
 	}
 	const float amax = float_of(max), a = amax < BD_QEPS ? BD_QEPS : amax, scale = 127.0f / a;
@@ -41,6 +42,7 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 	for (size_t i = 0; i < k; i++) {
 		/* |v| <= 127 (1 + 2^-22): no clipping. A NaN is not equal to itself. */
 		const float v = rintf(x[i] * scale);
+
 		q[i] = (int8_t)(v == v ? v : 0.0f);
 		*sum += q[i];
 	}
@@ -66,6 +68,7 @@ static void ternary(float *out, size_t ldo, const int8_t *q, const float *step, 
 	for (size_t t = 0; t < T; t++)
 		for (size_t n = 0; n < N; n++) {
 			const int32_t acc = ternary_dot(codes + n * (kpad / 4), q + t * kpad, kpad);
+
 			out[t * ldo + n] = (float)acc * (step[t] * scale);
 		}
 }
@@ -108,7 +111,7 @@ static float dot_q8_0(const float *x, const uint8_t *w, size_t n)
 		const uint8_t *block = w + i / BD_Q8_0_BLOCK * BD_Q8_0_BYTES;
 		uint16_t d;
 
-		memcpy(&d, block, sizeof d);
+		memcpy(&d, block, sizeof(d));
 		s[i % LANES] += x[i] * ((float)(int8_t)block[2 + i % BD_Q8_0_BLOCK] * bd_f16_to_f32(d));
 	}
 	return lanes_sum(s);
@@ -134,7 +137,7 @@ static float rmsnorm(float *out, const float *x, const float *gain, float eps, s
 	const float r = 1.0f / sqrtf(dot(x, x, n) / (float)n + eps);
 
 	for (size_t i = 0; i < n; i++)
-		out[i] = gain ? gain[i] * (x[i] * r) : x[i] * r;
+		out[i] = gain != NULL ? gain[i] * (x[i] * r) : x[i] * r;
 	return r;
 }
 

@@ -2,9 +2,9 @@
  * |a|, and its rounding error is at most 2^-17 |a|. */
 #if defined(__x86_64__)
 
-#include <immintrin.h>
-
 #include "split_amx.h"
+
+#include <immintrin.h>
 
 enum {
 	UNSPLIT = 0x7f7f8000,  /* the bits of the least positive float that rounds to infinity in bf16 */

@@ -21,8 +21,10 @@ static inline struct match compare(const float *got, const float *want, size_t n
 {
 	struct match m = {.same = n > 0};
 	double largest = 0, worst = -1;
+
 	for (size_t i = 0; i < n; i++) {
 		double d = fabs((double)got[i] - (double)want[i]);
+
 		if (!isfinite(d))
 			return (struct match){false, i, INFINITY};
 		if (d > worst) {
@@ -41,6 +43,7 @@ static inline bool agrees(const char *what, const float *got, const float *want,
                           double tol)
 {
 	struct match m = compare(got, want, n, tol);
+
 	if (m.same)
 		return true;
 	if (n == 0)

@@ -1,14 +1,13 @@
 /* AdamW against torch.optim.AdamW's numbers and against the formula in double; learning-rate schedules. */
+#include "adamw.h"
+#include "near.h"
+#include "sched.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <cmocka.h>
-
-#include "adamw.h"
-#include "near.h"
-#include "sched.h"
 
 static const struct bd_adamw options = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .decay = 0.1};
 
@@ -26,6 +25,7 @@ static void test_torch(void **state)
 	    {0x1.e4c88ep-2, -0x1.3b4308p+0, 0x1.7eb3fep+1, 0x1.045e4p-11, -0x1.c3ed38p-8},
 	};
 	float w[N] = {0.5f, -1.25f, 3.0f, 1e-3f, 0}, m[N] = {0}, v[N] = {0};
+
 	(void)state;
 	for (long t = 1; t <= 3; t++) {
 		bd_adamw_step(&options, w, g[t - 1], m, v, N, 1e-2, 1, t, 1);
@@ -37,6 +37,7 @@ static void test_torch(void **state)
 static void formula(double *w, double *m, double *v, double g, double lr, double decay, long t)
 {
 	const struct bd_adamw *o = &options;
+
 	*w -= lr * decay * *w;
 	*m = o->beta1 * *m + (1 - o->beta1) * g;
 	*v = o->beta2 * *v + (1 - o->beta2) * g * g;
@@ -47,19 +48,23 @@ static void formula(double *w, double *m, double *v, double g, double lr, double
 static void test_formula(void **state)
 {
 	enum { N = 100 };
+
 	(void)state;
 	for (int decayed = 0; decayed < 2; decayed++) {
 		float *w = normal(N, 1), *m = normal(N, 0), *v = normal(N, 0), *sw = copy_of(w, N),
 		      *sm = copy_of(m, N), *sv = copy_of(v, N);
 		double *ww = doubles(w, N), *wm = doubles(NULL, N), *wv = doubles(NULL, N);
+
 		for (long t = 1; t <= 10; t++) {
 			float *g = normal(N, 1);
+
 			for (size_t i = 0; i < N; i++)
 				formula(ww + i, wm + i, wv + i, 0.25 * (double)g[i], 0.01,
 				        decayed ? options.decay : 0, t);
 			bd_adamw_step(&options, w, g, m, v, N, 0.01, decayed, t, 0.25f);
 			for (size_t i = 0; i < N; i += 33) { /* in slices of 33 */
 				size_t n = N - i < 33 ? N - i : 33;
+
 				bd_adamw_step(&options, sw + i, g + i, sm + i, sv + i, n, 0.01, decayed, t,
 				              0.25f);
 			}
@@ -70,7 +75,7 @@ static void test_formula(void **state)
 		assert_near("v", v, wv, N, 1e-6);
 		assert_same("slices", sw, w, N);
 		void *all[] = {w, m, v, sw, sm, sv, ww, wm, wv};
-		for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+		for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 			bd_free(all[i]);
 	}
 }
@@ -81,6 +86,7 @@ static void test_sum_squares(void **state)
 	for (size_t n = 0; n < 40; n++) {
 		float *g = normal(n, 1);
 		double sum = 0;
+
 		for (size_t i = 0; i < n; i++)
 			sum += (double)g[i] * (double)g[i];
 		assert_true(fabs(bd_sum_squares(g, n) - sum) <= 1e-14 * sum);
@@ -126,5 +132,6 @@ int main(void)
 	    cmocka_unit_test(test_sum_squares),
 	    cmocka_unit_test(test_sched),
 	};
+
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

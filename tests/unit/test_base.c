@@ -1,6 +1,5 @@
 /* Layer 0 without files: messages, memory, numbers, command lines, random numbers, JSON, digests, logs. */
 #include "child.h"
-
 #include "hash.h"
 #include "json.h"
 #include "log.h"
@@ -643,10 +642,10 @@ int main(void)
 	    cmocka_unit_test(test_opt_refuses),   cmocka_unit_test(test_help),
 	    cmocka_unit_test(test_rng_moments),   cmocka_unit_test(test_rng_bytes),
 	    cmocka_unit_test(test_rng_avalanche), cmocka_unit_test(test_rng_below),
-	    cmocka_unit_test(test_rng_normals),
-	    cmocka_unit_test(test_rng_values),    cmocka_unit_test(test_json),
-	    cmocka_unit_test(test_json_numbers),  cmocka_unit_test(test_json_refuses),
-	    cmocka_unit_test(test_hash),          cmocka_unit_test(test_log),
+	    cmocka_unit_test(test_rng_normals),   cmocka_unit_test(test_rng_values),
+	    cmocka_unit_test(test_json),          cmocka_unit_test(test_json_numbers),
+	    cmocka_unit_test(test_json_refuses),  cmocka_unit_test(test_hash),
+	    cmocka_unit_test(test_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

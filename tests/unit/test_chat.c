@@ -1,7 +1,6 @@
 /* Chat templates against what the Jinja texts themselves write (tests/golden/make_chats.py), and what is
  * recognised and refused. */
 #include "child.h"
-
 #include "chat.h"
 #include "gguf.h"
 #include "io.h"
@@ -64,7 +63,8 @@ static void golden(void **state)
 
 	(void)state;
 	assert_true(json_array_size(list) > 80);
-	json_array_foreach(list, i, c) {
+	json_array_foreach(list, i, c)
+	{
 		struct bd_chat *chat = chat_of(c);
 
 		chat->no_thinking = json_is_false(json_object_get(c, "thinking"));
@@ -88,7 +88,8 @@ static void real_files(void **state)
 		skip();
 	}
 	list = bd_json_load(CHATS);
-	json_array_foreach(list, i, c) {
+	json_array_foreach(list, i, c)
+	{
 		const char *file = json_string_value(json_object_get(c, "file"));
 		char *path =
 		    bd_sprintf("%s/tokenizers/chat_templates/%s.jinja", data, file != NULL ? file : "");

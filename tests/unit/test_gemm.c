@@ -1,11 +1,15 @@
 /* Dense products against double references, by the library, by the AMX tiles and by the automatic choice:
  * each a group of tests in a process of its own, as $BD_GEMM is read once. */
+#include "child.h"
+#include "gemm.h"
+#include "msg.h"
+#include "rng.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
 #include <float.h>
 #include <math.h>
 #include <stdbool.h>
@@ -13,11 +17,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-#include "child.h"
-#include "gemm.h"
-#include "msg.h"
-#include "rng.h"
 
 static const char *mode; /* $BD_GEMM: "lib", "amx", "" */
 
@@ -119,6 +118,7 @@ static double reference(const struct product *p, size_t m, size_t n, double *siz
 	*size = 0;
 	for (size_t k = 0; k < p->K; k++) {
 		const double ab = (double)*a_at(p, m, k) * (double)*b_at(p, k, n);
+
 		sum += ab;
 		*size += fabs(ab);
 	}
@@ -180,9 +180,9 @@ static void test_shapes(void **state)
 	for (int threads = 1; threads <= 3; threads++) {
 		struct bd_par *par = bd_par_new(threads);
 
-		for (size_t s = 0; s < sizeof shape / sizeof *shape; s++)
+		for (size_t s = 0; s < sizeof(shape) / sizeof(*shape); s++)
 			for (int t = 0; t < 4; t++)
-				for (size_t i = 0; i < sizeof scale / sizeof *scale; i++)
+				for (size_t i = 0; i < sizeof(scale) / sizeof(*scale); i++)
 					check(shape[s][0], shape[s][1], shape[s][2], t, scale[i][0],
 					      scale[i][1], par);
 		bd_par_free(par);
@@ -253,7 +253,7 @@ static void test_not_finite(void **state)
 	    {FLT_MAX, 0x1p-9f}, {-FLT_MAX, -FLT_MAX}};
 
 	(void)state;
-	for (size_t i = 0; i < sizeof odd / sizeof *odd; i++)
+	for (size_t i = 0; i < sizeof(odd) / sizeof(*odd); i++)
 		for (int t = 0; t < 4; t++) {
 			struct product p = with(odd[i][0], odd[i][1], t);
 
@@ -344,7 +344,7 @@ static void one_product(void *name)
 {
 	float a = 2, b = 3, c = 0;
 
-	if (name)
+	if (name != NULL)
 		setenv("BD_GEMM", name, 1);
 	bd_gemm(NULL, BD_N, BD_N, 1, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1);
 	if (c != 6.0f)

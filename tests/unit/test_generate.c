@@ -1,7 +1,6 @@
 /* Generation and answers with a small random model: what is computed again and what is not, endings, log
  * probabilities, requests. */
 #include "child.h"
-
 #include "io.h"
 #include "json.h"
 #include "mem.h"

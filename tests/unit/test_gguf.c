@@ -1,6 +1,6 @@
-/* GGUF: what is read is what was written, to the byte where the format says so; damaged headers are refused. */
+/* GGUF: what is read is what was written, to the byte where the format says so; damaged
+ * headers are refused. */
 #include "child.h"
-
 #include "gguf.h"
 #include "gguf_table.h"
 #include "gguf_ternary.h"
@@ -62,7 +62,7 @@ static void put_row(struct bd_gguf_writer *w, uint32_t type, size_t r)
 	bd_gguf_data(w, bytes, bd_ggml_stride(type, COLS));
 }
 
-static const uint32_t types[] = {BD_GGML_F32,   BD_GGML_F16,  BD_GGML_BF16,   BD_GGML_Q8_0,  BD_GGML_TQ2_0,
+static const uint32_t types[] = {BD_GGML_F32,   BD_GGML_F16,  BD_GGML_BF16,   BD_GGML_Q8_0,   BD_GGML_TQ2_0,
                                  BD_GGML_TQ1_0, BD_GGML_Q2_0, BD_GGML_IQ2_BN, BD_GGML_IQ1_BN, BD_GGML_I2_S};
 enum { TYPES = sizeof(types) / sizeof(types[0]) };
 
@@ -133,6 +133,7 @@ static void round_trip(void **state)
 	assert_int_equal(bd_gguf_tensors(g), TYPES + 1);
 	for (int t = 0; t < TYPES; t++) {
 		const struct bd_gguf_tensor *x = bd_gguf_find(g, bd_ggml_name(types[t]));
+
 		assert_ptr_equal(x, bd_gguf_tensor_at(g, (size_t)t));
 		assert_int_equal(x->rows, ROWS);
 		assert_int_equal(x->cols, COLS);
@@ -151,13 +152,15 @@ static void round_trip(void **state)
 
 static void shown(void **state)
 {
-	static const char *const want[] = {"test", "32", "0.25", "true", "3: one, , drei \xc3\xa4", "3: 1, -2, 3"};
+	static const char *const want[] = {"test",       "32", "0.25", "true", "3: one, , drei \xc3\xa4",
+	                                   "3: 1, -2, 3"};
 
 	(void)state;
 	write_file("a.gguf");
 	struct bd_gguf *g = bd_gguf_open("a.gguf");
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
 		char *text = bd_gguf_show(g, i, 40);
+
 		assert_string_equal(text, want[i]);
 		bd_free(text);
 	}
@@ -188,11 +191,22 @@ static void sizes(void **state)
 /* The first bytes of a file, written out by hand. */
 static void layout(void **state)
 {
-	static const unsigned char want[] =
-	    "GGUF" "\3\0\0\0" "\1\0\0\0\0\0\0\0" "\1\0\0\0\0\0\0\0"
-	    "\1\0\0\0\0\0\0\0" "k" "\4\0\0\0" "\7\0\0\0"
-	    "\1\0\0\0\0\0\0\0" "t" "\2\0\0\0" "\2\0\0\0\0\0\0\0" "\1\0\0\0\0\0\0\0" "\0\0\0\0" "\0\0\0\0\0\0\0\0"
-	    "\0\0\0\0\0\0" /* to 96 */ "abcdefgh";
+	static const unsigned char want[] = "GGUF"
+	                                    "\3\0\0\0"
+	                                    "\1\0\0\0\0\0\0\0"
+	                                    "\1\0\0\0\0\0\0\0"
+	                                    "\1\0\0\0\0\0\0\0"
+	                                    "k"
+	                                    "\4\0\0\0"
+	                                    "\7\0\0\0"
+	                                    "\1\0\0\0\0\0\0\0"
+	                                    "t"
+	                                    "\2\0\0\0"
+	                                    "\2\0\0\0\0\0\0\0"
+	                                    "\1\0\0\0\0\0\0\0"
+	                                    "\0\0\0\0"
+	                                    "\0\0\0\0\0\0\0\0"
+	                                    "\0\0\0\0\0\0" /* to 96 */ "abcdefgh";
 	struct bd_gguf_writer *w = bd_gguf_create("a.gguf");
 	size_t n;
 	char *p;
@@ -275,9 +289,10 @@ static void wrong_headers(void **state)
 	patched("flag\7", "flag\x0d", 5, "unknown type 13");
 	patched("reals", "words", 5, "key words is there twice");
 	patched("words\x09\0\0\0\x08", "words\x09\0\0\0\x09", 10, "another array");
-	patched("words\x09\0\0\0\x08\0\0\0\3\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0", "words\x09\0\0\0\x08\0\0\0\3\0\0\0\0\0\0\0\3\0\0\0\0\0\0\x80",
-	        29, "are left");
-	patched("ints\x09\0\0\0\5\0\0\0\3\0\0\0\0\0\0\0", "ints\x09\0\0\0\5\0\0\0\3\0\0\0\0\0\0\x80", 20, "elements in the");
+	patched("words\x09\0\0\0\x08\0\0\0\3\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0",
+	        "words\x09\0\0\0\x08\0\0\0\3\0\0\0\0\0\0\0\3\0\0\0\0\0\0\x80", 29, "are left");
+	patched("ints\x09\0\0\0\5\0\0\0\3\0\0\0\0\0\0\0", "ints\x09\0\0\0\5\0\0\0\3\0\0\0\0\0\0\x80", 20,
+	        "elements in the");
 	patched("vector\1\0\0\0\5", "vector\5\0\0\0\5", 11, "5 dimensions");
 	patched("vector\1\0\0\0\5", "vector\1\0\0\0\0", 11, "dimension 0 is 0");
 	patched("TQ2_0\2\0\0\0\0\1", "TQ2_0\2\0\0\0\x80\1", 11, "do not divide into the blocks of 256");

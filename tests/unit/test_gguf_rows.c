@@ -1,18 +1,18 @@
-/* Rows of ggml's types: bytes of gguf-py's reference, the published layouts read weight by weight, and round trips of any width. */
+/* Rows of ggml's types: bytes of gguf-py's reference, the published layouts read weight by weight, and round
+ * trips of any width. */
+#include "gguf.h"
+#include "gguf_table.h"
+#include "gguf_ternary.h"
+#include "quant.h"
+#include "rng.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
 #include <cmocka.h>
-
-#include "gguf.h"
-#include "gguf_table.h"
-#include "gguf_ternary.h"
-#include "quant.h"
-#include "rng.h"
 
 /* Memory that a sanitizer watches to the byte */
 static void *exactly(size_t n)
@@ -135,7 +135,8 @@ enum { TERNARY = sizeof(ternary) / sizeof(*ternary) };
 
 static void check_row(uint32_t type, size_t cols)
 {
-	size_t all = bd_ggml_cols(type, cols), bytes = bd_ggml_stride(type, all), stride = bd_ternary_stride(cols);
+	size_t all = bd_ggml_cols(type, cols), bytes = bd_ggml_stride(type, all),
+	       stride = bd_ternary_stride(cols);
 	uint8_t *codes = exactly(stride), *row = exactly(bytes), *back = exactly(stride);
 	char *digit = exactly(cols);
 	uint16_t half = 0x3600;
@@ -173,7 +174,10 @@ static void test_not_ternary(void **state)
 	static const struct {
 		uint32_t type;
 		size_t code, scale; /* bytes of the second block to change; scale 0: none of its own */
-	} where[] = {{BD_GGML_TQ2_0, 66 + 5, 66 + 65}, {BD_GGML_Q2_0, 18 + 7, 19}, {BD_GGML_IQ2_BN, 4 + 16, 0}, {BD_GGML_I2_S, 32, 0},
+	} where[] = {{BD_GGML_TQ2_0, 66 + 5, 66 + 65},
+	             {BD_GGML_Q2_0, 18 + 7, 19},
+	             {BD_GGML_IQ2_BN, 4 + 16, 0},
+	             {BD_GGML_I2_S, 32, 0},
 	             {BD_GGML_TQ1_0, 0, 54 + 53}};
 	uint8_t codes[128], back[128], row[256];
 	float d;
@@ -214,39 +218,40 @@ static const char q6_k[] =
     "\xdd\xa0\x4c\x81\x9c\x1a\x46\xc2\xa0\xd2\xbc\x7b\x4c\x63\x33\xf2\x07\x5f\x11\xe1\xa7\x6b\xca\x5f\x77\x5c"
     "\x00\x34";
 static const int q6_k_values[] = {
-    1496, -136, -612, 1020, -1904, 1496, -1972, -1496, -952, -1496, 1496, 1904, -1224, 272, 340, -476, 123, 3075, 2460, 2214,
-    984, -861, 738, -369, 1476, -2706, -2829, 3690, -1599, 1107, -2337, 0, 1368, -1216, 1140, 1520, -456, 1748, 304, -2280,
-    -1672, 836, -1748, -1368, -1672, -2356, 988, -1748, -198, -792, 1485, 1584, -1188, 2970, 2673, 2772, -1980, -2079, -2178, 2277,
-    -297, -594, 792, 495, -204, -1071, 306, 816, -1071, 0, 612, 918, 1020, 969, 1224, -1479, 1020, 816, 765, -663,
-    -266, 98, 420, -196, -392, 154, 364, -70, -378, 364, 168, 308, 420, -392, -308, -210, -196, -70, -21, -35,
-    -224, 147, -112, -133, -182, 21, -35, -21, -105, -168, -189, -35, 2850, -2280, 1045, 1995, -665, -855, 1045, -3040,
-    285, -3040, 1425, -2280, -2375, -2375, 0, -285, 408, 85, -17, 510, -527, 493, -255, 153, -51, -374, 289, 374,
-    -476, 0, 238, 221, -217, 93, -186, 527, 589, -403, 310, 620, 899, 496, 558, -403, -62, -465, 930, -124,
-    -712, -979, 1869, -89, -1869, 2670, 2403, -2403, -2225, -1780, 1157, -1335, -2136, -1068, -1691, -801, -1284, -1712, -3210, 1605,
-    -214, -3424, 3103, -3317, 2247, -2033, 1819, 0, -214, -2140, -1926, -2996, -702, 864, 378, -1296, -1188, -378, 972, -1350,
-    1350, 270, 270, -432, -1566, 378, -1350, 486, 2375, 855, 1330, -2755, 1995, -760, -1045, 950, -1805, -2755, -1520, -95,
-    -2280, -1995, 1140, -95, -1904, 476, -2023, 2737, -1190, 2380, 1904, -3808, -119, 0, 2142, 2261, -1428, -2261, 2499, 2142,
-    552, -460, -2300, 1748, -2852, -1380, 2116, 276, -644, 920, 552, -2208, -1472, 2208, 184, 2116};
-static const char q4_0[] =
-    "\x00\xb4\xf9\x3a\x66\x0f\x7f\x8a\xc0\x71\x3f\x06\xe9\x27\xc5\xeb\x52\x22";
-static const int q4_0_values[] = {
-    -1, -2, 2, -7, -7, -2, 8, 7, -7, 2, -1, 1, 3, -3, 6, 6, -7, 5, 2, 8,
-    1, 0, -4, 1, 5, 8, -6, 6, -4, -6, 3, 6};
+    1496,  -136,  -612,  1020,  -1904, 1496,  -1972, -1496, -952,  -1496, 1496,  1904,  -1224, 272,   340,
+    -476,  123,   3075,  2460,  2214,  984,   -861,  738,   -369,  1476,  -2706, -2829, 3690,  -1599, 1107,
+    -2337, 0,     1368,  -1216, 1140,  1520,  -456,  1748,  304,   -2280, -1672, 836,   -1748, -1368, -1672,
+    -2356, 988,   -1748, -198,  -792,  1485,  1584,  -1188, 2970,  2673,  2772,  -1980, -2079, -2178, 2277,
+    -297,  -594,  792,   495,   -204,  -1071, 306,   816,   -1071, 0,     612,   918,   1020,  969,   1224,
+    -1479, 1020,  816,   765,   -663,  -266,  98,    420,   -196,  -392,  154,   364,   -70,   -378,  364,
+    168,   308,   420,   -392,  -308,  -210,  -196,  -70,   -21,   -35,   -224,  147,   -112,  -133,  -182,
+    21,    -35,   -21,   -105,  -168,  -189,  -35,   2850,  -2280, 1045,  1995,  -665,  -855,  1045,  -3040,
+    285,   -3040, 1425,  -2280, -2375, -2375, 0,     -285,  408,   85,    -17,   510,   -527,  493,   -255,
+    153,   -51,   -374,  289,   374,   -476,  0,     238,   221,   -217,  93,    -186,  527,   589,   -403,
+    310,   620,   899,   496,   558,   -403,  -62,   -465,  930,   -124,  -712,  -979,  1869,  -89,   -1869,
+    2670,  2403,  -2403, -2225, -1780, 1157,  -1335, -2136, -1068, -1691, -801,  -1284, -1712, -3210, 1605,
+    -214,  -3424, 3103,  -3317, 2247,  -2033, 1819,  0,     -214,  -2140, -1926, -2996, -702,  864,   378,
+    -1296, -1188, -378,  972,   -1350, 1350,  270,   270,   -432,  -1566, 378,   -1350, 486,   2375,  855,
+    1330,  -2755, 1995,  -760,  -1045, 950,   -1805, -2755, -1520, -95,   -2280, -1995, 1140,  -95,   -1904,
+    476,   -2023, 2737,  -1190, 2380,  1904,  -3808, -119,  0,     2142,  2261,  -1428, -2261, 2499,  2142,
+    552,   -460,  -2300, 1748,  -2852, -1380, 2116,  276,   -644,  920,   552,   -2208, -1472, 2208,  184,
+    2116};
+static const char q4_0[] = "\x00\xb4\xf9\x3a\x66\x0f\x7f\x8a\xc0\x71\x3f\x06\xe9\x27\xc5\xeb\x52\x22";
+static const int q4_0_values[] = {-1, -2, 2, -7, -7, -2, 8,  7, -7, 2, -1, 1, 3,  -3, 6, 6,
+                                  -7, 5,  2, 8,  1,  0,  -4, 1, 5,  8, -6, 6, -4, -6, 3, 6};
 static const char q8_0[] =
     "\x00\x34\xb1\xcd\xf8\x42\x1a\x51\x93\xe3\xe9\x7f\x0b\xf5\x3b\x23\x38\xc8\x88\x79\x59\x79\xb7\xe1\xf3\x21"
     "\xbd\x83\x5f\x3f\x10\x57\x3b\xd1";
-static const int q8_0_values[] = {
-    -79, -51, -8, 66, 26, 81, -109, -29, -23, 127, 11, -11, 59, 35, 56, -56, -120, 121, 89, 121,
-    -73, -31, -13, 33, -67, -125, 95, 63, 16, 87, 59, -47};
+static const int q8_0_values[] = {-79, -51, -8,  66,   26,  81,   -109, -29, -23, 127, 11,
+                                  -11, 59,  35,  56,   -56, -120, 121,  89,  121, -73, -31,
+                                  -13, 33,  -67, -125, 95,  63,   16,   87,  59,  -47};
 
 /* What gguf-py makes Q4_0 of. */
 static const float q4_0_from[] = {
-    0.6875f, 0.1875f, 0.3125f, -0.0625f, -0.625f, -0.375f, 0.3125f, 0.0625f, -0.4375f, -0.8125f,
-    0.0625f, -0.1875f, -0.1875f, -0.1875f, 0.125f, 0.125f, 0.5f, 0.4375f, 0.6875f, 0.375f,
-    -0.1875f, -0.0f, 0.25f, -0.125f, 0.25f, 0.5625f, -0.375f, -0.875f, 0.625f, 0.0f,
-    0.375f, -0.6875f};
-static const char q4_0_of[] =
-    "\x00\x2f\xde\xca\xeb\xb7\x62\x85\xab\x79\xa4\xd1\x59\x06\xe6\x86\xb9\x29";
+    0.6875f,  0.1875f,  0.3125f,  -0.0625f, -0.625f, -0.375f, 0.3125f, 0.0625f, -0.4375f, -0.8125f, 0.0625f,
+    -0.1875f, -0.1875f, -0.1875f, 0.125f,   0.125f,  0.5f,    0.4375f, 0.6875f, 0.375f,   -0.1875f, -0.0f,
+    0.25f,    -0.125f,  0.25f,    0.5625f,  -0.375f, -0.875f, 0.625f,  0.0f,    0.375f,   -0.6875f};
+static const char q4_0_of[] = "\x00\x2f\xde\xca\xeb\xb7\x62\x85\xab\x79\xa4\xd1\x59\x06\xe6\x86\xb9\x29";
 
 static void check_values(uint32_t type, const char *bytes, const int *want, size_t n)
 {
@@ -269,7 +274,8 @@ static void test_reference_tables(void **state)
 	assert_memory_equal(out, q4_0_of, 18);
 }
 
-static const uint32_t tables[] = {BD_GGML_F32, BD_GGML_F16, BD_GGML_BF16, BD_GGML_Q8_0, BD_GGML_Q6_K, BD_GGML_Q4_0};
+static const uint32_t tables[] = {BD_GGML_F32,  BD_GGML_F16,  BD_GGML_BF16,
+                                  BD_GGML_Q8_0, BD_GGML_Q6_K, BD_GGML_Q4_0};
 enum { TABLES = sizeof(tables) / sizeof(*tables), N = 4096 };
 
 /* Root of mean squared error over that of the values. */
@@ -303,14 +309,16 @@ static void test_errors(void **state)
 		if (e > most[t])
 			fail_msg("%s: error %g of %g", bd_ggml_name(tables[t]), e, most[t]);
 		bd_table_store(tables[t], again, y, N);
-		if (tables[t] != BD_GGML_Q6_K && tables[t] != BD_GGML_Q4_0) /* these may take another step of the same values */
+		/* these may take another step of the same values */
+		if (tables[t] != BD_GGML_Q6_K && tables[t] != BD_GGML_Q4_0)
 			assert_memory_equal(again, p, bytes);
 		free(p), free(again);
 	}
 	free(x), free(y);
 }
 
-/* Zeros, tiny and huge values, NaN and infinities: no undefined conversion, and damage shows in its block only. */
+/* Zeros, tiny and huge values, NaN and infinities: no undefined conversion, and damage shows
+ * in its block only. */
 static void test_odd_values(void **state)
 {
 	static const float odd[] = {0, 1e-30f, 1e-42f, 3e38f, -3e38f, NAN, INFINITY, -INFINITY, 65504, 1e6f};
@@ -351,9 +359,12 @@ static void test_sizes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_reference_ternary), cmocka_unit_test(test_layouts),
-	    cmocka_unit_test(test_not_ternary),       cmocka_unit_test(test_reference_tables),
-	    cmocka_unit_test(test_errors),            cmocka_unit_test(test_odd_values),
+	    cmocka_unit_test(test_reference_ternary),
+	    cmocka_unit_test(test_layouts),
+	    cmocka_unit_test(test_not_ternary),
+	    cmocka_unit_test(test_reference_tables),
+	    cmocka_unit_test(test_errors),
+	    cmocka_unit_test(test_odd_values),
 	    cmocka_unit_test(test_sizes),
 	};
 

@@ -1,21 +1,20 @@
 /* The network, the losses and the optimiser against golden vectors: dense models from Hugging Face
  * transformers, the ternary student and its distillation from a PyTorch implementation of the method.
  * tests/golden/README.md says what the vectors are. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdlib.h>
-#include <string.h>
-
-#include <cmocka.h>
-
 #include "adamw.h"
 #include "compare.h"
 #include "loss.h"
 #include "mem.h"
 #include "net.h"
 #include "safetensors.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
 
 #ifndef BD_GOLDEN
 #define BD_GOLDEN "tests/golden"
@@ -52,11 +51,12 @@ static const struct bd_st_tensor *tensor(const struct golden *g, enum bd_dtype t
 {
 	char name[128];
 	va_list ap;
+
 	va_start(ap, fmt);
-	vsnprintf(name, sizeof name, fmt, ap);
+	vsnprintf(name, sizeof(name), fmt, ap);
 	va_end(ap);
 	const struct bd_st_tensor *t = bd_st_find(g->file, name);
-	if (!t || t->dtype != type || t->count != n)
+	if (t == NULL || t->dtype != type || t->count != n)
 		fail_msg("%s: the vectors have no tensor %s of this type and %zu elements", g->name, name, n);
 	return t;
 }
@@ -66,6 +66,7 @@ static const struct bd_st_tensor *tensor(const struct golden *g, enum bd_dtype t
 static double option(const struct golden *g, const char *key)
 {
 	double x = bd_json_real(g->options, key, NAN, g->name);
+
 	assert_true(isfinite(x) != 0);
 	return x;
 }
@@ -73,16 +74,17 @@ static double option(const struct golden *g, const char *key)
 static void read_batch(struct golden *g)
 {
 	const int32_t *start = tensor(g, BD_I32, 3, "start")->data;
+
 	g->T = g->batch.T = (size_t)start[2];
 	g->batch.n_seq = 2;
-	g->batch.start = bd_alloc(3, sizeof *g->batch.start);
+	g->batch.start = bd_alloc(3, sizeof(*g->batch.start));
 	for (int i = 0; i < 3; i++)
 		g->batch.start[i] = (size_t)start[i];
 	const int32_t *ids = tensor(g, BD_I32, g->T, "ids")->data;
 	const uint8_t *target = tensor(g, BD_U8, g->T, "target")->data;
-	g->batch.ids = bd_alloc(g->T, sizeof *g->batch.ids);
-	g->row = bd_alloc(g->T, sizeof *g->row);
-	g->y = bd_alloc(g->T, sizeof *g->y);
+	g->batch.ids = bd_alloc(g->T, sizeof(*g->batch.ids));
+	g->row = bd_alloc(g->T, sizeof(*g->row));
+	g->y = bd_alloc(g->T, sizeof(*g->y));
 	for (size_t i = 0; i < g->T; i++) {
 		g->batch.ids[i] = (uint32_t)ids[i];
 		if (!target[i])
@@ -96,17 +98,19 @@ static void read_batch(struct golden *g)
 static void read_options(struct golden *g)
 {
 	const char *text = json_string_value(json_object_get(bd_st_metadata(g->file), "options"));
+
 	assert_non_null(text);
 	g->options = bd_json_parse(text, strlen(text), g->name);
 }
 
 static int open_case(void **state)
 {
-	struct golden *g = bd_zalloc(1, sizeof *g);
+	struct golden *g = bd_zalloc(1, sizeof(*g));
 	const char *root = getenv("BD_GOLDEN");
+
 	g->name = *state;
 	*state = g;
-	char *dir = bd_sprintf("%s/%s", root ? root : BD_GOLDEN, g->name),
+	char *dir = bd_sprintf("%s/%s", root != NULL ? root : BD_GOLDEN, g->name),
 	     *file = bd_sprintf("%s/vectors.safetensors", dir);
 	g->file = bd_st_open(file);
 	g->m = bd_model_load(dir);
@@ -123,13 +127,13 @@ static int open_case(void **state)
 	g->par = bd_par_new(2);
 	g->net = bd_net_from_model(g->m, g->par, true);
 	g->acts = bd_acts_new(g->net, true);
-	g->z = bd_alloc(g->P * g->V, sizeof *g->z);
-	g->dz = bd_zalloc(g->P * g->V, sizeof *g->dz);
-	g->dh = bd_zalloc(g->T * C, sizeof *g->dh);
-	g->grad = bd_zalloc(g->m->n, sizeof *g->grad);
+	g->z = bd_alloc(g->P * g->V, sizeof(*g->z));
+	g->dz = bd_zalloc(g->P * g->V, sizeof(*g->dz));
+	g->dh = bd_zalloc(g->T * C, sizeof(*g->dh));
+	g->grad = bd_zalloc(g->m->n, sizeof(*g->grad));
 	for (int i = 0; i < 3; i++)
-		g->ds[i] = bd_zalloc(g->T * g->width[i], sizeof *g->ds[i]);
-	g->scratch = bd_alloc(2 * g->V, sizeof *g->scratch);
+		g->ds[i] = bd_zalloc(g->T * g->width[i], sizeof(*g->ds[i]));
+	g->scratch = bd_alloc(2 * g->V, sizeof(*g->scratch));
 	return 0;
 }
 
@@ -138,7 +142,8 @@ static int close_case(void **state)
 	struct golden *g = *state;
 	void *blocks[] = {g->batch.start, g->batch.ids, g->row,   g->y,     g->z,     g->dz,
 	                  g->dh,          g->grad,      g->ds[0], g->ds[1], g->ds[2], g->scratch};
-	for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
+
+	for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++)
 		bd_free(blocks[i]);
 	bd_acts_free(g->acts);
 	bd_net_free(g->net);
@@ -158,10 +163,11 @@ static void check(const struct golden *g, const float *got, const float *want, s
                   double tol, const char *fmt, ...)
 {
 	char what[160];
-	int at = snprintf(what, sizeof what, "%s: ", g->name);
+	int at = snprintf(what, sizeof(what), "%s: ", g->name);
 	va_list ap;
+
 	va_start(ap, fmt);
-	vsnprintf(what + at, sizeof what - (size_t)at, fmt, ap);
+	vsnprintf(what + at, sizeof(what) - (size_t)at, fmt, ap);
 	va_end(ap);
 	assert_true(agrees(what, got, want, n, cols, tol));
 }
@@ -169,6 +175,7 @@ static void check(const struct golden *g, const float *got, const float *want, s
 static void check_loss(const struct golden *g, double loss, const char *name)
 {
 	float got = (float)loss;
+
 	check(g, &got, F32(g, 1, "%s.loss", name), 1, 0, TOL_LOSS, "%s.loss", name);
 }
 
@@ -177,16 +184,18 @@ static void check_loss(const struct golden *g, double loss, const char *name)
 static void check_gradients(struct golden *g, const char *prefix)
 {
 	char name[128], what[256], head[32];
-	size_t found = 0, wrong = 0, len = (size_t)snprintf(head, sizeof head, "%s.grad.", prefix);
+	size_t found = 0, wrong = 0, len = (size_t)snprintf(head, sizeof(head), "%s.grad.", prefix);
 	double worst = 0;
+
 	for (size_t i = 0; i < bd_st_count(g->file); i++)
 		found += !strncmp(bd_st_at(g->file, i)->name, head, len);
 	assert_int_equal(found, g->m->n_param);
 	for (size_t i = 0; i < g->m->n_param; i++) {
 		const struct bd_param *p = &g->m->param[i];
-		bd_slot_name(&g->m->cfg, p->slot, p->layer, name, sizeof name);
+
+		bd_slot_name(&g->m->cfg, p->slot, p->layer, name, sizeof(name));
 		const float *want = F32(g, p->rows * p->cols, "%s%s", head, name), *got = g->grad + p->off;
-		snprintf(what, sizeof what, "%s: %s%s", g->name, head, name);
+		snprintf(what, sizeof(what), "%s: %s%s", g->name, head, name);
 		wrong += !agrees(what, got, want, p->rows * p->cols, p->cols, TOL_GRAD);
 		worst = fmax(worst, compare(got, want, p->rows * p->cols, TOL_GRAD).error);
 	}
@@ -200,7 +209,7 @@ static void forward(struct golden *g)
 {
 	g->h = bd_net_forward(g->net, g->acts, &g->batch, NULL);
 	bd_net_logits(g->net, g->z, g->h, g->row, g->P, true);
-	memset(g->dz, 0, g->P * g->V * sizeof *g->dz);
+	memset(g->dz, 0, g->P * g->V * sizeof(*g->dz));
 }
 
 static double add_ce(struct golden *g, double w)
@@ -227,6 +236,7 @@ struct relation {
 static struct relation relation(const struct golden *g, const char *name)
 {
 	const json_t *o = json_object_get(json_object_get(g->options, "relations"), name);
+
 	assert_non_null(o);
 	return (struct relation){
 	    .teacher = bd_json_str(o, "teacher", "", name),
@@ -242,7 +252,8 @@ static double relate(struct golden *g, const struct relation *o, int which, doub
 {
 	size_t ws = g->width[which];
 	char name[32];
-	snprintf(name, sizeof name, "teacher.%s.%c", o->teacher, "qkv"[which]);
+
+	snprintf(name, sizeof(name), "teacher.%s.%c", o->teacher, "qkv"[which]);
 	const struct bd_st_tensor *t = bd_st_find(g->file, name);
 	assert_true(t && t->dtype == BD_F16 && t->ndim == 2 && t->shape[0] == g->T);
 	size_t wt = t->shape[1];
@@ -253,7 +264,8 @@ static double relate(struct golden *g, const struct relation *o, int which, doub
 		size_t t0 = g->batch.start[i];
 		struct bd_relation r = {g->batch.start[i + 1] - t0, ws,       wt, o->heads,
 		                        (float)o->temperature,      o->cosine};
-		float *scratch = bd_alloc(bd_loss_relation_scratch(&r), sizeof *scratch);
+		float *scratch = bd_alloc(bd_loss_relation_scratch(&r), sizeof(*scratch));
+
 		loss += bd_loss_relation(g->net->kern, &r, g->ds[which] + t0 * ws, s + t0 * ws,
 		                         (const uint16_t *)t->data + t0 * wt, (float)w, scratch);
 		bd_free(scratch);
@@ -266,6 +278,7 @@ static double add_ad(struct golden *g, const char *name, double w)
 {
 	struct relation o = relation(g, name);
 	double loss = 0, rows = (double)(o.heads * g->T);
+
 	for (int which = 0; which < 3; which++)
 		loss += relate(g, &o, which, w / rows) / rows;
 	return loss;
@@ -276,12 +289,13 @@ static void backward(struct golden *g, int layer, double *states2)
 {
 	struct bd_state_grad sg = {.layer = layer, .d = {g->ds[0], g->ds[1], g->ds[2]}};
 	const struct bd_param *head = bd_model_param(g->m, g->m->cfg.tied ? BD_EMBED : BD_HEAD, -1);
-	memset(g->grad, 0, g->m->n * sizeof *g->grad);
-	memset(g->dh, 0, g->T * (size_t)g->m->cfg.hidden * sizeof *g->dh);
+
+	memset(g->grad, 0, g->m->n * sizeof(*g->grad));
+	memset(g->dh, 0, g->T * (size_t)g->m->cfg.hidden * sizeof(*g->dh));
 	bd_net_logits_backward(g->net, g->dh, g->grad + head->off, g->dz, g->h, g->row, g->P);
 	bd_net_backward(g->net, g->acts, &g->batch, g->dh, g->m, g->grad, layer < 0 ? NULL : &sg);
-	if (states2)
-		memcpy(states2, sg.other2, sizeof sg.other2);
+	if (states2 != NULL)
+		memcpy(states2, sg.other2, sizeof(sg.other2));
 }
 
 static double objective(struct golden *g, bool distil, double *states2)
@@ -305,14 +319,17 @@ static double objective(struct golden *g, bool distil, double *states2)
 static void test_forward(void **state)
 {
 	struct golden *g = *state;
-	size_t n = g->T * g->V, *all = bd_alloc(g->T, sizeof *all);
-	float *z = bd_alloc(n, sizeof *z);
+	size_t n = g->T * g->V, *all = bd_alloc(g->T, sizeof(*all));
+	float *z = bd_alloc(n, sizeof(*z));
+
 	for (size_t i = 0; i < g->T; i++)
 		all[i] = i;
 	for (int train = 0; train < 2; train++) {
 		struct bd_net *net = bd_net_from_model(g->m, g->par, train);
+
 		for (int layer = 0; layer < g->m->cfg.layers; layer++) {
 			struct bd_acts *acts = bd_acts_new(net, train);
+
 			if (!train)
 				bd_acts_watch(acts, layer);
 			const float *h = bd_net_forward(net, acts, &g->batch, NULL);
@@ -337,6 +354,7 @@ static void test_forward(void **state)
 static void test_gradients(void **state)
 {
 	struct golden *g = *state;
+
 	check_loss(g, objective(g, false, NULL), "ce");
 	check_gradients(g, "ce");
 }
@@ -345,7 +363,7 @@ static void check_dz(struct golden *g, const char *name, double loss)
 {
 	check_loss(g, loss, name);
 	check(g, g->dz, F32(g, g->P * g->V, "%s.dz", name), g->P * g->V, g->V, TOL_GRAD, "%s.dz", name);
-	memset(g->dz, 0, g->P * g->V * sizeof *g->dz);
+	memset(g->dz, 0, g->P * g->V * sizeof(*g->dz));
 }
 
 /* Each loss on the logits, alone: its sum and its gradient there. */
@@ -358,6 +376,7 @@ static void test_logit_losses(void **state)
 	const uint32_t *ids = tensor(g, BD_I32, P * K, "teacher.top_ids")->data;
 	const float *rest = F32(g, P, "teacher.top_rest");
 	float tau = (float)option(g, "tau"), beta = (float)option(g, "beta");
+
 	forward(g);
 	check_dz(g, "ld", bd_loss_kl(k, g->dz, g->z, zt, tau, 0, 1, P, V, g->scratch));
 	check_dz(g, "ld_tau2", bd_loss_kl(k, g->dz, g->z, zt, tau, 1, 1, P, V, g->scratch));
@@ -372,13 +391,16 @@ static void test_relation_losses(void **state)
 {
 	struct golden *g = *state;
 	const char *names[] = {"ad", "ad_wide", "ad_dot"};
+
 	forward(g);
 	for (size_t i = 0; i < 3; i++) {
 		struct relation o = relation(g, names[i]);
+
 		for (int which = 0; which < 3; which++) {
 			size_t n = g->T * g->width[which];
 			char name[16];
-			snprintf(name, sizeof name, "%s.%c", names[i], "qkv"[which]);
+
+			snprintf(name, sizeof(name), "%s.%c", names[i], "qkv"[which]);
 			check_loss(g, relate(g, &o, which, 1), name);
 			check(g, g->ds[which], F32(g, n, "%s.ds", name), n, g->width[which], TOL_GRAD,
 			      "%s.ds", name);
@@ -391,6 +413,7 @@ static void test_relation_losses(void **state)
 static void test_distillation(void **state)
 {
 	struct golden *g = *state;
+
 	forward(g);
 	add_ld(g, option(g, "lambda"));
 	backward(g, -1, NULL);
@@ -412,6 +435,7 @@ static void test_states2(void **state)
 	struct golden *g = *state;
 	double states2[3];
 	float got[3];
+
 	forward(g);
 	add_ce(g, 1);
 	backward(g, relation(g, "ad").layer, states2);
@@ -423,9 +447,11 @@ static void test_states2(void **state)
 static void adamw(const struct golden *g, float *moments, long step)
 {
 	struct bd_adamw o = {option(g, "beta1"), option(g, "beta2"), option(g, "eps"), option(g, "decay")};
+
 	for (size_t i = 0; i < g->m->n_param; i++) {
 		const struct bd_param *p = &g->m->param[i];
 		enum bd_kind kind = bd_slot_info(p->slot)->kind;
+
 		bd_adamw_step(&o, g->m->data + p->off, g->grad + p->off, moments + p->off,
 		              moments + g->m->n + p->off, p->rows * p->cols, option(g, "lr"),
 		              kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE, step, 1);
@@ -437,11 +463,12 @@ static void test_training(void **state)
 {
 	struct golden *g = *state;
 	const struct bd_st_tensor *t = bd_st_find(g->file, "train.loss");
+
 	assert_non_null(t);
 	const float *want = F32(g, t->count, "train.loss");
-	float *moments = bd_zalloc(2 * g->m->n, sizeof *moments), got[11];
-	assert_int_equal(t->count, sizeof got / sizeof *got);
-	bool distil = bd_st_find(g->file, "teacher.z");
+	float *moments = bd_zalloc(2 * g->m->n, sizeof(*moments)), got[11];
+	assert_int_equal(t->count, sizeof(got) / sizeof(*got));
+	bool distil = bd_st_find(g->file, "teacher.z") != NULL;
 	for (long step = 0; step < 11; step++) {
 		got[step] = (float)objective(g, distil, NULL);
 		check(g, got + step, want + step, 1, 0, TOL_LOSS, "loss after %ld steps", step);
@@ -484,5 +511,6 @@ int main(void)
 	    TEST(training, "ternary-gemma3"),
 	    TEST(training, "ternary-qwen2"),
 	};
+
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,17 +1,5 @@
-/* transformers' forms: packing byte by byte, the layout of what is written, and every form of every family read back as the model that
- * it was made from; damaged ones are refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
+/* transformers' forms: packing byte by byte, the layout of what is written, and every form of every family
+ * read back as the model that it was made from; damaged ones are refused. */
 #include "child.h"
 #include "hf.h"
 #include "hf_quant.h"
@@ -22,10 +10,22 @@
 #include "rng.h"
 #include "student.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 enum { V = 96, T = 23 };
 
-#define SHAPE                                                                                                       \
-	"\"hidden_size\": 48, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"    \
+#define SHAPE                                                                                                \
+	"\"hidden_size\": 48, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "                        \
+	"\"num_key_value_heads\": 2,"                                                                        \
 	" \"vocab_size\": 96, \"max_position_embeddings\": 64, \"tie_word_embeddings\": true,"
 #define WIDE "\"head_dim\": 20,"
 static const struct {
@@ -38,7 +38,8 @@ static const struct {
     {"qwen2", "", true},
     {"qwen2", "\"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 1,", true},
     {"qwen3", WIDE, false},
-    {"gemma3_text", WIDE "\"query_pre_attn_scalar\": 20, \"sliding_window\": 8, \"sliding_window_pattern\": 2,", false},
+    {"gemma3_text",
+     WIDE "\"query_pre_attn_scalar\": 20, \"sliding_window\": 8, \"sliding_window_pattern\": 2,", false},
     {"bitnet", "\"hidden_act\": \"relu2\",", false},
 };
 enum { FAMILIES = sizeof(family) / sizeof(*family) };
@@ -55,9 +56,11 @@ static char *path(const char *name)
 
 static char *student(const char *name, size_t i, const char *norms)
 {
-	char *dir = path(name), *text = bd_sprintf("{\"model_type\": \"%s\", \"intermediate_size\": %d, %s %s \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0,"
-	                                           " \"bitdistill\": {\"norms\": \"%s\", \"weights\": \"%s\"}}",
-	                                           family[i].name, ffn, SHAPE, family[i].json, norms, weights);
+	char *dir = path(name),
+	     *text = bd_sprintf("{\"model_type\": \"%s\", \"intermediate_size\": %d, %s %s \"rms_norm_eps\": "
+	                        "1e-5, \"rope_theta\": 10000.0,"
+	                        " \"bitdistill\": {\"norms\": \"%s\", \"weights\": \"%s\"}}",
+	                        family[i].name, ffn, SHAPE, family[i].json, norms, weights);
 	json_t *json = bd_json_parse(text, strlen(text), "test");
 	struct bd_config c = bd_config_parse(json, "test");
 	struct bd_model *m = bd_model_new(&c);
@@ -130,7 +133,8 @@ static int teardown(void **state)
 static void test_example(void **state)
 {
 	static const uint8_t packed[] = {0xa1, 0x18, 0x90, 0x0a};
-	static const float want[8][2] = {{0, -1}, {-1, 1}, {-1, 1}, {-1, 1}, {1, 0}, {0, -1}, {1, -1}, {1, -1}};
+	static const float want[8][2] = {{0, -1}, {-1, 1}, {-1, 1}, {-1, 1},
+	                                 {1, 0},  {0, -1}, {1, -1}, {1, -1}};
 	uint8_t codes[8 * 32], back[4];
 	float w[8][2];
 
@@ -160,7 +164,8 @@ static void test_packing_round_trip(void **state)
 		bd_ternary_pack(codes, w, rows, k, 1);
 		bd_hf_pack(packed, codes, rows, k);
 		for (size_t j = 0; j < rows * k; j++)
-			assert_int_equal(packed[j % (rows / 4 * k)] >> 2 * (j / (rows / 4 * k)) & 3, (int)w[j] + 1);
+			assert_int_equal(packed[j % (rows / 4 * k)] >> 2 * (j / (rows / 4 * k)) & 3,
+			                 (int)w[j] + 1);
 		assert_true(bd_hf_unpack(back, packed, rows, k));
 		assert_memory_equal(codes, back, n);
 		bd_free(w);
@@ -239,6 +244,7 @@ static void assert_layout(const char *dir, const struct want *w, size_t n)
 
 	for (size_t i = 0; i < n; i++) {
 		const struct bd_st_tensor *t = bd_st_find(st, w[i].name);
+
 		if (t == NULL)
 			fail_msg("no tensor %s", w[i].name);
 		assert_int_equal(t->dtype, w[i].t);
@@ -297,7 +303,8 @@ static void test_bitnet_layout(void **state)
 	assert_config(out, NULL, "attention_bias", "true");
 	assert_config(out, NULL, "rms_norm_eps", "1e-5");
 	assert_config(out, "quantization_config", "quantization_mode", "\"offline\"");
-	assert_config(out, "quantization_config", "linear_class", "\"bitlinear\""); /* AutoBitLinear scales the bias too */
+	/* AutoBitLinear scales the bias too */
+	assert_config(out, "quantization_config", "linear_class", "\"bitlinear\"");
 	assert_config(out, "quantization_config", "use_rms_norm", "false");
 	bd_free(dir);
 	bd_free(out);
@@ -357,7 +364,8 @@ static float *values(const struct bd_st_tensor *t, size_t n)
 	return x;
 }
 
-/* Changes the values of the tensors whose name has `part`, leaves those out if fn is NULL; unpack: stores codes as floats. */
+/* Changes the values of the tensors whose name has `part`, leaves those out if fn is NULL; unpack:
+ * stores codes as floats. */
 static void rewrite(const char *dir, const char *part, change_fn *fn, bool unpack)
 {
 	struct bd_st *st = bd_st_open(dir);
@@ -378,7 +386,8 @@ static void rewrite(const char *dir, const char *part, change_fn *fn, bool unpac
 			if (!(hit && fn == NULL) && pass == 0)
 				bd_st_declare(w, t->name, packed && !unpack ? BD_U8 : BD_F32, t->ndim, shape);
 			else if (!(hit && fn == NULL))
-				bd_st_data(w, packed && !unpack ? t->data : x, packed && !unpack ? t->bytes : n * sizeof(*x));
+				bd_st_data(w, packed && !unpack ? t->data : x,
+				           packed && !unpack ? t->bytes : n * sizeof(*x));
 			bd_free(x);
 		}
 	bd_st_finish(w);
@@ -537,7 +546,8 @@ static void test_why_not(void **state)
 	ffn = 140;
 	weights = "full";
 	dir = student("student", 0, "none");
-	assert_refused(dir, (struct bd_hf_opt){BD_HF_ONLINE, BD_F32, false}, "not trained as a ternary model");
+	assert_refused(dir, (struct bd_hf_opt){BD_HF_ONLINE, BD_F32, false},
+	               "not trained as a ternary model");
 	assert_refused(dir, (struct bd_hf_opt){BD_HF_ONLINE, BD_F32, true}, NULL);
 	weights = "ternary";
 	bd_free(dir);
@@ -555,10 +565,16 @@ static void test_quantization_config(void **state)
 {
 	static char *const bad[][2] = {
 	    {"{\"quantization_config\": {\"quant_method\": \"gptq\"}}", "gptq"},
-	    {"{\"quantization_config\": {\"quant_method\": \"bitnet\", \"linear_class\": \"x\"}}", "linear_class"},
-	    {"{\"quantization_config\": {\"quant_method\": \"bitnet\", \"quantization_mode\": \"x\"}}", "quantization_mode"},
-	    {"{\"quantization_config\": {\"quant_method\": \"bitnet\", \"modules_to_not_convert\": [\"q_proj\"]}}", "leaves out"},
-	    {"{\"rms_norm_eps\": 1e-5, \"quantization_config\": {\"quant_method\": \"bitnet\", \"use_rms_norm\": true}}", "eps"},
+	    {"{\"quantization_config\": {\"quant_method\": \"bitnet\", \"linear_class\": \"x\"}}",
+	     "linear_class"},
+	    {"{\"quantization_config\": {\"quant_method\": \"bitnet\", \"quantization_mode\": \"x\"}}",
+	     "quantization_mode"},
+	    {"{\"quantization_config\": {\"quant_method\": \"bitnet\", \"modules_to_not_convert\": "
+	     "[\"q_proj\"]}}",
+	     "leaves out"},
+	    {"{\"rms_norm_eps\": 1e-5, \"quantization_config\": {\"quant_method\": \"bitnet\", "
+	     "\"use_rms_norm\": true}}",
+	     "eps"},
 	};
 	static const char plain[] = "{\"quantization_config\": {\"quant_method\": \"bitnet\"}}";
 	json_t *j = bd_json_parse(plain, strlen(plain), "test");

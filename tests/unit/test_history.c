@@ -1,6 +1,5 @@
 /* Provenance: what a line says, how inputs' histories meet, dates, odd command lines. */
 #include "child.h"
-
 #include "history.h"
 #include "io.h"
 #include "mem.h"
@@ -32,9 +31,11 @@ static void lines(void **state)
 	(void)state;
 	unsetenv("SOURCE_DATE_EPOCH");
 	command(argv, 5);
-	list = bd_history((struct bd_input[]){{"model", "0123", NULL}, {"examples", "", NULL}, {"text", "4567", NULL}}, 3);
+	list = bd_history(
+	    (struct bd_input[]){{"model", "0123", NULL}, {"examples", "", NULL}, {"text", "4567", NULL}}, 3);
 	assert_int_equal(json_array_size(list), 1);
-	assert_string_equal(line(list, 0), "bd-test " BD_VERSION ": bd-test --seed 2 'a b' - <- model 0123, text 4567");
+	assert_string_equal(line(list, 0),
+	                    "bd-test " BD_VERSION ": bd-test --seed 2 'a b' - <- model 0123, text 4567");
 	json_decref(list);
 }
 
@@ -109,8 +110,9 @@ static void files(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(lines), cmocka_unit_test(dates), cmocka_unit_test(merged),
-	                                   cmocka_unit_test(odd_bytes), cmocka_unit_test(files)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(lines), cmocka_unit_test(dates),
+	                                   cmocka_unit_test(merged), cmocka_unit_test(odd_bytes),
+	                                   cmocka_unit_test(files)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,5 @@
 /* Files: what is read is what was written, and nothing half-written is ever seen under a final name. */
 #include "child.h"
-
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
@@ -645,7 +644,8 @@ static void test_outdir(void **state)
 	assert_int_equal(count("."), 2);
 }
 
-/* What a killed process has left for this target goes; other targets, other names and what somebody holds stay. */
+/* What a killed process has left for this target goes; other targets, other names and what
+ * somebody holds stay. */
 static void test_left_by_the_dead(void **state)
 {
 	pid_t pid = fork();
@@ -707,12 +707,15 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_ignored_signal), /* first: handlers are installed with the first temporary */
-	    TEST(test_whole),          TEST(test_lines),         TEST(test_incompressible),
-	    TEST(test_pieces),         TEST(test_interactive),   TEST(test_broken_zstd),
-	    TEST(test_atomic),         TEST(test_link),          TEST(test_leftover),
-	    TEST(test_killed),         TEST(test_full),          TEST(test_stdout),
-	    TEST(test_patch_stdout),   TEST(test_patch_outside), TEST(test_outdir),
-	    TEST(test_left_by_the_dead), TEST(test_remove_tree),
+	    TEST(test_whole),          TEST(test_lines),
+	    TEST(test_incompressible), TEST(test_pieces),
+	    TEST(test_interactive),    TEST(test_broken_zstd),
+	    TEST(test_atomic),         TEST(test_link),
+	    TEST(test_leftover),       TEST(test_killed),
+	    TEST(test_full),           TEST(test_stdout),
+	    TEST(test_patch_stdout),   TEST(test_patch_outside),
+	    TEST(test_outdir),         TEST(test_left_by_the_dead),
+	    TEST(test_remove_tree),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

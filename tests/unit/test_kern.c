@@ -1,6 +1,13 @@
 /* Every kernel table against the reference, bit by bit, with the last byte of each input and output against
  * an unmapped page; and the reference against definitions computed another way. A check returns the number of
  * wrong results, so that it can itself be checked with a wrong kernel. */
+#include "cpu.h"
+#include "kern.h"
+#include "kern/poly.h"
+#include "msg.h"
+#include "quant.h"
+#include "rng.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -11,15 +18,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
 #include <cmocka.h>
-
-#include "cpu.h"
-#include "kern.h"
-#include "kern/poly.h"
-#include "msg.h"
-#include "quant.h"
-#include "rng.h"
 
 /* Memory that ends where the process's ends */
 
@@ -52,7 +51,7 @@ static uint32_t bits_of(float x)
 {
 	uint32_t u;
 
-	memcpy(&u, &x, sizeof u);
+	memcpy(&u, &x, sizeof(u));
 	return u;
 }
 
@@ -96,7 +95,7 @@ static void fill(float *x, size_t n, enum fill f, uint64_t stream)
 
 static const size_t sizes[] = {1,  2,  3,  7,   8,   9,   15,  16,  17,  31,  32,  33,   63,   64,
                                65, 95, 96, 127, 128, 129, 191, 192, 255, 256, 300, 1000, 1024, 1057};
-enum { SIZES = sizeof sizes / sizeof sizes[0] };
+enum { SIZES = sizeof(sizes) / sizeof(sizes[0]) };
 
 /* Checks of one table */
 
@@ -175,7 +174,8 @@ static size_t check_vexp_sweep(const struct bd_kern *k)
 	for (uint32_t top = 0; top < 256; top++) { /* every sign and exponent */
 		for (uint32_t i = 0; i < N; i++) {
 			const uint32_t u = top << 24 | i << 12 | (i * 2654435761u >> 20);
-			memcpy(&x[i], &u, sizeof u);
+
+			memcpy(&x[i], &u, sizeof(u));
 		}
 		k->vexp(a, x, N);
 		bd_kern_ref.vexp(b, x, N);
@@ -205,6 +205,7 @@ static size_t check_head(const struct bd_kern *k)
 			const float want =
 			    j < N ? bd_kern_ref.dot((float *)x.p + t * n, (float *)w.p + j * n, n)
 			          : value(NORMAL, 11, i);
+
 			bad += differ(&out[i], &want, 1);
 		}
 		release(x), release(w), release(o);
@@ -250,6 +251,7 @@ static size_t check_ternary_shape(const struct bd_kern *k, size_t T, size_t N, s
 
 	for (size_t i = 0; i < N * stride; i++) {
 		const uint64_t r = bd_rng_u64(20, 1, i);
+
 		codes[i] =
 		    e == CODE_3 ? 0xff
 		    : e == HIGH ? 0xaa
@@ -275,8 +277,10 @@ static size_t check_ternary_shape(const struct bd_kern *k, size_t T, size_t N, s
 
 		if (n < N) {
 			int64_t acc = 0;
+
 			for (size_t j = 0; j < kpad; j++) {
 				const uint8_t byte = codes[n * stride + j / 128 * 32 + j % 32];
+
 				acc += ((byte >> (6 - j % 128 / 32 * 2) & 3) - 1) * (int64_t)qp[t * kpad + j];
 			}
 			want = (float)acc * (step[t] * scale);
@@ -313,8 +317,9 @@ typedef size_t check_fn(const struct bd_kern *);
 
 static void all_tables(check_fn *check)
 {
-	for (const struct bd_kern *const *k = bd_kern_all(); *k; k++) {
+	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++) {
 		const size_t bad = check(*k);
+
 		if (bad)
 			fail_msg("%s: %zu results differ", (*k)->name, bad);
 	}
@@ -363,7 +368,7 @@ static void test_order(void **state)
 	float x[256], y[256];
 
 	(void)state;
-	for (const struct bd_kern *const *k = bd_kern_all(); *k; k++) {
+	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++) {
 		for (int i = 0; i < 256; i++)
 			x[i] = 0.0f, y[i] = 1.0f;
 		x[0] = 1e8f, x[64] = 1.0f, x[128] = -1e8f;
@@ -421,7 +426,7 @@ static void test_exp_and_log(void **state)
 static void test_softmax(void **state)
 {
 	(void)state;
-	for (const struct bd_kern *const *k = bd_kern_all(); *k; k++) {
+	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++) {
 		float x[70];
 
 		for (int i = 0; i < 70; i++)
@@ -437,7 +442,7 @@ static void test_softmax(void **state)
 static void test_norm_and_silu(void **state)
 {
 	(void)state;
-	for (const struct bd_kern *const *k = bd_kern_all(); *k; k++) {
+	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++) {
 		const float x[4] = {1, -1, 1, 1}, gain[4] = {1, 2, 3, 4}, gate[3] = {0, 2, -200},
 		            up[3] = {3, 0.5f, 1};
 		float y[4];
@@ -456,7 +461,7 @@ static void test_quant_by_hand(void **state)
 	const int8_t want[8] = {127, 0, 2, 2, 0, -2, -2, -127};
 
 	(void)state;
-	for (const struct bd_kern *const *k = bd_kern_all(); *k; k++) {
+	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++) {
 		int8_t q[128];
 		int32_t sum;
 		float y[3] = {0, -0.0f, 0};
@@ -554,7 +559,7 @@ static int choose(const char *name, const char *want)
 	const pid_t pid = fork();
 
 	if (pid == 0) {
-		if (!freopen("/dev/null", "w", stderr))
+		if (freopen("/dev/null", "w", stderr) == NULL)
 			_exit(99);
 		setenv("BD_KERN", name, 1);
 		_exit(strcmp(bd_kern()->name, want) == 0 ? 0 : 98);
@@ -570,7 +575,7 @@ static void test_choice(void **state)
 	size_t n = 0;
 
 	(void)state;
-	for (; all[n]; n++) {
+	for (; all[n] != NULL; n++) {
 		assert_int_equal(all[n]->need & ~bd_cpu_bits(), 0);
 		assert_int_equal(choose(all[n]->name, all[n]->name), 0);
 	}

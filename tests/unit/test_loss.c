@@ -1,15 +1,14 @@
 /* The losses against their formulas in double, and their gradients against central differences of those
  * formulas. */
+#include "loss.h"
+#include "near.h"
+#include "quant.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <cmocka.h>
-
-#include "loss.h"
-#include "near.h"
-#include "quant.h"
 
 #define EACH_KERN(k) for (const struct bd_kern *const *each = bd_kern_all(), *k = *each; k; k = *++each)
 
@@ -27,6 +26,7 @@ struct over_vocab {
 static double lse(const double *x, size_t n, double tau)
 {
 	double sum = 0;
+
 	for (size_t i = 0; i < n; i++)
 		sum += exp(x[i] / tau);
 	return log(sum);
@@ -36,6 +36,7 @@ static double lse(const double *x, size_t n, double tau)
 static double kl(const double *a, const double *b, size_t n, double tau)
 {
 	double la = lse(a, n, tau), lb = lse(b, n, tau), sum = 0;
+
 	for (size_t i = 0; i < n; i++)
 		sum += exp(a[i] / tau - la) * ((a[i] / tau - la) - (b[i] / tau - lb));
 	return sum;
@@ -46,8 +47,10 @@ static double kl_topk(const struct over_vocab *c, const double *z, const double 
                       double zr)
 {
 	double s[32], t[32], rest = 0;
+
 	for (size_t v = 0; v < c->V; v++) {
 		bool chosen = false;
+
 		for (size_t j = 0; j < c->K; j++)
 			chosen |= zi[j] == v;
 		rest += chosen ? 0 : exp(z[v]);
@@ -64,8 +67,10 @@ static double formula(void *ctx)
 {
 	const struct over_vocab *c = ctx;
 	double sum = 0, t2 = c->tau2 ? c->tau * c->tau : 1;
+
 	for (size_t i = 0; i < c->P; i++) {
 		const double *z = c->z + i * c->V, *t = c->zt + i * (c->kind == TOPK ? c->K : c->V);
+
 		if (c->kind == CE)
 			sum += lse(z, c->V, 1) - z[c->y[i]];
 		else if (c->kind == KL)
@@ -82,6 +87,7 @@ static double run(const struct bd_kern *k, const struct over_vocab *c, float *dz
                   const uint16_t *zt, const float *zr, float w, float *scratch)
 {
 	float tau = (float)c->tau;
+
 	switch (c->kind) {
 	case CE:
 		return bd_loss_ce(k, dz, z, c->y, w, c->P, c->V, scratch);
@@ -101,7 +107,8 @@ static void check_loss(const char *what, struct over_vocab c)
 	size_t n = c.P * c.V, m = c.kind == TOPK ? c.P * c.K : n;
 	float *z = normal(n, 3), *t = normal(m, 3), *zr = normal(c.P, 1), *start = normal(n, 0.5),
 	      *scratch = normal(2 * c.V, 1);
-	uint16_t *zt = bd_alloc(m, sizeof *zt);
+	uint16_t *zt = bd_alloc(m, sizeof(*zt));
+
 	for (size_t i = 0; i < c.P; i++)
 		zr[i] += 2;
 	bd_f16_row(zt, t, m);
@@ -114,13 +121,14 @@ static void check_loss(const char *what, struct over_vocab c)
 	EACH_KERN(k)
 	{
 		float *dz = copy_of(start, n);
+
 		assert_near1(what, run(k, &c, NULL, z, zt, zr, (float)w, scratch), want, 2e-6);
 		assert_near1(what, run(k, &c, dz, z, zt, zr, (float)w, scratch), want, 2e-6);
 		assert_near(what, dz, g, n, 2e-6);
 		bd_free(dz);
 	}
 	void *all[] = {z, t, zr, start, scratch, zt, c.z, c.zt, c.zr, g};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		bd_free(all[i]);
 }
 
@@ -145,6 +153,7 @@ static void test_kl(void **state)
 static void test_kl_topk(void **state)
 {
 	struct over_vocab c = {.kind = TOPK, .P = P, .V = V, .K = TOP, .zi = top, .tau = 1};
+
 	(void)state;
 	check_loss("topk", c);
 	c.tau = 5;
@@ -168,6 +177,7 @@ static void test_topk_is_kl(void **state)
 	uint32_t all[N];
 	uint16_t zt[N], chosen[N];
 	float *z = normal(N, 3), *t = normal(N, 3), *a = normal(2 * N, 1), dz[2][N] = {{0}}, rest = -INFINITY;
+
 	(void)state;
 	bd_f16_row(zt, t, N);
 	for (uint32_t i = 0; i < N; i++) {
@@ -187,8 +197,9 @@ static void test_topk_is_kl(void **state)
 static void test_kl_edges(void **state)
 {
 	enum { N = 50000 };
-	float *z = normal(N, 4), *dz = bd_zalloc(N, sizeof *dz), *scratch = normal(2 * N, 1);
-	uint16_t *zt = bd_alloc(N, sizeof *zt);
+	float *z = normal(N, 4), *dz = bd_zalloc(N, sizeof(*dz)), *scratch = normal(2 * N, 1);
+	uint16_t *zt = bd_alloc(N, sizeof(*zt));
+
 	(void)state;
 	for (int certain = 0; certain < 2; certain++) {
 		if (certain)
@@ -223,11 +234,14 @@ static void relation_of(double *R, const double *x, size_t w, size_t a, const st
 {
 	size_t n = r->n, d = w / r->A;
 	double T = (double)r->temp * (r->cosine ? 1 : sqrt((double)d));
+
 	for (size_t i = 0; i < n; i++) {
 		double sum = 0;
+
 		for (size_t j = 0; j < n; j++) {
 			const double *u = x + i * w + a * d, *v = x + j * w + a * d;
 			double uv = 0, uu = 0, vv = 0;
+
 			for (size_t e = 0; e < d; e++)
 				uv += u[e] * v[e], uu += u[e] * u[e], vv += v[e] * v[e];
 			R[i * n + j] = exp((r->cosine ? uv / sqrt(uu * vv) : uv) / T);
@@ -243,6 +257,7 @@ static double relation_formula(void *ctx)
 	const struct relation *c = ctx;
 	size_t n = c->r.n;
 	double *Rs = doubles(NULL, n * n), *Rt = doubles(NULL, n * n), sum = 0;
+
 	for (size_t a = 0; a < c->r.A; a++) {
 		relation_of(Rs, c->s, c->r.ws, a, &c->r, c->floor);
 		relation_of(Rt, c->t, c->r.wt, a, &c->r, c->floor);
@@ -259,7 +274,8 @@ static void check_relation(const struct bd_kern *k, const char *what, struct bd_
 	size_t ns = r.n * r.ws, nt = r.n * r.wt;
 	float *s = normal(ns, sd), *t = normal(nt, sd), *ds = normal(ns, 0.1),
 	      *scratch = normal(bd_loss_relation_scratch(&r), 1);
-	uint16_t *half = bd_alloc(nt, sizeof *half);
+	uint16_t *half = bd_alloc(nt, sizeof(*half));
+
 	bd_f16_row(half, t, nt);
 	bd_f32_row(t, half, nt);
 	struct relation c = {r, doubles(s, ns), doubles(t, nt), 1e-8};
@@ -270,7 +286,7 @@ static void check_relation(const struct bd_kern *k, const char *what, struct bd_
 	assert_near1(what, bd_loss_relation(k, &r, ds, s, half, (float)w, scratch), want, 2e-5);
 	assert_near(what, ds, g, ns, 1e-5);
 	void *all[] = {s, t, ds, scratch, half, c.s, c.t, g};
-	for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		bd_free(all[i]);
 }
 
@@ -300,6 +316,7 @@ static void test_relation_clamp(void **state)
 	struct bd_relation r = {.n = 5, .ws = 4, .wt = 4, .A = 1, .temp = 0.03f, .cosine = 1};
 	float *s = normal(20, 1), *t = normal(20, 1), *scratch = normal(bd_loss_relation_scratch(&r), 1);
 	uint16_t half[20];
+
 	(void)state;
 	bd_f16_row(half, t, 20);
 	bd_f32_row(t, half, 20);
@@ -320,5 +337,6 @@ int main(void)
 	    cmocka_unit_test(test_topk_is_kl), cmocka_unit_test(test_kl_edges),
 	    cmocka_unit_test(test_relation),   cmocka_unit_test(test_relation_clamp),
 	};
+
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,7 +2,6 @@
  * (tests/golden/make_metrics.py); counts and intervals against their definitions. With --stem: prints the
  * stems of the words on stdin, for tests/interop/metrics.py. */
 #include "child.h"
-
 #include "bleu.h"
 #include "interval.h"
 #include "json.h"
@@ -24,6 +23,7 @@ static struct bd_text text(const json_t *j)
 static size_t texts(const json_t *list, struct bd_text out[8])
 {
 	size_t n = json_array_size(list);
+
 	assert_in_range(n, 1, 8);
 	for (size_t i = 0; i < n; i++)
 		out[i] = text(json_array_get(list, i));
@@ -49,9 +49,11 @@ static void check_rouge(const json_t *pair, const char *key, bool stem)
 	struct bd_text ref[8];
 	struct bd_prf out[BD_ROUGES];
 	size_t n = texts(json_object_get(pair, "references"), ref);
+
 	bd_rouge(out, text(json_object_get(pair, "prediction")), ref, n, stem);
 	for (size_t i = 0; i < BD_ROUGES; i++) {
 		const json_t *want = json_array_get(json_object_get(pair, key), i);
+
 		check_near(bd_rouge_name[i], said, out[i].precision, json_array_get(want, 0));
 		check_near(bd_rouge_name[i], said, out[i].recall, json_array_get(want, 1));
 		check_near(bd_rouge_name[i], said, out[i].f1, json_array_get(want, 2));
@@ -64,6 +66,7 @@ static void check_bleu(const json_t *pair, struct bd_bleu *corpus)
 	size_t n = texts(json_object_get(pair, "references"), ref);
 	struct bd_bleu b = {0};
 	struct bd_buf words = {0};
+
 	bd_buf_str(&words, "");
 	bd_bleu_tokens(said, &words);
 	assert_string_equal(words.p, json_string_value(json_object_get(pair, "words")));
@@ -81,6 +84,7 @@ static void golden_pairs(void **state)
 	struct bd_bleu corpus = {0};
 	double p[BD_BLEU_N], brevity;
 	size_t i;
+
 	(void)state;
 	assert_true(json_array_size(pairs) >= 40);
 	json_array_foreach(pairs, i, pair)
@@ -103,12 +107,14 @@ static void golden_stems(void **state)
 {
 	json_t *golden = bd_json_load("tests/golden/stems.json"), *want;
 	const char *word;
+
 	(void)state;
 	assert_true(json_object_size(golden) >= 200);
 	json_object_foreach(golden, word, want)
 	{
 		char *w = bd_strdup(word);
 		size_t n = bd_stem(w, strlen(w));
+
 		if (n != json_string_length(want) || memcmp(w, json_string_value(want), n))
 			fail_msg("the stem of %s is %.*s, not %s", word, (int)n, w, json_string_value(want));
 		bd_free(w);
@@ -121,6 +127,7 @@ static void golden_stems(void **state)
 static size_t count(const struct bd_words *v, const uint64_t *gram, size_t k)
 {
 	size_t n = 0;
+
 	for (size_t i = 0; i + k <= v->n; i++)
 		n += !memcmp(v->w + i, gram, k * sizeof(*gram));
 	return n;
@@ -130,13 +137,16 @@ static size_t count(const struct bd_words *v, const uint64_t *gram, size_t k)
 static size_t matches(const struct bd_words *v, const struct bd_words *ref, size_t refs, size_t k)
 {
 	size_t sum = 0;
+
 	for (size_t i = 0; i + k <= v->n; i++) {
 		struct bd_words before = {v->w, i + k - 1, 0};
 		size_t most = 0, mine = count(v, v->w + i, k);
+
 		if (count(&before, v->w + i, k))
 			continue;
 		for (size_t r = 0; r < refs; r++) {
 			size_t c = count(&ref[r], v->w + i, k);
+
 			most = c > most ? c : most;
 		}
 		sum += mine < most ? mine : most;
@@ -148,15 +158,18 @@ static void clipped_counts(void **state)
 {
 	uint64_t drawn = 0;
 	size_t total = 0;
+
 	(void)state;
 	for (int round = 0; round < 300; round++) {
 		struct bd_words v[4] = {0};
+
 		for (int i = 0; i < 4; i++)
 			for (uint64_t n = bd_rng_below(1, 0, drawn++, 30); n > 0; n--)
 				bd_words_push(&v[i], (char[]){(char)('a' + bd_rng_below(1, 0, drawn++, 3))},
 				              1);
 		for (size_t k = 1; k <= 4; k++) {
 			size_t got = bd_words_matches(&v[0], v + 1, 3, k);
+
 			assert_int_equal(got, matches(&v[0], v + 1, 3, k));
 			total += got;
 		}
@@ -179,6 +192,7 @@ static void intervals(void **state)
 	enum { N = 4000 };
 	double *x = bd_alloc(2 * N, sizeof(*x)), two = 2;
 	struct bd_interval a[2], b[2], w = bd_wilson(8, 10);
+
 	(void)state;
 	/* R: binom.confint(8, 10, methods = "wilson") */
 	assert_true(fabs(w.low - 0.4901625) < 1e-6 && fabs(w.high - 0.9433178) < 1e-6);
@@ -208,8 +222,10 @@ static void intervals(void **state)
 static int print_stems(void)
 {
 	char line[4096];
-	while (fgets(line, sizeof(line), stdin)) {
+
+	while (fgets(line, sizeof(line), stdin) != NULL) {
 		size_t n = strcspn(line, "\n");
+
 		printf("%.*s\n", (int)bd_stem(line, n), line);
 	}
 	return 0;
@@ -223,6 +239,7 @@ int main(int argc, char **argv)
 	    cmocka_unit_test(clipped_counts),
 	    cmocka_unit_test(intervals),
 	};
+
 	if (argc > 1 && !strcmp(argv[1], "--stem"))
 		return print_stems();
 	return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);

@@ -1,6 +1,5 @@
 /* Configs and checkpoints: both dialects, every spelling, and what must be refused. */
 #include "child.h"
-
 #include "io.h"
 #include "mem.h"
 #include "model.h"
@@ -29,11 +28,11 @@ static int tear_down(void **state)
 	return 0;
 }
 
-#define SHAPE                                                                                                  \
-	"\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,"       \
+#define SHAPE                                                                                                \
+	"\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":4,\"num_key_value_heads\":2,"     \
 	"\"intermediate_size\":12,\"vocab_size\":10,\"rms_norm_eps\":1e-5"
 #define LLAMA "\"model_type\":\"llama\"," SHAPE
-#define QWEN "\"model_type\":\"qwen3\",\"head_dim\":6," SHAPE
+#define QWEN  "\"model_type\":\"qwen3\",\"head_dim\":6," SHAPE
 
 static struct bd_config config(const char *text)
 {
@@ -56,8 +55,9 @@ static void parse(void *text)
 static void same_rope(const struct bd_rope *a, const struct bd_rope *b)
 {
 	assert_int_equal(a->kind, b->kind);
-	assert_true(a->theta == b->theta && a->factor == b->factor && a->low == b->low && a->high == b->high &&
-	            a->original == b->original && a->attention == b->attention && a->truncate == b->truncate);
+	assert_true(a->theta == b->theta && a->factor == b->factor && a->low == b->low &&
+	            a->high == b->high && a->original == b->original && a->attention == b->attention &&
+	            a->truncate == b->truncate);
 }
 
 static void same_facts(const struct bd_config *a, const struct bd_config *b)
@@ -90,8 +90,9 @@ static void same_facts(const struct bd_config *a, const struct bd_config *b)
 
 static void facts(void **state)
 {
-	struct bd_config c = config(LLAMA ",\"eos_token_id\":[3,4,99],\"bos_token_id\":1,\"mlp_bias\":true,\"attention_bias\":true,"
-	                                  "\"tie_word_embeddings\":true,\"max_position_embeddings\":77,\"head_dim\":null");
+	struct bd_config c = config(
+	    LLAMA ",\"eos_token_id\":[3,4,99],\"bos_token_id\":1,\"mlp_bias\":true,\"attention_bias\":true,"
+	          "\"tie_word_embeddings\":true,\"max_position_embeddings\":77,\"head_dim\":null");
 
 	(void)state;
 	assert_int_equal(c.family, BD_LLAMA);
@@ -118,11 +119,12 @@ static void facts(void **state)
 	bd_config_free(&c);
 }
 
-#define QWEN2 "\"model_type\":\"qwen2\"," SHAPE
-#define GEMMA "\"model_type\":\"gemma3_text\",\"head_dim\":6," SHAPE
+#define QWEN2  "\"model_type\":\"qwen2\"," SHAPE
+#define GEMMA  "\"model_type\":\"gemma3_text\",\"head_dim\":6," SHAPE
 #define BITNET "\"model_type\":\"bitnet\"," SHAPE
-#define TWO_ROPES                                                                                              \
-	"\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8.0,\"rope_theta\":1e6},"       \
+#define TWO_ROPES                                                                                            \
+	"\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"linear\",\"factor\":8.0,\"rope_theta\":"   \
+	"1e6},"                                                                                              \
 	"\"sliding_attention\":{\"rope_type\":\"default\",\"rope_theta\":3e4}}"
 
 /* What each family's name decides, and its defaults. */
@@ -133,19 +135,23 @@ static void families(void **state)
 	(void)state;
 	assert_true(c.attn_bias && !c.o_bias && !c.mlp_bias && !c.qk_norm && !c.post_norms && !c.tied);
 	assert_true(c.head_dim == 2 && c.act == BD_SILU && c.window == 0 && c.sliding == NULL);
-	assert_true(c.embed_scale == 1 && c.attn_scale == (float)sqrt(0.5) && c.rope_local.theta == c.rope.theta);
+	assert_true(c.embed_scale == 1 && c.attn_scale == (float)sqrt(0.5) &&
+	            c.rope_local.theta == c.rope.theta);
 	assert_false(bd_slot_exists(&c, BD_BIAS + BD_LIN_O));
 	assert_true(bd_slot_exists(&c, BD_BIAS + BD_LIN_V));
 	bd_config_free(&c);
 	c = config(GEMMA ",\"query_pre_attn_scalar\":64");
-	assert_true(c.qk_norm && c.post_norms && c.gain_offset && c.tied && c.act == BD_GELU_TANH && !c.attn_bias);
+	assert_true(c.qk_norm && c.post_norms && c.gain_offset && c.tied && c.act == BD_GELU_TANH &&
+	            !c.attn_bias);
 	assert_true(c.attn_scale == 0.125f && c.embed_scale == (float)sqrt(8));
 	assert_true(c.rope.theta == 1e6 && c.rope_local.theta == 1e4);
 	assert_true(c.window == 4096 && c.sliding[0] && c.sliding[1]); /* the 6th would not */
 	bd_config_free(&c);
-	c = config("\"model_type\":\"bitnet\",\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
-	           "\"intermediate_size\":12,\"vocab_size\":10,\"attention_bias\":true");
-	assert_true(c.norms == BD_NORMS_SUBLN && c.act == BD_RELU2 && c.rope.theta == 5e5 && c.eps == 1e-5f && c.o_bias);
+	c = config(
+	    "\"model_type\":\"bitnet\",\"hidden_size\":8,\"num_hidden_layers\":2,\"num_attention_heads\":4,"
+	    "\"intermediate_size\":12,\"vocab_size\":10,\"attention_bias\":true");
+	assert_true(c.norms == BD_NORMS_SUBLN && c.act == BD_RELU2 && c.rope.theta == 5e5 && c.eps == 1e-5f &&
+	            c.o_bias);
 	assert_true(!c.ternary && !c.gain_offset);
 	bd_config_free(&c);
 	c = config(BITNET ",\"hidden_act\":\"silu\"");
@@ -169,17 +175,25 @@ static int sliding_of(const char *text)
 
 static void sliding(void **state)
 {
-#define THREE "\"num_attention_heads\":4,\"intermediate_size\":12,\"vocab_size\":10,\"hidden_size\":8,\"num_hidden_layers\":3,\"sliding_window\":5"
+#define THREE                                                                                                \
+	"\"num_attention_heads\":4,\"intermediate_size\":12,\"vocab_size\":10,\"hidden_size\":8,\"num_"      \
+	"hidden_layers\":3,\"sliding_window\":5"
 #define TYPES "\"layer_types\":[\"sliding_attention\",\"full_attention\",\"sliding_attention\"]"
 	(void)state;
 	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE), 7);
-	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":2"), 5);
-	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":1"), 0);
-	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":1," TYPES), 5);
+	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":2"),
+	                 5);
+	assert_int_equal(sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":1"),
+	                 0);
+	assert_int_equal(
+	    sliding_of("\"model_type\":\"gemma3_text\"," THREE ",\"sliding_window_pattern\":1," TYPES), 5);
 	assert_int_equal(sliding_of("\"model_type\":\"qwen2\"," THREE ",\"max_window_layers\":1"), 0);
-	assert_int_equal(sliding_of("\"model_type\":\"qwen2\"," THREE ",\"max_window_layers\":1,\"use_sliding_window\":true"), 3);
+	assert_int_equal(sliding_of("\"model_type\":\"qwen2\"," THREE
+	                            ",\"max_window_layers\":1,\"use_sliding_window\":true"),
+	                 3);
 	assert_int_equal(sliding_of("\"model_type\":\"qwen3\"," THREE ",\"use_sliding_window\":true"), 0);
-	assert_int_equal(sliding_of("\"model_type\":\"qwen3\"," THREE ",\"use_sliding_window\":true," TYPES), 5);
+	assert_int_equal(sliding_of("\"model_type\":\"qwen3\"," THREE ",\"use_sliding_window\":true," TYPES),
+	                 5);
 }
 
 /* What is written is read again, whichever of the two dialects the reader knows. */
@@ -187,22 +201,28 @@ static void written(void **state)
 {
 	static const char *const texts[] = {
 	    QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":5,\"max_window_layers\":1",
-	    LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"mscale\":0.7,\"mscale_all_dim\":1.1,\"truncate\":false}",
-	    LLAMA ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"beta_fast\":20,\"beta_slow\":2}",
+	    LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"mscale\":0.7,\"mscale_all_dim\":1.1,"
+	          "\"truncate\":false}",
+	    LLAMA
+	    ",\"rope_parameters\":{\"rope_type\":\"yarn\",\"factor\":4.0,\"beta_fast\":20,\"beta_slow\":2}",
 	    GEMMA ",\"sliding_window_pattern\":2,\"sliding_window\":5,\"rope_local_base_freq\":3e4,"
 	          "\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":8.0}",
-	    GEMMA ",\"layer_types\":[\"sliding_attention\",\"full_attention\"],\"sliding_window\":5," TWO_ROPES,
-	    GEMMA ",\"layer_types\":[\"full_attention\",\"sliding_attention\"],\"sliding_window\":5," TWO_ROPES,
+	    GEMMA
+	    ",\"layer_types\":[\"sliding_attention\",\"full_attention\"],\"sliding_window\":5," TWO_ROPES,
+	    GEMMA
+	    ",\"layer_types\":[\"full_attention\",\"sliding_attention\"],\"sliding_window\":5," TWO_ROPES,
 	    BITNET ",\"attention_bias\":true",
 	};
-	static const char *const v4[] = {"rope_theta", "rope_scaling", "rope_local_base_freq", "sliding_window_pattern"},
-	                 *const v5[] = {"rope_parameters", "layer_types"};
+	static const char *const v4[] = {"rope_theta", "rope_scaling", "rope_local_base_freq",
+	                                 "sliding_window_pattern"},
+	                         *const v5[] = {"rope_parameters", "layer_types"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
 		for (int without = 4; without <= 5; without++) {
 			struct bd_config a = config(texts[i]), b;
 			json_t *j = bd_config_json(&a);
+
 			for (size_t k = 0; k < (without == 4 ? 4 : 2); k++)
 				/* no pattern says "full, sliding": there v4 has no words */
 				if (i != 5 || without == 4 || k == 0)
@@ -215,30 +235,37 @@ static void written(void **state)
 		}
 }
 
-#define LLAMA3 "\"factor\":32.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_embeddings\":8192"
+#define LLAMA3                                                                                               \
+	"\"factor\":32.0,\"low_freq_factor\":1.0,\"high_freq_factor\":4.0,\"original_max_position_"          \
+	"embeddings\":8192"
 
 static void dialects(void **state)
 {
-	static const char *const v4[] = {
-	    ",\"rope_theta\":5e5,\"rope_scaling\":null",
-	    ",\"rope_theta\":5e5,\"rope_scaling\":{\"type\":\"linear\",\"factor\":4.0}",
-	    ",\"rope_theta\":5e5,\"rope_scaling\":{\"rope_type\":\"llama3\"," LLAMA3 "}",
-	}, *const v5[] = {
-	    ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"default\"}",
-	    ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"linear\",\"factor\":4.0}",
-	    ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"llama3\"," LLAMA3 "}",
-	};
+	static const char
+	    *const v4[] =
+	        {
+	            ",\"rope_theta\":5e5,\"rope_scaling\":null",
+	            ",\"rope_theta\":5e5,\"rope_scaling\":{\"type\":\"linear\",\"factor\":4.0}",
+	            ",\"rope_theta\":5e5,\"rope_scaling\":{\"rope_type\":\"llama3\"," LLAMA3 "}",
+	        },
+	           *const v5[] = {
+	               ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"default\"}",
+	               ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"linear\",\"factor\":4.0}",
+	               ",\"rope_parameters\":{\"rope_theta\":5e5,\"rope_type\":\"llama3\"," LLAMA3 "}",
+	           };
 
 	(void)state;
 	for (int i = 0; i < 3; i++) {
 		char *old = bd_sprintf(LLAMA "%s", v4[i]), *new = bd_sprintf(LLAMA "%s", v5[i]);
 		struct bd_config a = config(old), b = config(new);
+
 		assert_int_equal(a.rope.kind, i);
 		assert_true(a.rope.theta == 5e5);
 		same_facts(&a, &b);
 		/* What is written says the same in both dialects: remove one, and read the other. */
 		for (int keep = 0; keep < 2; keep++) {
 			json_t *j = bd_config_json(&b);
+
 			json_object_del(j, keep ? "rope_theta" : "rope_parameters");
 			json_object_del(j, keep ? "rope_scaling" : "");
 			struct bd_config c = bd_config_parse(j, "test");
@@ -268,22 +295,26 @@ static void refused(void **state)
 	    {LLAMA ",\"head_dim\":\"8\"", "\"head_dim\" is not a whole number"},
 	    {LLAMA ",\"rope_scaling\":{\"type\":\"dynamic\",\"factor\":4.0}", "\"dynamic\" is not supported"},
 	    {LLAMA ",\"rope_parameters\":{\"rope_type\":\"longrope\"}", "\"longrope\" is not supported"},
-	    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":4.0}", "\"original_max_position_embeddings\" is missing"},
+	    {LLAMA ",\"rope_scaling\":{\"rope_type\":\"llama3\",\"factor\":4.0}",
+	     "\"original_max_position_embeddings\" is missing"},
 	    {LLAMA ",\"rope_theta\":-1", "\"rope_theta\" is missing or not positive"},
 	    {LLAMA ",\"rope_parameters\":{\"rope_theta\":1e4,\"mrope_section\":[1]}", "mrope_section"},
 	    {LLAMA "," TWO_ROPES, "must not have entries for full_attention"},
 	    {GEMMA ",\"rope_parameters\":{\"rope_theta\":1e4}", "must have entries for full_attention"},
-	    {LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"beta_fast\":1,\"beta_slow\":2}", "beta_fast not below"},
+	    {LLAMA ",\"rope_scaling\":{\"type\":\"yarn\",\"factor\":4.0,\"beta_fast\":1,\"beta_slow\":2}",
+	     "beta_fast not below"},
 	    {LLAMA ",\"rope_scaling\":{\"type\":\"yarn\"}", "\"factor\" is missing"},
 	    {GEMMA ",\"use_bidirectional_attention\":true", "use_bidirectional_attention is not supported"},
 	    {GEMMA ",\"final_logit_softcapping\":30.0", "logit softcapping is not supported"},
 	    {GEMMA ",\"hidden_activation\":\"gelu\"", "hidden_activation \"gelu\" is not supported"},
 	    {GEMMA ",\"query_pre_attn_scalar\":0", "\"query_pre_attn_scalar\" is missing or not positive"},
 	    {GEMMA ",\"layer_types\":[\"full_attention\"]", "layer_types has 1 entries for 2 layers"},
-	    {GEMMA ",\"layer_types\":[\"full_attention\",\"chunked_attention\"]", "layer_types \"chunked_attention\" is not supported"},
+	    {GEMMA ",\"layer_types\":[\"full_attention\",\"chunked_attention\"]",
+	     "layer_types \"chunked_attention\" is not supported"},
 	    {GEMMA ",\"layer_types\":[\"full_attention\",3]", "layer_types"},
 	    {GEMMA ",\"layer_types\":\"full_attention\"", "layer_types has 0 entries"},
-	    {LLAMA ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "this family does not slide"},
+	    {LLAMA ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]",
+	     "this family does not slide"},
 	    {LLAMA ",\"num_local_experts\":8", "a mixture of experts is not supported"},
 	    {"\"model_type\":\"qwen2_moe\"", "\"qwen2_moe\" is not supported"},
 	    {"\"model_type\":\"gemma3\"", "save that (gemma3_text)"},
@@ -291,16 +322,19 @@ static void refused(void **state)
 	    {LLAMA ",\"partial_rotary_factor\":0.5", "partial_rotary_factor"},
 	    {LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}", "\"gptq\" are not read"},
 	    {LLAMA ",\"eos_token_id\":\"x\"", "eos_token_id is neither"},
-	    {QWEN ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "use_sliding_window is false"},
+	    {QWEN ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]",
+	     "use_sliding_window is false"},
 	    {LLAMA ",\"bitdistill\":{\"norms\":\"some\"}", "norms \"some\" is not supported"},
 	    {LLAMA ",\"bitdistill\":{\"weights\":\"4-bit\"}", "weights \"4-bit\" is not supported"},
 	    {LLAMA ",\"bitdistill\":{\"quantizer\":\"other\"}", "quantizer \"other\" is not supported"},
 	    {LLAMA ",\"bitdistill\":{\"eps\":1e-8}", "eps differs from rms_norm_eps"},
 	    {LLAMA ",\"bitdistill\":[]", "bitdistill is no object"},
 	    {"\"model_type\":\"llama\",\"hidden_size\":7,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
-	     "\"intermediate_size\":8,\"vocab_size\":9", "hidden_size 7 does not divide into 2 heads"},
+	     "\"intermediate_size\":8,\"vocab_size\":9",
+	     "hidden_size 7 does not divide into 2 heads"},
 	    {"\"model_type\":\"llama\",\"hidden_size\":12,\"num_hidden_layers\":1,\"num_attention_heads\":6,"
-	     "\"num_key_value_heads\":4,\"intermediate_size\":8,\"vocab_size\":9", "6 heads do not divide into 4"},
+	     "\"num_key_value_heads\":4,\"intermediate_size\":8,\"vocab_size\":9",
+	     "6 heads do not divide into 4"},
 	    {"\"model_type\":\"llama\",\"hidden_size\":-8", "\"hidden_size\" is -8"},
 	    {"\"model_type\":\"llama\",\"hidden_size\":1e3", "not a whole number"},
 	};
@@ -328,8 +362,10 @@ static void slots(void **state)
 	    {BD_W + BD_LIN_O, 8, 24, "model.layers.1.self_attn.o_proj.weight", "blk.1.attn_output.weight"},
 	    {BD_W + BD_LIN_UP, 12, 8, "model.layers.1.mlp.up_proj.weight", "blk.1.ffn_up.weight"},
 	    {BD_W + BD_LIN_DOWN, 8, 12, "model.layers.1.mlp.down_proj.weight", "blk.1.ffn_down.weight"},
-	    {BD_SUBLN + BD_LIN_O, 1, 24, "model.layers.1.self_attn.o_proj.norm.weight", "blk.1.attn_sub_norm.weight"},
-	    {BD_SUBLN + BD_LIN_DOWN, 1, 12, "model.layers.1.mlp.down_proj.norm.weight", "blk.1.ffn_sub_norm.weight"},
+	    {BD_SUBLN + BD_LIN_O, 1, 24, "model.layers.1.self_attn.o_proj.norm.weight",
+	     "blk.1.attn_sub_norm.weight"},
+	    {BD_SUBLN + BD_LIN_DOWN, 1, 12, "model.layers.1.mlp.down_proj.norm.weight",
+	     "blk.1.ffn_sub_norm.weight"},
 	    {BD_BIAS + BD_LIN_K, 1, 12, "model.layers.1.self_attn.k_proj.bias", "blk.1.attn_k.bias"},
 	    {BD_FINAL_NORM, 1, 8, "model.norm.weight", "output_norm.weight"},
 	    {BD_HEAD, 10, 8, "lm_head.weight", "output.weight"},
@@ -339,6 +375,7 @@ static void slots(void **state)
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
 		size_t rows, cols;
 		char name[128];
+
 		assert_true(bd_slot_exists(&c, want[i].slot));
 		bd_slot_shape(&c, want[i].slot, &rows, &cols);
 		assert_int_equal(rows, want[i].rows);
@@ -372,7 +409,9 @@ static void names(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(want) / sizeof(want[0]); i++) {
 		struct bd_config c = config(want[i].text);
-		char name[128], *hf = bd_sprintf("model.layers.1.%s.weight", want[i].hf), *gguf = bd_sprintf("blk.1.%s.weight", want[i].gguf);
+		char name[128], *hf = bd_sprintf("model.layers.1.%s.weight", want[i].hf),
+		                *gguf = bd_sprintf("blk.1.%s.weight", want[i].gguf);
+
 		assert_true(bd_slot_exists(&c, want[i].slot));
 		bd_slot_name(&c, want[i].slot, 1, name, sizeof(name));
 		assert_string_equal(name, hf);
@@ -415,7 +454,8 @@ static void round_trip(void **state)
 {
 	static const char *const texts[] = {
 	    LLAMA ",\"tie_word_embeddings\":true",
-	    LLAMA ",\"attention_bias\":true,\"mlp_bias\":true,\"bitdistill\":{\"norms\":\"all\",\"weights\":\"ternary\"}",
+	    LLAMA ",\"attention_bias\":true,\"mlp_bias\":true,\"bitdistill\":{\"norms\":\"all\",\"weights\":"
+	          "\"ternary\"}",
 	    QWEN ",\"bitdistill\":{\"norms\":\"subln\",\"weights\":\"ternary\"},\"kept\":{\"a\":[1,null]}",
 	    GEMMA ",\"bitdistill\":{\"norms\":\"subln\",\"weights\":\"ternary\"}",
 	    QWEN2 ",\"use_sliding_window\":true,\"sliding_window\":5,\"max_window_layers\":1",
@@ -425,15 +465,18 @@ static void round_trip(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		struct bd_model *m = make(texts[i]), *back;
+
 		save(m, "a", BD_F32);
 		back = bd_model_load("a");
 		same_facts(&m->cfg, &back->cfg);
 		assert_int_equal(m->n, back->n);
 		assert_memory_equal(m->data, back->data, m->n * sizeof(float));
 		if (i == 2)
-			assert_true(json_equal(json_object_get(m->cfg.json, "kept"), json_object_get(back->cfg.json, "kept")));
+			assert_true(json_equal(json_object_get(m->cfg.json, "kept"),
+			                       json_object_get(back->cfg.json, "kept")));
 		for (size_t p = 0; p < m->n_param; p++)
-			assert_ptr_equal(bd_model_param(m, m->param[p].slot, m->param[p].layer), &m->param[p]);
+			assert_ptr_equal(bd_model_param(m, m->param[p].slot, m->param[p].layer),
+			                 &m->param[p]);
 		bd_model_free(m);
 		save(back, "b", BD_F32);
 		bd_model_free(back);
@@ -441,7 +484,8 @@ static void round_trip(void **state)
 		assert_true(json_is_true(json_object_get(d, "equal")));
 		json_decref(d);
 		size_t na, nb;
-		char *a = bd_read_file("a/model.safetensors", &na), *b = bd_read_file("b/model.safetensors", &nb);
+		char *a = bd_read_file("a/model.safetensors", &na),
+		     *b = bd_read_file("b/model.safetensors", &nb);
 		assert_int_equal(na, nb);
 		assert_memory_equal(a, b, na);
 		bd_free(a);
@@ -464,6 +508,7 @@ static void offset_gains(void **state)
 		const struct bd_param *p = &m->param[i];
 		char name[128];
 		float file[32], mean[32], less = p->slot >= BD_SUBLN && p->slot < BD_BIAS ? 0 : 1;
+
 		if (bd_slot_info(p->slot)->kind != BD_KIND_GAIN)
 			continue;
 		bd_slot_name(&m->cfg, p->slot, p->layer, name, sizeof(name));
@@ -491,6 +536,7 @@ static void random_on_disk(void **state)
 	for (int threads = 1; threads <= 3; threads++) {
 		struct bd_par *par = bd_par_new(threads);
 		struct bd_outdir *d = bd_outdir_open("b", true);
+
 		bd_model_save_random(&c, 3, NULL, bd_outdir_path(d), BD_BF16, NULL, par);
 		bd_outdir_commit(d);
 		char *b = bd_read_file("b/model.safetensors", &nb);
@@ -512,10 +558,12 @@ static void narrow_types(void **state)
 	save(m, "a", BD_F32);
 	for (enum bd_dtype t = BD_F16; t <= BD_BF16; t++) {
 		double bound = t == BD_F16 ? 0x1p-11 : 0x1p-8;
+
 		save(m, "b", t);
 		struct bd_model *back = bd_model_load("b");
 		for (size_t i = 0; i < m->n; i++)
-			assert_true(fabs((double)m->data[i] - (double)back->data[i]) <= fabs((double)m->data[i]) * bound + 1e-7);
+			assert_true(fabs((double)m->data[i] - (double)back->data[i]) <=
+			            fabs((double)m->data[i]) * bound + 1e-7);
 		assert_true(memcmp(m->data, back->data, m->n * sizeof(float)) != 0);
 		bd_model_free(back);
 		json_t *d = bd_diff("a", "b");
@@ -540,7 +588,8 @@ static void digests(void **state)
 	save(b, "c", BD_F32);
 	c = bd_model_load("c");
 	assert_string_not_equal(a->digest, c->digest);
-	assert_string_equal(json_string_value(json_object_get(bd_config_bitdistill(&c->cfg), "parent")), a->digest);
+	assert_string_equal(json_string_value(json_object_get(bd_config_bitdistill(&c->cfg), "parent")),
+	                    a->digest);
 	bd_model_free(m);
 	bd_model_free(a);
 	bd_model_free(b);
@@ -549,8 +598,9 @@ static void digests(void **state)
 
 static void initial_values(void **state)
 {
-	struct bd_config c = config("\"model_type\":\"llama\",\"hidden_size\":128,\"num_hidden_layers\":1,\"num_attention_heads\":4,"
-	                            "\"intermediate_size\":256,\"vocab_size\":300,\"initializer_range\":0.05,\"mlp_bias\":true");
+	struct bd_config c = config(
+	    "\"model_type\":\"llama\",\"hidden_size\":128,\"num_hidden_layers\":1,\"num_attention_heads\":4,"
+	    "\"intermediate_size\":256,\"vocab_size\":300,\"initializer_range\":0.05,\"mlp_bias\":true");
 	struct bd_model *m = bd_model_new(&c), *other = bd_model_new(&c);
 	const struct bd_param *p = bd_model_param(m, BD_W + BD_LIN_UP, 0);
 	double sum = 0, sum2 = 0, n = (double)(p->rows * p->cols);
@@ -559,13 +609,15 @@ static void initial_values(void **state)
 	bd_model_init(m, 1);
 	for (size_t i = 0; i < p->rows * p->cols; i++) {
 		double x = (double)m->data[p->off + i];
+
 		sum += x;
 		sum2 += x * x;
 	}
 	assert_true(fabs(sum / n) < 5 * 0.05 / sqrt(n));
 	assert_true(fabs(sqrt(sum2 / n) / 0.05 - 1) < 5 / sqrt(2 * n));
 	for (size_t i = 0; i < 128; i++)
-		assert_true(bd_model_data(m, BD_FINAL_NORM, -1)[i] == 1 && bd_model_data(m, BD_BIAS + BD_LIN_DOWN, 0)[i] == 0);
+		assert_true(bd_model_data(m, BD_FINAL_NORM, -1)[i] == 1 &&
+		            bd_model_data(m, BD_BIAS + BD_LIN_DOWN, 0)[i] == 0);
 	bd_model_init(other, 1);
 	assert_memory_equal(m->data, other->data, m->n * sizeof(float));
 	bd_model_init(other, 2);
@@ -577,7 +629,8 @@ static void initial_values(void **state)
 }
 
 /* Writes m's tensors with a few names changed or left out ("" as the new name), and the config text. */
-static void write_renamed(const struct bd_model *m, const char *text, const char *const *pairs, const json_t *meta)
+static void write_renamed(const struct bd_model *m, const char *text, const char *const *pairs,
+                          const json_t *meta)
 {
 	struct bd_st_writer *w;
 	char *all = bd_sprintf("{%s}", text);
@@ -591,9 +644,11 @@ static void write_renamed(const struct bd_model *m, const char *text, const char
 		for (size_t i = 0; i < m->n_param; i++) {
 			const struct bd_param *p = &m->param[i];
 			size_t shape[2] = {p->rows, p->cols};
-			bool vector = bd_slot_info(p->slot)->kind == BD_KIND_GAIN || bd_slot_info(p->slot)->kind == BD_KIND_BIAS;
+			bool vector = bd_slot_info(p->slot)->kind == BD_KIND_GAIN ||
+			              bd_slot_info(p->slot)->kind == BD_KIND_BIAS;
 			char name[128];
 			const char *as = name;
+
 			bd_slot_name(&m->cfg, p->slot, p->layer, name, sizeof(name));
 			for (size_t k = 0; pairs != NULL && pairs[k] != NULL; k += 2)
 				if (strcmp(name, pairs[k]) == 0)
@@ -613,19 +668,23 @@ static void load(void *path)
 	bd_model_free(bd_model_load(path));
 }
 
-#define L0 "model.layers.0."
-#define L1 "model.layers.1."
+#define L0               "model.layers.0."
+#define L1               "model.layers.1."
 #define RENAME(part, to) L0 part ".norm.weight", L0 to, L1 part ".norm.weight", L1 to
 
 static void aliases(void **state)
 {
 	static const char *const spelled[][9] = {
 	    {NULL},
-	    {RENAME("self_attn.o_proj", "self_attn.attn_sub_norm.weight"), RENAME("mlp.down_proj", "mlp.ffn_sub_norm.weight")},
-	    {RENAME("self_attn.o_proj", "self_attn.inner_attn_ln.weight"), RENAME("mlp.down_proj", "mlp.ffn_layernorm.weight")},
-	    {RENAME("self_attn.o_proj", "self_attn.o_proj.rms_norm.weight"), RENAME("mlp.down_proj", "mlp.down_proj.rms_norm.weight")},
+	    {RENAME("self_attn.o_proj", "self_attn.attn_sub_norm.weight"),
+	     RENAME("mlp.down_proj", "mlp.ffn_sub_norm.weight")},
+	    {RENAME("self_attn.o_proj", "self_attn.inner_attn_ln.weight"),
+	     RENAME("mlp.down_proj", "mlp.ffn_layernorm.weight")},
+	    {RENAME("self_attn.o_proj", "self_attn.o_proj.rms_norm.weight"),
+	     RENAME("mlp.down_proj", "mlp.down_proj.rms_norm.weight")},
 	};
-	struct bd_model *m = make(LLAMA ",\"bitdistill\":{\"norms\":\"subln\"}"), *all = make(LLAMA ",\"bitdistill\":{\"norms\":\"all\"}");
+	struct bd_model *m = make(LLAMA ",\"bitdistill\":{\"norms\":\"subln\"}"),
+	                *all = make(LLAMA ",\"bitdistill\":{\"norms\":\"all\"}");
 
 	(void)state;
 	for (size_t i = 0; i < 4; i++) {
@@ -646,8 +705,15 @@ static void aliases(void **state)
 
 static void lost_gains(void **state)
 {
-	static const char *const none[] = {L0 "self_attn.o_proj.norm.weight", "", L1 "self_attn.o_proj.norm.weight", "",
-	                                   L0 "mlp.down_proj.norm.weight", "", L1 "mlp.down_proj.norm.weight", "", NULL};
+	static const char *const none[] = {L0 "self_attn.o_proj.norm.weight",
+	                                   "",
+	                                   L1 "self_attn.o_proj.norm.weight",
+	                                   "",
+	                                   L0 "mlp.down_proj.norm.weight",
+	                                   "",
+	                                   L1 "mlp.down_proj.norm.weight",
+	                                   "",
+	                                   NULL};
 	static const char *const *const half = none + 4;
 	static const char *const one[] = {L1 "mlp.down_proj.norm.weight", "", NULL};
 	struct bd_model *m = make(LLAMA ",\"bitdistill\":{\"norms\":\"subln\"}");
@@ -675,7 +741,8 @@ static void tied(void **state)
 	json_t *other = json_pack("{s:s}", "lm_head.weight", "model.embed_tokens.weight");
 
 	(void)state;
-	for (int i = 0; i < 2; i++) { /* the embedding under the head's name, with and without the note in the metadata */
+	/* the embedding under the head's name, with and without the note in the metadata */
+	for (int i = 0; i < 2; i++) {
 		write_renamed(m, LLAMA ",\"tie_word_embeddings\":true", as_head, i ? meta : NULL);
 		back = bd_model_load("r");
 		assert_memory_equal(m->data, back->data, m->n * sizeof(float));
@@ -691,7 +758,8 @@ static void tied(void **state)
 	bd_model_free(back);
 	write_renamed(untied, LLAMA ",\"tie_word_embeddings\":false", no_head, other);
 	back = bd_model_load("r");
-	assert_memory_equal(bd_model_data(back, BD_HEAD, -1), bd_model_data(untied, BD_EMBED, -1), 80 * sizeof(float));
+	assert_memory_equal(bd_model_data(back, BD_HEAD, -1), bd_model_data(untied, BD_EMBED, -1),
+	                    80 * sizeof(float));
 	bd_model_free(back);
 	write_renamed(untied, LLAMA ",\"tie_word_embeddings\":false", no_head, NULL);
 	child_dies(load, "r", BD_DATA, "tensor lm_head.weight is missing");
@@ -706,9 +774,11 @@ static void tied(void **state)
 static void wrong_tensors(void **state)
 {
 	static const char *const less[] = {"model.layers.1.mlp.up_proj.weight", "", NULL};
-	static const char *const swapped[] = {"model.layers.1.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight",
-	                                      "model.layers.1.mlp.down_proj.weight", "model.layers.1.mlp.up_proj.weight", NULL};
-	static const char *const odd[] = {"model.layers.1.self_attn.q_norm.weight", "model.layers.1.other", NULL};
+	static const char *const swapped[] = {
+	    "model.layers.1.mlp.up_proj.weight", "model.layers.1.mlp.down_proj.weight",
+	    "model.layers.1.mlp.down_proj.weight", "model.layers.1.mlp.up_proj.weight", NULL};
+	static const char *const odd[] = {"model.layers.1.self_attn.q_norm.weight", "model.layers.1.other",
+	                                  NULL};
 	struct bd_model *m = make(LLAMA), *q = make(QWEN);
 
 	(void)state;

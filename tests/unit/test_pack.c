@@ -1,17 +1,5 @@
-/* Packed files: the same bits as the directory they come from, for every type, batch, thread count and kernel, and with a cache;
- * files that were changed or cut are found out or refused. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
+/* Packed files: the same bits as the directory they come from, for every type, batch, thread count and
+ * kernel, and with a cache; files that were changed or cut are found out or refused. */
 #include "child.h"
 #include "eval.h"
 #include "gguf.h"
@@ -24,34 +12,56 @@
 #include "rng.h"
 #include "student.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
 enum { V = 96, T = 37 };
 
-/* Widths that are no multiples of 128 or 256, key/value heads shared, attention wider than the hidden size; every family, windows
- * shorter than the sequence, scaled rope. */
+/* Widths that are no multiples of 128 or 256, key/value heads shared, attention wider than the hidden size;
+ * every family, windows shorter than the sequence, scaled rope. */
 static const char *const config[] = {
-	"{\"model_type\": \"qwen3\", \"hidden_size\": 96, \"num_hidden_layers\": 2, \"num_attention_heads\": 4,"
-	" \"num_key_value_heads\": 2, \"head_dim\": 40, \"intermediate_size\": 172, \"vocab_size\": 96,"
-	" \"max_position_embeddings\": 64, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-6, \"rope_theta\": 10000.0,"
-	" \"tie_word_embeddings\": true, \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\","
-	" \"golden\": [[1, 2, 3], [5, 8, 13, 21, 34, 55]]}}",
-	"{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 3, \"num_attention_heads\": 8,"
-	" \"num_key_value_heads\": 4, \"intermediate_size\": 300, \"vocab_size\": 96, \"max_position_embeddings\": 64,"
-	" \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0, \"attention_bias\": true,"
-	" \"tie_word_embeddings\": false, \"bitdistill\": {\"norms\": \"all\", \"weights\": \"ternary\"}}",
-	"{\"model_type\": \"gemma3_text\", \"hidden_size\": 96, \"num_hidden_layers\": 3, \"num_attention_heads\": 4,"
-	" \"num_key_value_heads\": 1, \"head_dim\": 40, \"intermediate_size\": 172, \"vocab_size\": 96, \"max_position_embeddings\": 64,"
-	" \"sliding_window\": 9, \"sliding_window_pattern\": 2, \"query_pre_attn_scalar\": 50, \"rope_theta\": 1000000.0,"
-	" \"rope_local_base_freq\": 10000.0, \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}}",
-	"{\"model_type\": \"qwen2\", \"hidden_size\": 64, \"num_hidden_layers\": 3, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
-	" \"intermediate_size\": 140, \"vocab_size\": 96, \"max_position_embeddings\": 64, \"use_sliding_window\": true,"
-	" \"sliding_window\": 12, \"max_window_layers\": 2, \"tie_word_embeddings\": true,"
-	" \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}}",
-	"{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_attention_heads\": 2, \"intermediate_size\": 130,"
-	" \"vocab_size\": 96, \"max_position_embeddings\": 64, \"rope_theta\": 10000.0, \"rope_scaling\": {\"rope_type\": \"yarn\","
-	" \"factor\": 4.0, \"beta_fast\": 8.0, \"original_max_position_embeddings\": 256},"
-	" \"bitdistill\": {\"norms\": \"none\", \"weights\": \"ternary\"}}",
-	"{\"model_type\": \"bitnet\", \"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, \"num_key_value_heads\": 2,"
-	" \"intermediate_size\": 130, \"vocab_size\": 96, \"max_position_embeddings\": 64, \"bitdistill\": {\"weights\": \"ternary\"}}",
+    "{\"model_type\": \"qwen3\", \"hidden_size\": 96, \"num_hidden_layers\": 2, \"num_attention_heads\": 4,"
+    " \"num_key_value_heads\": 2, \"head_dim\": 40, \"intermediate_size\": 172, \"vocab_size\": 96,"
+    " \"max_position_embeddings\": 64, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-6, \"rope_theta\": "
+    "10000.0,"
+    " \"tie_word_embeddings\": true, \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\","
+    " \"golden\": [[1, 2, 3], [5, 8, 13, 21, 34, 55]]}}",
+    "{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 3, \"num_attention_heads\": 8,"
+    " \"num_key_value_heads\": 4, \"intermediate_size\": 300, \"vocab_size\": 96, "
+    "\"max_position_embeddings\": 64,"
+    " \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-5, \"rope_theta\": 10000.0, \"attention_bias\": true,"
+    " \"tie_word_embeddings\": false, \"bitdistill\": {\"norms\": \"all\", \"weights\": \"ternary\"}}",
+    "{\"model_type\": \"gemma3_text\", \"hidden_size\": 96, \"num_hidden_layers\": 3, "
+    "\"num_attention_heads\": 4,"
+    " \"num_key_value_heads\": 1, \"head_dim\": 40, \"intermediate_size\": 172, \"vocab_size\": 96, "
+    "\"max_position_embeddings\": 64,"
+    " \"sliding_window\": 9, \"sliding_window_pattern\": 2, \"query_pre_attn_scalar\": 50, \"rope_theta\": "
+    "1000000.0,"
+    " \"rope_local_base_freq\": 10000.0, \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}}",
+    "{\"model_type\": \"qwen2\", \"hidden_size\": 64, \"num_hidden_layers\": 3, \"num_attention_heads\": 4, "
+    "\"num_key_value_heads\": 2,"
+    " \"intermediate_size\": 140, \"vocab_size\": 96, \"max_position_embeddings\": 64, "
+    "\"use_sliding_window\": true,"
+    " \"sliding_window\": 12, \"max_window_layers\": 2, \"tie_word_embeddings\": true,"
+    " \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}}",
+    "{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_attention_heads\": 2, "
+    "\"intermediate_size\": 130,"
+    " \"vocab_size\": 96, \"max_position_embeddings\": 64, \"rope_theta\": 10000.0, \"rope_scaling\": "
+    "{\"rope_type\": \"yarn\","
+    " \"factor\": 4.0, \"beta_fast\": 8.0, \"original_max_position_embeddings\": 256},"
+    " \"bitdistill\": {\"norms\": \"none\", \"weights\": \"ternary\"}}",
+    "{\"model_type\": \"bitnet\", \"hidden_size\": 64, \"num_hidden_layers\": 2, \"num_attention_heads\": 4, "
+    "\"num_key_value_heads\": 2,"
+    " \"intermediate_size\": 130, \"vocab_size\": 96, \"max_position_embeddings\": 64, \"bitdistill\": "
+    "{\"weights\": \"ternary\"}}",
 };
 enum { CONFIGS = sizeof(config) / sizeof(*config) };
 
@@ -159,7 +169,8 @@ static void check_scales(const struct bd_net *net, const char *d)
 	for (int l = 0; l < net->cfg.layers; l++)
 		for (int i = 0; i < BD_LINS; i++) {
 			const struct bd_linear *w = &net->block[l].lin[i];
-			float scale = bd_absmean(bd_model_data(m, (enum bd_slot)(BD_W + i), l), w->out, w->in);
+			float scale =
+			    bd_absmean(bd_model_data(m, (enum bd_slot)(BD_W + i), l), w->out, w->in);
 
 			assert_memory_equal(&w->scale, &scale, sizeof(scale));
 		}
@@ -240,7 +251,8 @@ static void collect(void *ctx, size_t s, size_t P, const size_t *row, float *z)
 		memcpy(all + (row[j] - 1) * V, z + j * V, V * sizeof(*z));
 }
 
-/* Whole, in a batch of others, in pieces over the cache, token by token, again after a rewind; threads; kernels. */
+/* Whole, in a batch of others, in pieces over the cache, token by token, again after a
+ * rewind; threads; kernels. */
 static void test_invariance(void **state)
 {
 	const struct bd_kern *const *kern;
@@ -331,7 +343,8 @@ static void test_unpack(void **state)
 
 /* ---- scores ---- */
 
-/* A stream of labelled examples: class = 0 or 1, choices 10 and 20, the label at the end; one of them lost its answer. */
+/* A stream of labelled examples: class = 0 or 1, choices 10 and 20, the label at the end; one of
+ * them lost its answer. */
 static void write_stream(const char *path, size_t n)
 {
 	struct bd_head h = {.vocab = V, .layer = -1, .n_choice = 2};
@@ -494,7 +507,8 @@ static void test_changed_weights(void **state)
 {
 	struct bytes b = good_file(0);
 	struct bd_gguf *g = bd_gguf_open(file);
-	const struct bd_gguf_tensor *t = bd_gguf_find(g, "blk.1.ffn_up.weight"), *first = bd_gguf_tensor_at(g, 0);
+	const struct bd_gguf_tensor *t = bd_gguf_find(g, "blk.1.ffn_up.weight"),
+	                            *first = bd_gguf_tensor_at(g, 0);
 	size_t n, at = (size_t)((const char *)t->data - (const char *)first->data);
 	char *data = memmem(b.p, b.n, first->data, first->bytes);
 
@@ -573,10 +587,12 @@ static void pack_odd_q8_0(void *arg)
 static void test_refusals(void **state)
 {
 	static const char odd[] =
-		"{\"model_type\": \"llama\", \"hidden_size\": 52, \"num_hidden_layers\": 1, \"num_attention_heads\": 2,"
-		" \"num_key_value_heads\": 1, \"intermediate_size\": 64, \"vocab_size\": 96, \"max_position_embeddings\": 64,"
-		" \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-5, \"tie_word_embeddings\": true,"
-		" \"bitdistill\": {\"weights\": \"ternary\"}}";
+	    "{\"model_type\": \"llama\", \"hidden_size\": 52, \"num_hidden_layers\": 1, "
+	    "\"num_attention_heads\": 2,"
+	    " \"num_key_value_heads\": 1, \"intermediate_size\": 64, \"vocab_size\": 96, "
+	    "\"max_position_embeddings\": 64,"
+	    " \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-5, \"tie_word_embeddings\": true,"
+	    " \"bitdistill\": {\"weights\": \"ternary\"}}";
 	struct bd_model *m = model_of(odd);
 	char *out = bd_sprintf("%s/dense.gguf", root), *to = bd_sprintf("%s/odd", root);
 	struct bd_outdir *d = bd_outdir_open(to, false);
@@ -597,17 +613,17 @@ static void test_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_student_is_the_trained_net),
-		cmocka_unit_test(test_packed_is_the_student),
-		cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_invariance),
-		cmocka_unit_test(test_unpack),
-		cmocka_unit_test(test_eval),
-		cmocka_unit_test(test_interval),
-		cmocka_unit_test(test_changed_weights),
-		cmocka_unit_test(test_cut_files),
-		cmocka_unit_test(test_changed_headers),
-		cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_student_is_the_trained_net),
+	    cmocka_unit_test(test_packed_is_the_student),
+	    cmocka_unit_test(test_tables),
+	    cmocka_unit_test(test_invariance),
+	    cmocka_unit_test(test_unpack),
+	    cmocka_unit_test(test_eval),
+	    cmocka_unit_test(test_interval),
+	    cmocka_unit_test(test_changed_weights),
+	    cmocka_unit_test(test_cut_files),
+	    cmocka_unit_test(test_changed_headers),
+	    cmocka_unit_test(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,5 +1,9 @@
 /* Fork-join: every index once, the same slices whoever runs them, many short jobs, sleep in between; and
  * gemm, which stands on it, against sums in double. */
+#include "gemm.h"
+#include "par.h"
+#include "rng.h"
+
 #include <math.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -12,12 +16,7 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-
 #include <cmocka.h>
-
-#include "gemm.h"
-#include "par.h"
-#include "rng.h"
 
 enum { MAX = 1000, MAX_SLICES = 8 };
 
@@ -47,7 +46,7 @@ static void test_slices(void **state)
 		struct bd_par *p = bd_par_new(threads);
 
 		assert_int_equal(bd_par_threads(p), threads);
-		for (size_t k = 0; k < sizeof ns / sizeof ns[0]; k++) {
+		for (size_t k = 0; k < sizeof(ns) / sizeof(ns[0]); k++) {
 			struct seen s = {.calls = 0};
 			const size_t n = ns[k], S = n == 1 ? 1 : (size_t)threads;
 
@@ -207,6 +206,7 @@ static bool gemm_right(struct bd_par *p, size_t M, size_t N, size_t K, int ta, i
 				const double ab = (double)alpha *
 				                  (double)(ta ? A[k * lda + m] : A[m * lda + k]) *
 				                  (double)(tb ? B[n * ldb + k] : B[k * ldb + n]);
+
 				want += ab;
 				size += fabs(ab);
 			}
@@ -258,7 +258,7 @@ static void test_gemm_again(void **state)
 	assert_true(isfinite(C[0]) && isfinite(C[M * N - 1]));
 	for (int i = 0; i < 50; i++) {
 		bd_gemm(p, BD_N, BD_N, M, N, K, 1.0f, A, K, B, N, 0.0f, again, N);
-		assert_memory_equal(C, again, sizeof C);
+		assert_memory_equal(C, again, sizeof(C));
 	}
 	bd_par_free(p);
 }

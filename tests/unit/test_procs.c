@@ -1,6 +1,6 @@
-/* Default threads: the quota of control groups of both versions, nested, in containers, in odd files; OMP_NUM_THREADS. */
+/* Default threads: the quota of control groups of both versions, nested, in containers, in odd
+ * files; OMP_NUM_THREADS. */
 #include "child.h"
-
 #include "io.h"
 #include "mem.h"
 #include "procs.h"
@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-/* A root of its own for each case; the machine's processors bound what can be seen, so the quotas are small. */
+/* A root of its own for each case; the machine's processors bound what can be seen, so
+ * the quotas are small. */
 static char root[64];
 static int all;
 
@@ -55,7 +56,8 @@ static void assert_quota(double quota)
 }
 
 #define V2 "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
-#define V1 "31 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n" \
+#define V1                                                                                                   \
+	"31 23 0:27 / /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"                                  \
 	"32 23 0:28 / /sys/fs/cgroup/cpu,cpuacct rw shared:5 - cgroup cgroup rw,cpu,cpuacct\n"
 
 static void no_groups(void **state)

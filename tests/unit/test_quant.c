@@ -1,22 +1,21 @@
 /* The quantisers and number formats against values computed by hand, against each other, and over all 2^16
  * halves. */
+#include "quant.h"
+#include "rng.h"
+
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
-
 #include <cmocka.h>
-
-#include "quant.h"
-#include "rng.h"
 
 static uint32_t bits_of(float x)
 {
 	uint32_t u;
 
-	memcpy(&u, &x, sizeof u);
+	memcpy(&u, &x, sizeof(u));
 	return u;
 }
 
@@ -24,7 +23,7 @@ static float float_of(uint32_t u)
 {
 	float x;
 
-	memcpy(&x, &u, sizeof x);
+	memcpy(&x, &u, sizeof(x));
 	return x;
 }
 
@@ -66,11 +65,11 @@ static void test_ternary_by_hand(void **state)
 	const float w[10] = {0.5f,  -0.5f,  0.50000006f, -0.50000006f, 1.5f,
 	                     -2.5f, 100.0f, -0.0f,       NAN,          -INFINITY};
 	const unsigned want[10] = {1, 1, 2, 0, 2, 0, 2, 1, 1, 0};
-	float *in = exactly(sizeof w), *out = exactly(sizeof w);
+	float *in = exactly(sizeof(w)), *out = exactly(sizeof(w));
 	uint8_t *row = exactly(32);
 
 	(void)state;
-	memcpy(in, w, sizeof w);
+	memcpy(in, w, sizeof(w));
 	bd_ternary_pack(row, in, 1, 10, 1.0f);
 	for (size_t i = 0; i < 128; i++)
 		assert_int_equal(code(row, i), i < 10 ? want[i] : 1);
@@ -100,7 +99,7 @@ static void test_ternary_shapes(void **state)
 	static const size_t cols[] = {1, 31, 32, 33, 100, 127, 128, 129, 255, 256, 300, 576};
 
 	(void)state;
-	for (size_t s = 0; s < sizeof cols / sizeof cols[0]; s++) {
+	for (size_t s = 0; s < sizeof(cols) / sizeof(cols[0]); s++) {
 		const size_t rows = 3, n = cols[s], stride = bd_ternary_stride(n);
 		float *w = exactly(rows * n * 4), *back = exactly(rows * n * 4);
 		uint8_t *codes = exactly(rows * stride);
@@ -113,11 +112,12 @@ static void test_ternary_shapes(void **state)
 		bd_ternary_unpack(back, codes, rows, n, d);
 		for (size_t i = 0; i < rows * n; i++) {
 			const float c = fminf(1.0f, fmaxf(-1.0f, rintf(w[i] * (1.0f / d))));
+
 			assert_true(back[i] == c * d);
 			want[(int)c + 1]++;
 		}
 		bd_ternary_count(codes, rows, n, count);
-		assert_memory_equal(count, want, sizeof want);
+		assert_memory_equal(count, want, sizeof(want));
 		codes[0] |= 0xc0; /* code 3 is none of the three */
 		bd_ternary_count(codes, rows, n, count);
 		assert_int_equal(count[0] + count[1] + count[2], rows * n - 1);
@@ -194,7 +194,7 @@ static void test_half_rows(void **state)
 	(void)state;
 	bd_f16_row(h, x, 5);
 	bd_f32_row(y, h, 5);
-	assert_memory_equal(x, y, sizeof x);
+	assert_memory_equal(x, y, sizeof(x));
 	assert_int_equal(h[1], 0xc100);
 	free(h), free(y);
 }

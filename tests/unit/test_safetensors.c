@@ -1,6 +1,5 @@
 /* safetensors: what is read is what was written, and a header that lies about anything is refused. */
 #include "child.h"
-
 #include "io.h"
 #include "mem.h"
 #include "msg.h"
@@ -65,6 +64,7 @@ static void writer_round_trip(void **state)
 	size_t total = 0;
 	for (int t = 0; t < BD_DTYPES; t++) {
 		static const size_t count[] = {1, 3, 6, 6, 30};
+
 		total += count[t % 5] * bd_dtype_size((enum bd_dtype)t);
 	}
 	for (size_t i = 0; i < total; i += 11) /* in pieces that end anywhere */
@@ -78,6 +78,7 @@ static void writer_round_trip(void **state)
 	assert_string_equal(json_string_value(json_object_get(bd_st_metadata(s), "who")), "test");
 	for (int t = 0; t < BD_DTYPES; t++) {
 		const struct bd_st_tensor *x = bd_st_find(s, bd_dtype_name((enum bd_dtype)t));
+
 		assert_non_null(x);
 		assert_int_equal(x->dtype, t);
 		assert_int_equal(x->ndim, t % 5);
@@ -107,7 +108,8 @@ static void finish_early(void *arg)
 static void missing_data_is_refused(void **state)
 {
 	(void)state;
-	child_dies(finish_early, "short.safetensors", BD_SYS, "16 bytes of tensors were declared, 8 supplied");
+	child_dies(finish_early, "short.safetensors", BD_SYS,
+	           "16 bytes of tensors were declared, 8 supplied");
 	assert_false(bd_exists("short.safetensors"));
 }
 
@@ -117,7 +119,8 @@ static void conversion(void **state)
 	static const char header[] = "{\"h\":{\"dtype\":\"F16\",\"shape\":[4],\"data_offsets\":[0,8]},"
 	                             "\"b\":{\"dtype\":\"BF16\",\"shape\":[4],\"data_offsets\":[8,16]},"
 	                             "\"f\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[16,24]}} ";
-	static const uint16_t h[4] = {0x3c00, 0xc000, 0x0001, 0x7c00}, b[4] = {0x3f80, 0xc000, 0x4049, 0xff80};
+	static const uint16_t h[4] = {0x3c00, 0xc000, 0x0001, 0x7c00},
+	                      b[4] = {0x3f80, 0xc000, 0x4049, 0xff80};
 	static const float want_h[4] = {1, -2, 0x1p-24f, INFINITY}, want_b[4] = {1, -2, 3.140625f, -INFINITY};
 	static const float f[2] = {0.1f, -3e38f};
 	struct bd_buf file = {0};
@@ -153,7 +156,8 @@ static void hostile_headers(void **state)
 		size_t data;
 		const char *text;
 	} bad[] = {
-#define X(dtype, shape, offsets) "{\"x\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
+#define X(dtype, shape, offsets)                                                                             \
+	"{\"x\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 	    {X("\"F32\"", "[2]", "[0,8]"), 7, "lie outside the file's 7 data bytes"},
 	    {X("\"F32\"", "[2]", "[0,8]"), 9, "end at data byte 8, the file at 9"},
 	    {X("\"F32\"", "[2]", "[8,0]"), 8, "lie outside"},
@@ -175,9 +179,11 @@ static void hostile_headers(void **state)
 	    {"{\"__metadata__\":{\"a\":1}}", 0, "__metadata__.a is no string"},
 	    {"{\"__metadata__\":7}", 0, "__metadata__ is no object"},
 	    {"{\"x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-	     "\"y\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[3,7]}}", 7, "overlaps its neighbour"},
+	     "\"y\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[3,7]}}",
+	     7, "overlaps its neighbour"},
 	    {"{\"x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
-	     "\"x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}", 8, "duplicate"},
+	     "\"x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[4,8]}}",
+	     8, "duplicate"},
 	    {"[1,2]", 0, "not a safetensors file"},
 	    {"{\"x\":", 0, "not valid JSON"},
 	};
@@ -189,8 +195,10 @@ static void hostile_headers(void **state)
 		craft("bad.safetensors", bad[i].header, bad[i].data);
 		child_dies(open_path, "bad.safetensors", BD_DATA, bad[i].text);
 	}
-	craft("empty.safetensors", "{\"e\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]},"
-	                           "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}", 4);
+	craft("empty.safetensors",
+	      "{\"e\":{\"dtype\":\"F32\",\"shape\":[0,3],\"data_offsets\":[0,0]},"
+	      "\"s\":{\"dtype\":\"F32\",\"shape\":[],\"data_offsets\":[0,4]}}",
+	      4);
 	assert_int_equal(child_run(open_path, "empty.safetensors").status, 0);
 }
 
@@ -246,6 +254,7 @@ static void shards(void **state)
 	index_says("{\"x\":\"one.safetensors\",\"y\":\"two.safetensors\"}");
 	for (int i = 0; i < 2; i++) {
 		struct bd_st *s = bd_st_open(i == 0 ? "." : INDEX);
+
 		assert_int_equal(bd_st_count(s), 2);
 		assert_int_equal(bd_st_find(s, "x")->bytes, 8);
 		assert_memory_equal(bd_st_find(s, "y")->data, "\0\1\2\3", 4);

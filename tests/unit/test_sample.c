@@ -1,16 +1,16 @@
-/* Sampling: greedy choice, each limit's set of candidates, and frequencies against the probabilities they should have. */
+/* Sampling: greedy choice, each limit's set of candidates, and frequencies against the
+ * probabilities they should have. */
+#include "mem.h"
+#include "rng.h"
+#include "sample.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <cmocka.h>
 #include <math.h>
 #include <string.h>
-
-#include "mem.h"
-#include "rng.h"
-#include "sample.h"
 
 enum { V = 9, DRAWS = 20000 };
 static const float logits[V] = {0.5f, 2.0f, -1.0f, 2.0f, 1.0f, -3.0f, 0.0f, 1.5f, -0.5f};
@@ -32,7 +32,8 @@ static void count(struct bd_sampler s, size_t n[V])
 	assert_int_equal(s.drawn, DRAWS);
 }
 
-/* Pearson's chi squared of the counts against p over the ids in `kept`; others must be 0. About the number of ids when right. */
+/* Pearson's chi squared of the counts against p over the ids in `kept`; others must be 0. About the number
+ * of ids when right. */
 static double chi2(const size_t n[V], double temperature, unsigned kept)
 {
 	double sum = 0, x2 = 0;
@@ -87,10 +88,12 @@ static void test_limits(void **state)
 	(void)state;
 	count(s, n);
 	assert_true(chi2(n, 1, 1 << 1 | 1 << 3 | 1 << 7) < 20);
-	s = (struct bd_sampler){.temperature = 1, .top_p = 1, .min_p = 0.3f, .seed = 5}; /* p >= 0.3 of exp(2): z >= 0.796 */
+	/* p >= 0.3 of exp(2): z >= 0.796 */
+	s = (struct bd_sampler){.temperature = 1, .top_p = 1, .min_p = 0.3f, .seed = 5};
 	count(s, n);
 	assert_true(chi2(n, 1, 1 << 1 | 1 << 3 | 1 << 7 | 1 << 4) < 20);
-	/* p in order: 0.290 0.290 0.176 0.107 ...: 0.7 is reached by three, 0.58 by two (0.5799 < 0.58 would need three) */
+	/* p in order: 0.290 0.290 0.176 0.107 ...: 0.7 is reached by three, 0.58 by two (0.5799 <
+	 * 0.58 would need three) */
 	s = (struct bd_sampler){.temperature = 1, .top_p = 0.7f, .seed = 5};
 	count(s, n);
 	assert_true(chi2(n, 1, 1 << 1 | 1 << 3 | 1 << 7) < 20);
@@ -99,8 +102,8 @@ static void test_limits(void **state)
 	assert_true(chi2(n, 1, 1 << 1 | 1 << 3) < 20);
 }
 
-/* The ids that the limits leave, as a list of filters one after the other: temperature, the k likeliest, those before the share top_p of
- * these is reached, those not below min_p of the first. */
+/* The ids that the limits leave, as a list of filters one after the other: temperature, the k likeliest,
+ * those before the share top_p of these is reached, those not below min_p of the first. */
 static unsigned left(const struct bd_sampler *s)
 {
 	int order[V], n = V;
@@ -119,7 +122,8 @@ static unsigned left(const struct bd_sampler *s)
 	for (int i = 0; i < n; i++)
 		sum += p[order[i]];
 	for (int i = 0; i < n; before += p[order[i++]])
-		if (i == 0 || (before < (double)s->top_p * sum && p[order[i]] >= (double)s->min_p * p[order[0]]))
+		if (i == 0 ||
+		    (before < (double)s->top_p * sum && p[order[i]] >= (double)s->min_p * p[order[0]]))
 			kept |= 1u << order[i];
 	return kept;
 }
@@ -132,8 +136,11 @@ static void test_together(void **state)
 
 	(void)state;
 	for (int i = 0; i < 60; i++) {
-		struct bd_sampler s = {.temperature = temperature[i % 2], .top_p = top_p[i / 2 % 3], .min_p = min_p[i / 6 % 2],
-		                       .top_k = i / 12 * 2, .seed = 4};
+		struct bd_sampler s = {.temperature = temperature[i % 2],
+		                       .top_p = top_p[i / 2 % 3],
+		                       .min_p = min_p[i / 6 % 2],
+		                       .top_k = i / 12 * 2,
+		                       .seed = 4};
 		unsigned kept = left(&s);
 
 		count(s, n);
@@ -205,9 +212,10 @@ static void test_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_greedy), cmocka_unit_test(test_frequencies), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_seeds), cmocka_unit_test(test_large), cmocka_unit_test(test_together),
-		cmocka_unit_test(test_penalty),
+	    cmocka_unit_test(test_greedy),  cmocka_unit_test(test_frequencies),
+	    cmocka_unit_test(test_limits),  cmocka_unit_test(test_seeds),
+	    cmocka_unit_test(test_large),   cmocka_unit_test(test_together),
+	    cmocka_unit_test(test_penalty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,15 +1,14 @@
 /* Stop strings: what is shown and what is held, whatever the pieces the text comes in. */
+#include "rng.h"
+#include "stop.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
 #include <cmocka.h>
 #include <string.h>
-
-#include "rng.h"
-#include "stop.h"
 
 static const char *const strings[] = {"END", "\n\n", "NDX", "\xc3\xa9!"};
 

@@ -1,6 +1,5 @@
 /* bds streams: what is read is what was written; every damage is noticed, and told with its place. */
 #include "child.h"
-
 #include "hash.h"
 #include "io.h"
 #include "mem.h"
@@ -44,8 +43,8 @@ static struct bd_head head_of(enum kind kind)
 	h.choice = bd_alloc(2, sizeof(*h.choice));
 	h.choice[0] = 3;
 	h.choice[1] = VOCAB - 1;
-	h.template_ = json_pack("{s:s, s:[s, s], s:{s:n, s:b, s:f, s:i}}", "name", "t\xc3\xa4st", "labels", " a", " b", "deep",
-	                        "null", "true", 1, "real", 0.1, "int", -5);
+	h.template_ = json_pack("{s:s, s:[s, s], s:{s:n, s:b, s:f, s:i}}", "name", "t\xc3\xa4st", "labels",
+	                        " a", " b", "deep", "null", "true", 1, "real", 0.1, "int", -5);
 	h.history = json_pack("[s]", "bd-data 1");
 	if (kind == EXAMPLES)
 		return h;
@@ -109,6 +108,7 @@ static void write_stream(const char *path, int level, enum kind kind, size_t rec
 
 	for (size_t i = 0; i < records; i++) {
 		struct bd_record r = record_of(&h, i);
+
 		bd_sink_put(s, &r);
 		bd_record_free(&r);
 	}
@@ -170,6 +170,7 @@ static void read_back(struct bd_source *s, const struct bd_head *h, size_t recor
 
 	for (size_t i = 0; i < records; i++) {
 		struct bd_record want = record_of(h, i);
+
 		assert_true(bd_source_next(s, &got));
 		same_record(h, &want, &got);
 		bd_record_free(&want);
@@ -188,6 +189,7 @@ static void round_trip(void **state)
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 			for (int level = -1; level <= 1; level++) {
 				struct bd_head h = head_of(kind);
+
 				write_stream("a.bds", level, kind, sizes[i]);
 				struct bd_source *s = bd_source_open("a.bds");
 				same_head(&h, bd_source_head(s));
@@ -206,6 +208,7 @@ static const msgpack_object *field(const msgpack_object *map, const char *key)
 {
 	for (uint32_t i = 0; i < map->via.map.size; i++) {
 		const msgpack_object *k = &map->via.map.ptr[i].key;
+
 		if (k->via.str.size == strlen(key) && memcmp(k->via.str.ptr, key, k->via.str.size) == 0)
 			return &map->via.map.ptr[i].val;
 	}
@@ -224,6 +227,7 @@ static void checks_cover_all(void **state)
 	msgpack_unpacked_init(&u);
 	for (; msgpack_unpack_next(&u, p, n, &at) == MSGPACK_UNPACK_SUCCESS; begin = at) {
 		const msgpack_object *check = field(&u.data, "check");
+
 		assert_int_equal(u.data.type, MSGPACK_OBJECT_MAP);
 		if (begin == 0)
 			assert_int_equal(field(&u.data, "version")->via.u64, 1);
@@ -404,11 +408,13 @@ static void other_tokenizer(void **state)
 	(void)state;
 	write_stream("a.bds", 0, EXAMPLES, 1);
 	assert_int_equal(child_run(fits, "0123456789abcdef0123456789abcdef").status, 0);
-	child_dies(fits, "1123456789abcdef0123456789abcdef", BD_DATA, "run bd-data with this model's tokenizer");
+	child_dies(fits, "1123456789abcdef0123456789abcdef", BD_DATA,
+	           "run bd-data with this model's tokenizer");
 	child_dies(fits_less, "0123456789abcdef0123456789abcdef", BD_DATA, "a vocabulary of 50");
 }
 
-/* A consumer must be able to work while the producer still writes: 64 records arrive although the writer then waits. */
+/* A consumer must be able to work while the producer still writes: 64 records arrive although the
+ * writer then waits. */
 static void pipe_is_flushed(void **state)
 {
 	struct bd_head h = head_of(STATES_ONLY);
@@ -425,8 +431,10 @@ static void pipe_is_flushed(void **state)
 	if (pid == 0) {
 		struct bd_sink *sink = bd_sink_open("fifo", -1, &h);
 		char c;
+
 		for (size_t i = 0; i < 70; i++) {
 			struct bd_record r = record_of(&h, i);
+
 			if (i == 65 && read(go[0], &c, 1) != 1)
 				_exit(1);
 			bd_sink_put(sink, &r);

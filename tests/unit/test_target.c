@@ -1,15 +1,5 @@
-/* Targets: which student can go where and why not; every file gives the directory's bits; files of other programs are read. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
-#include <math.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* Targets: which student can go where and why not; every file gives the directory's bits; files of other
+ * programs are read. */
 #include "child.h"
 #include "io.h"
 #include "gguf_ternary.h"
@@ -23,56 +13,128 @@
 #include "rng.h"
 #include "student.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
 enum { V = 96, T = 19 };
 
 /* A config of 512 columns everywhere, one layer, with what differs; later keys win. */
-#define SHAPE                                                                                                                  \
-	"\"hidden_size\": 512, \"num_hidden_layers\": 1, \"num_attention_heads\": 8, \"num_key_value_heads\": 2,"              \
-	" \"head_dim\": 64, \"intermediate_size\": 512, \"vocab_size\": 96, \"max_position_embeddings\": 64,"                  \
+#define SHAPE                                                                                                \
+	"\"hidden_size\": 512, \"num_hidden_layers\": 1, \"num_attention_heads\": 8, "                       \
+	"\"num_key_value_heads\": 2,"                                                                        \
+	" \"head_dim\": 64, \"intermediate_size\": 512, \"vocab_size\": 96, \"max_position_embeddings\": "   \
+	"64,"                                                                                                \
 	" \"rms_norm_eps\": 1e-6"
-#define LLAMA3                                                                                                                 \
-	"\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, \"high_freq_factor\": 4.0,"  \
+#define LLAMA3                                                                                               \
+	"\"rope_scaling\": {\"rope_type\": \"llama3\", \"factor\": 8.0, \"low_freq_factor\": 1.0, "          \
+	"\"high_freq_factor\": 4.0,"                                                                         \
 	" \"original_max_position_embeddings\": 32}"
-#define YARN "\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, \"original_max_position_embeddings\": 32"
+#define YARN                                                                                                 \
+	"\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 4.0, "                                      \
+	"\"original_max_position_embeddings\": 32"
 
 /* What a row of --list-targets is: the architecture, or part of the reason. */
 static const struct {
 	const char *what, *model_type, *norms, *rest, *is[4]; /* stock, ik, bitnet.cpp; NULL-terminated */
 } promise[] = {
-	{"llama with SubLN", "llama", "subln", "\"tie_word_embeddings\": true", {"bitnet", "bitnet", "bitnet"}},
-	{"llama, head of its own", "llama", "subln", "\"tie_word_embeddings\": false",
-	 {"no head of its own", "no head of its own", "no head of its own"}},
-	{"llama, biases", "llama", "subln", "\"tie_word_embeddings\": true, \"attention_bias\": true", {"biases", "biases", "biases"}},
-	{"llama, llama3 rope", "llama", "subln", "\"tie_word_embeddings\": true, " LLAMA3,
-	 {"llama3's rope", "llama3's rope", "llama3's rope"}},
-	{"llama, seven norms", "llama", "all", "\"tie_word_embeddings\": true",
-	 {"norm on every linear", "norm on every linear", "norm on every linear"}},
-	{"llama, heads wider", "llama", "subln", "\"tie_word_embeddings\": true, \"num_attention_heads\": 16",
-	 {"heads x head size", "heads x head size", "heads x head size"}},
-	{"llama without SubLN", "llama", "none", "\"tie_word_embeddings\": false, \"attention_bias\": true, " LLAMA3,
-	 {"llama", "llama", "llama"}},
-	{"llama, YaRN", "llama", "none", YARN "}", {"llama", "llama", "llama"}},
-	{"llama, unusual YaRN", "llama", "none", YARN ", \"beta_fast\": 16}", {"YaRN", "YaRN", "YaRN"}},
-	{"qwen2 with SubLN", "qwen2", "subln", "\"tie_word_embeddings\": true", {"biases", "biases", "both biases and SubLN"}},
-	{"qwen2 without", "qwen2", "none", "\"tie_word_embeddings\": true", {"qwen2", "qwen2", "computes I2_S in"}},
-	{"qwen3 with SubLN", "qwen3", "subln", "\"tie_word_embeddings\": false",
-	 {"none for q and k", "none for q and k", "qwen3"}},
-	{"qwen3, seven norms", "qwen3", "all", "\"tie_word_embeddings\": true", {"every linear", "every linear", "qwen3"}},
-	{"qwen3 without", "qwen3", "none", "\"tie_word_embeddings\": true", {"qwen3", "qwen3", "qwen3"}},
-	{"qwen3, biases", "qwen3", "none", "\"attention_bias\": true", {"no biases", "no biases", "no biases"}},
-	{"qwen3, llama3 rope", "qwen3", "none", LLAMA3, {"llama3's rope", "llama3's rope", "llama3's rope"}},
-	{"gemma3 with SubLN", "gemma3_text", "subln",
-	 "\"num_hidden_layers\": 6, \"query_pre_attn_scalar\": 64, \"sliding_window\": 8", {"q and k", "q and k", "gemma3"}},
-	{"gemma3 without", "gemma3_text", "none",
-	 "\"num_hidden_layers\": 6, \"query_pre_attn_scalar\": 64, \"sliding_window\": 8", {"gemma3", "gemma3", "gemma3"}},
-	{"gemma3, other scale", "gemma3_text", "none", "\"query_pre_attn_scalar\": 100", {"scales", "scales", "scales"}},
-	{"gemma3, other pattern", "gemma3_text", "none", "\"query_pre_attn_scalar\": 64, \"sliding_window_pattern\": 1",
-	 {"slide", "slide", "slide"}},
-	{"bitnet, ReLU^2", "bitnet", "subln", "\"hidden_act\": \"relu2\", \"tie_word_embeddings\": true",
-	 {"computes silu", "bitnet-b1.58", "computes silu"}},
-	{"narrow rows", "llama", "none", "\"intermediate_size\": 448, \"tie_word_embeddings\": true",
-	 {"llama", "512 and more", "multiples of 128"}},
-	{"odd rows", "llama", "none", "\"intermediate_size\": 520", {"multiples of 256", "multiples of 64", "multiples of 128"}},
+    {"llama with SubLN", "llama", "subln", "\"tie_word_embeddings\": true", {"bitnet", "bitnet", "bitnet"}},
+    {"llama, head of its own",
+     "llama",
+     "subln",
+     "\"tie_word_embeddings\": false",
+     {"no head of its own", "no head of its own", "no head of its own"}},
+    {"llama, biases",
+     "llama",
+     "subln",
+     "\"tie_word_embeddings\": true, \"attention_bias\": true",
+     {"biases", "biases", "biases"}},
+    {"llama, llama3 rope",
+     "llama",
+     "subln",
+     "\"tie_word_embeddings\": true, " LLAMA3,
+     {"llama3's rope", "llama3's rope", "llama3's rope"}},
+    {"llama, seven norms",
+     "llama",
+     "all",
+     "\"tie_word_embeddings\": true",
+     {"norm on every linear", "norm on every linear", "norm on every linear"}},
+    {"llama, heads wider",
+     "llama",
+     "subln",
+     "\"tie_word_embeddings\": true, \"num_attention_heads\": 16",
+     {"heads x head size", "heads x head size", "heads x head size"}},
+    {"llama without SubLN",
+     "llama",
+     "none",
+     "\"tie_word_embeddings\": false, \"attention_bias\": true, " LLAMA3,
+     {"llama", "llama", "llama"}},
+    {"llama, YaRN", "llama", "none", YARN "}", {"llama", "llama", "llama"}},
+    {"llama, unusual YaRN", "llama", "none", YARN ", \"beta_fast\": 16}", {"YaRN", "YaRN", "YaRN"}},
+    {"qwen2 with SubLN",
+     "qwen2",
+     "subln",
+     "\"tie_word_embeddings\": true",
+     {"biases", "biases", "both biases and SubLN"}},
+    {"qwen2 without",
+     "qwen2",
+     "none",
+     "\"tie_word_embeddings\": true",
+     {"qwen2", "qwen2", "computes I2_S in"}},
+    {"qwen3 with SubLN",
+     "qwen3",
+     "subln",
+     "\"tie_word_embeddings\": false",
+     {"none for q and k", "none for q and k", "qwen3"}},
+    {"qwen3, seven norms",
+     "qwen3",
+     "all",
+     "\"tie_word_embeddings\": true",
+     {"every linear", "every linear", "qwen3"}},
+    {"qwen3 without", "qwen3", "none", "\"tie_word_embeddings\": true", {"qwen3", "qwen3", "qwen3"}},
+    {"qwen3, biases", "qwen3", "none", "\"attention_bias\": true", {"no biases", "no biases", "no biases"}},
+    {"qwen3, llama3 rope", "qwen3", "none", LLAMA3, {"llama3's rope", "llama3's rope", "llama3's rope"}},
+    {"gemma3 with SubLN",
+     "gemma3_text",
+     "subln",
+     "\"num_hidden_layers\": 6, \"query_pre_attn_scalar\": 64, \"sliding_window\": 8",
+     {"q and k", "q and k", "gemma3"}},
+    {"gemma3 without",
+     "gemma3_text",
+     "none",
+     "\"num_hidden_layers\": 6, \"query_pre_attn_scalar\": 64, \"sliding_window\": 8",
+     {"gemma3", "gemma3", "gemma3"}},
+    {"gemma3, other scale",
+     "gemma3_text",
+     "none",
+     "\"query_pre_attn_scalar\": 100",
+     {"scales", "scales", "scales"}},
+    {"gemma3, other pattern",
+     "gemma3_text",
+     "none",
+     "\"query_pre_attn_scalar\": 64, \"sliding_window_pattern\": 1",
+     {"slide", "slide", "slide"}},
+    {"bitnet, ReLU^2",
+     "bitnet",
+     "subln",
+     "\"hidden_act\": \"relu2\", \"tie_word_embeddings\": true",
+     {"computes silu", "bitnet-b1.58", "computes silu"}},
+    {"narrow rows",
+     "llama",
+     "none",
+     "\"intermediate_size\": 448, \"tie_word_embeddings\": true",
+     {"llama", "512 and more", "multiples of 128"}},
+    {"odd rows",
+     "llama",
+     "none",
+     "\"intermediate_size\": 520",
+     {"multiples of 256", "multiples of 64", "multiples of 128"}},
 };
 enum { PROMISES = sizeof(promise) / sizeof(*promise) };
 
@@ -82,10 +144,13 @@ static uint32_t ids[T];
 
 static struct bd_config config_of(size_t i)
 {
-	char *text = bd_sprintf("{\"model_type\": \"%s\", \"bitdistill\": {\"norms\": \"%s\", \"weights\": \"ternary\"}, " SHAPE "}",
-	                        promise[i].model_type, promise[i].norms);
+	char *text = bd_sprintf(
+	    "{\"model_type\": \"%s\", \"bitdistill\": {\"norms\": \"%s\", \"weights\": \"ternary\"}, " SHAPE
+	    "}",
+	    promise[i].model_type, promise[i].norms);
 	char *rest = bd_sprintf("{%s}", promise[i].rest);
-	json_t *json = bd_json_parse(text, strlen(text), "test"), *more = bd_json_parse(rest, strlen(rest), "test");
+	json_t *json = bd_json_parse(text, strlen(text), "test"),
+	       *more = bd_json_parse(rest, strlen(rest), "test");
 	struct bd_config c;
 
 	json_object_update(json, more);
@@ -167,8 +232,8 @@ static void test_promise(void **state)
 			if (why == NULL)
 				why = bd_target_type(&c, (enum bd_target)t, &type);
 			if (why == NULL ? strcmp(l.arch, want) != 0 : strstr(why, want) == NULL)
-				fail_msg("%s, %s: %s where %s is wanted", promise[i].what, bd_target_name((enum bd_target)t),
-				         why != NULL ? why : l.arch, want);
+				fail_msg("%s, %s: %s where %s is wanted", promise[i].what,
+				         bd_target_name((enum bd_target)t), why != NULL ? why : l.arch, want);
 			bd_free(why);
 		}
 		bd_config_free(&c);
@@ -181,7 +246,8 @@ static void test_order(void **state)
 {
 	static const size_t want[16] = {0, 4, 1, 5, 2, 6, 3, 7, 8, 12, 9, 13, 10, 14, 11, 15};
 	const struct bd_layout l = {.pairs = true}, plain = {.pairs = false};
-	const struct bd_rope r = {.kind = BD_ROPE_LLAMA3, .theta = 10000, .factor = 8, .low = 1, .high = 4, .original = 1024};
+	const struct bd_rope r = {
+	    .kind = BD_ROPE_LLAMA3, .theta = 10000, .factor = 8, .low = 1, .high = 4, .original = 1024};
 	float f[4];
 
 	(void)state;
@@ -191,7 +257,8 @@ static void test_order(void **state)
 		assert_int_equal(bd_layout_row(&l, BD_W + BD_LIN_V, i, 8), i);
 		assert_int_equal(bd_layout_row(&plain, BD_W + BD_LIN_Q, i, 8), i);
 	}
-	/* waves of 2 pi 10^i: 6.3 and 63 are shorter than 1024 / 4, 628 is between (1024 / 628.3 = 1.6297), 6283 longer than 1024 */
+	/* waves of 2 pi 10^i: 6.3 and 63 are shorter than 1024 / 4, 628 is between (1024 / 628.3 = 1.6297),
+	 * 6283 longer than 1024 */
 	bd_rope_factors(f, &r, 8);
 	assert_true(f[0] == 1 && f[1] == 1 && f[3] == 8);
 	assert_true(fabsf(f[2] - (float)(1 / ((1 - 0.629747 / 3) / 8 + 0.629747 / 3))) < 1e-4f);
@@ -199,7 +266,8 @@ static void test_order(void **state)
 
 static void pack_for(enum bd_target target, enum bd_ggml_type type)
 {
-	bd_pack_write(dir, file, &(struct bd_pack_opt){.target = target, .ternary = type, .embd = BD_GGML_F32}, NULL);
+	bd_pack_write(dir, file,
+	              &(struct bd_pack_opt){.target = target, .ternary = type, .embd = BD_GGML_F32}, NULL);
 }
 
 static const float *floats(const struct bd_gguf *g, const char *name, size_t n)
@@ -225,15 +293,18 @@ static void test_fold(void **state)
 	m = bd_model_load(dir);
 	g = bd_gguf_open(file);
 	assert_string_equal(bd_gguf_str(g, "general.architecture", NULL), "qwen3");
-	assert_int_equal(bd_gguf_tensors(g), 3 + 7 + 2 + 2 + 4); /* embedding, norm, head; linears; block, q/k norms; norms in */
+	/* embedding, norm, head; linears; block, q/k norms; norms in */
+	assert_int_equal(bd_gguf_tensors(g), 3 + 7 + 2 + 2 + 4);
 	gain = bd_model_data(m, BD_FFN_NORM, 0);
 	ones = floats(g, "blk.0.ffn_norm.weight", 512);
 	for (size_t i = 0; i < 512; i++)
 		assert_true(ones[i] == 1);
 	assert_memory_equal(floats(g, "blk.0.ffn_gate_norm_in.weight", 512), gain, 2048);
 	assert_memory_equal(floats(g, "blk.0.ffn_up_norm_in.weight", 512), gain, 2048);
-	assert_memory_equal(floats(g, "blk.0.attn_output_norm_in.weight", 512), bd_model_data(m, BD_SUBLN + BD_LIN_O, 0), 2048);
-	assert_memory_equal(floats(g, "blk.0.ffn_down_norm_in.weight", 512), bd_model_data(m, BD_SUBLN + BD_LIN_DOWN, 0), 2048);
+	assert_memory_equal(floats(g, "blk.0.attn_output_norm_in.weight", 512),
+	                    bd_model_data(m, BD_SUBLN + BD_LIN_O, 0), 2048);
+	assert_memory_equal(floats(g, "blk.0.ffn_down_norm_in.weight", 512),
+	                    bd_model_data(m, BD_SUBLN + BD_LIN_DOWN, 0), 2048);
 	bd_gguf_close(g);
 	bd_model_free(m);
 	bd_config_free(&c);
@@ -267,19 +338,21 @@ static void test_stock(void **state)
 
 /* ---- the same bits ---- */
 
-struct try {
+struct attempt {
 	enum bd_target target;
 	enum bd_ggml_type type;
 };
 
 static void pack(void *arg)
 {
-	const struct try *t = arg;
+	const struct attempt *t = arg;
 
-	bd_pack_write(dir, file, &(struct bd_pack_opt){.target = t->target, .ternary = t->type, .embd = BD_GGML_F32}, NULL);
+	bd_pack_write(dir, file,
+	              &(struct bd_pack_opt){.target = t->target, .ternary = t->type, .embd = BD_GGML_F32},
+	              NULL);
 }
 
-static void check_file(const struct bd_config *c, const struct try *t, const float *want)
+static void check_file(const struct bd_config *c, const struct attempt *t, const float *want)
 {
 	struct bd_layout l;
 	char *why = bd_target_layout(&l, c, t->target);
@@ -302,7 +375,8 @@ static void check_file(const struct bd_config *c, const struct try *t, const flo
 	assert_int_equal(remove(file), 0);
 }
 
-/* Every student to every target in every type: what is promised is written and read back, what is not is refused in those words. */
+/* Every student to every target in every type: what is promised is written and read back, what is not is
+ * refused in those words. */
 static void test_every_file(void **state)
 {
 	(void)state;
@@ -317,7 +391,7 @@ static void test_every_file(void **state)
 			const enum bd_ggml_type *type = bd_target_types(BD_TARGET_BD, &n);
 
 			for (size_t k = 0; k < n; k++)
-				check_file(&c, &(struct try){(enum bd_target)t, type[k]}, want);
+				check_file(&c, &(struct attempt){(enum bd_target)t, type[k]}, want);
 		}
 		bd_free(want);
 		bd_config_free(&c);
@@ -365,8 +439,8 @@ static void write_foreign(const char *arch, const struct bd_layout *l, enum bd_g
 		if (part[i].kind == BD_KIND_LINEAR)
 			bd_gguf_declare(w, name, BD_GGML_I2_S, part[i].cols, part[i].rows);
 		else
-			bd_gguf_declare(w, name, part[i].kind == BD_KIND_TABLE ? embd : BD_GGML_F32, part[i].cols,
-			                part[i].kind == BD_KIND_TABLE ? part[i].rows : 0);
+			bd_gguf_declare(w, name, part[i].kind == BD_KIND_TABLE ? embd : BD_GGML_F32,
+			                part[i].cols, part[i].kind == BD_KIND_TABLE ? part[i].rows : 0);
 	}
 	for (size_t i = 0; i < n; i++) {
 		stride = part[i].kind == BD_KIND_LINEAR ? bd_ggml_stride(BD_GGML_I2_S, part[i].cols) : 0;
@@ -385,7 +459,8 @@ static void write_foreign(const char *arch, const struct bd_layout *l, enum bd_g
 	bd_net_free(net);
 }
 
-/* microsoft/bitnet-b1.58-2B-4T's layout, and the same as architecture bitnet, where the activation is another. */
+/* microsoft/bitnet-b1.58-2B-4T's layout, and the same as architecture bitnet, where the
+ * activation is another. */
 static void test_foreign(void **state)
 {
 	static const char *const arch[] = {"bitnet-b1.58", "bitnet-25", "bitnet"};
@@ -425,7 +500,8 @@ static void use(void *arg)
 static void test_foreign_refused(void **state)
 {
 	struct bd_config c = config_of(0);
-	const struct bd_layout l = {.target = BD_TARGET_STOCK}, wrong = {.target = BD_TARGET_STOCK, .norm_in = true};
+	const struct bd_layout l = {.target = BD_TARGET_STOCK},
+	                       wrong = {.target = BD_TARGET_STOCK, .norm_in = true};
 
 	(void)state;
 	make_dir(&c);
@@ -450,14 +526,17 @@ static void test_changed_bytes(void **state)
 {
 	static const struct {
 		size_t config;
-		struct try try;
-	} of[] = {{0, {BD_TARGET_STOCK, BD_GGML_TQ1_0}},  {0, {BD_TARGET_IK, BD_GGML_IQ1_BN}}, {11, {BD_TARGET_BITNET_CPP, BD_GGML_I2_S}},
-	          {17, {BD_TARGET_STOCK, BD_GGML_Q2_0}}, {6, {BD_TARGET_STOCK, BD_GGML_TQ2_0}}};
+		struct attempt try;
+	} of[] = {{0, {BD_TARGET_STOCK, BD_GGML_TQ1_0}},
+	          {0, {BD_TARGET_IK, BD_GGML_IQ1_BN}},
+	          {11, {BD_TARGET_BITNET_CPP, BD_GGML_I2_S}},
+	          {17, {BD_TARGET_STOCK, BD_GGML_Q2_0}},
+	          {6, {BD_TARGET_STOCK, BD_GGML_TQ2_0}}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++) {
 		struct bd_config c = config_of(of[i].config);
-		struct try t = of[i].try;
+		struct attempt t = of[i].try;
 		char *p;
 		size_t n;
 
@@ -473,7 +552,8 @@ static void test_changed_bytes(void **state)
 			bd_write_file(file, p, k % 10 == 9 ? at : n);
 			x = child_run(use, "");
 			if (x.signal != 0 || (x.status != BD_OK && x.status != BD_DATA))
-				fail_msg("file %zu, byte %zu: exit %d, signal %d: %s", i, at, x.status, x.signal, x.err);
+				fail_msg("file %zu, byte %zu: exit %d, signal %d: %s", i, at, x.status,
+				         x.signal, x.err);
 			p[at] = was;
 		}
 		bd_free(p);
@@ -484,9 +564,11 @@ static void test_changed_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_promise), cmocka_unit_test(test_order),           cmocka_unit_test(test_fold),
-	    cmocka_unit_test(test_stock),   cmocka_unit_test(test_every_file),      cmocka_unit_test(test_tables),
-	    cmocka_unit_test(test_foreign), cmocka_unit_test(test_foreign_refused), cmocka_unit_test(test_changed_bytes),
+	    cmocka_unit_test(test_promise),       cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_fold),          cmocka_unit_test(test_stock),
+	    cmocka_unit_test(test_every_file),    cmocka_unit_test(test_tables),
+	    cmocka_unit_test(test_foreign),       cmocka_unit_test(test_foreign_refused),
+	    cmocka_unit_test(test_changed_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,6 +1,5 @@
 /* Templates: prompts, labels, answers; and the rows that fill them. */
 #include "child.h"
-
 #include "io.h"
 #include "json.h"
 #include "mem.h"
@@ -14,12 +13,14 @@ static struct bd_template *from(const char *text)
 {
 	json_t *j = bd_json_parse(text, strlen(text), "test");
 	struct bd_template *t = bd_template_from(j, "test");
+
 	json_decref(j);
 	return t;
 }
 
-#define TASK \
-	"{\"name\":\"task\",\"fields\":[\"a\",\"b\",\"label\"],\"prompt\":\"{a} {not a field} {b}{a}\\n{\",\"classes\":[\"no\",\"yes\"]," \
+#define TASK                                                                                                 \
+	"{\"name\":\"task\",\"fields\":[\"a\",\"b\",\"label\"],\"prompt\":\"{a} {not a field} "              \
+	"{b}{a}\\n{\",\"classes\":[\"no\",\"yes\"],"                                                         \
 	"\"labels\":[[\" negative\",\" bad\"],[\" positive\",\" good\"]]}"
 
 static void prompt(void **state)
@@ -44,6 +45,7 @@ static void label(void **state)
 	static const char *const spelled[] = {"0", "1", "no", "yes"};
 	for (int i = 0; i < 4; i++) {
 		const char *row[] = {"x", "y", spelled[i]};
+
 		assert_int_equal(bd_template_label(t, row, "here"), i % 2);
 	}
 	const char *unlabelled[] = {"x", "y", NULL};
@@ -72,12 +74,14 @@ static void answer(void **state)
 	bd_template_free(t);
 }
 
-/* The golden vocabulary has " good" and " bad", and the pieces of " positive" and " negative" only if they were merged. */
+/* The golden vocabulary has " good" and " bad", and the pieces of " positive" and " negative" only
+ * if they were merged. */
 static void choices(void **state)
 {
 	(void)state;
 	struct bd_tok *tok = bd_tok_open("tests/golden/tok-bytes.json");
-	struct bd_template *t = from("{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[[\" unheard of\",\" bad\"],[\" unseen\",\" good\"]]}");
+	struct bd_template *t = from("{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[[\" unheard "
+	                             "of\",\" bad\"],[\" unseen\",\" good\"]]}");
 	struct bd_ids *choice = bd_template_choices(t, tok);
 	struct bd_buf text = {0};
 	for (int i = 0; i < 2; i++) {
@@ -110,18 +114,21 @@ static void load(void *text)
 static void load_alike(void *arg)
 {
 	(void)arg;
-	bd_template_choices(from("{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"qa\",\"qb\"]}"), bd_tok_open("tests/golden/tok-bytes.json"));
+	bd_template_choices(from("{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"qa\",\"qb\"]}"),
+	                    bd_tok_open("tests/golden/tok-bytes.json"));
 }
 
 static void find_label(void *arg)
 {
 	const char *row[] = {"x", "y", arg};
+
 	bd_template_label(from(TASK), row, "rows.tsv: line 7");
 }
 
 static void find_prompt(void *arg)
 {
 	const char *row[] = {"x", NULL, "0"};
+
 	(void)arg;
 	bd_template_prompt(from(TASK), row, "rows.tsv: line 7", &(struct bd_buf){0});
 }
@@ -136,14 +143,19 @@ static void refusals(void **state)
 	(void)state;
 	child_dies(load, "[]", BD_DATA, "JSON object");
 	child_dies(load, "{\"fields\":[\"a\"],\"prompt\":\"{a}\"}", BD_DATA, "either");
-	child_dies(load, "{\"fields\":[\"a\"],\"prompt\":\"{a}\",\"answer\":\"\",\"labels\":[\"x\",\"y\"]}", BD_DATA, "either");
+	child_dies(load, "{\"fields\":[\"a\"],\"prompt\":\"{a}\",\"answer\":\"\",\"labels\":[\"x\",\"y\"]}",
+	           BD_DATA, "either");
 	child_dies(load, "{\"fields\":[\"a\"],\"prompt\":\"{b}\",\"answer\":\"{a}\"}", BD_DATA, "{b}");
 	child_dies(load, "{\"fields\":[\"a\"],\"prompt\":\"{a}\",\"answer\":\"{c}\"}", BD_DATA, "{c}");
-	child_dies(load, "{\"fields\":[\"a\"],\"prompt\":\"{a}\",\"labels\":[\"x\",\"y\"]}", BD_DATA, "\"label\"");
+	child_dies(load, "{\"fields\":[\"a\"],\"prompt\":\"{a}\",\"labels\":[\"x\",\"y\"]}", BD_DATA,
+	           "\"label\"");
 	child_dies(load, "{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"x\"]}", BD_DATA, "labels");
-	child_dies(load, "{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"x\",[\"y\",\"z\"]]}", BD_DATA, "alternatives");
+	child_dies(load, "{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"x\",[\"y\",\"z\"]]}", BD_DATA,
+	           "alternatives");
 	child_dies(load, "{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"x\",3]}", BD_DATA, "label 1");
-	child_dies(load, "{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"x\",\"y\"],\"classes\":[\"a\"]}", BD_DATA, "classes");
+	child_dies(load,
+	           "{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"x\",\"y\"],\"classes\":[\"a\"]}",
+	           BD_DATA, "classes");
 	child_dies(load_alike, NULL, BD_DATA, "begin with the same token");
 	child_dies(find_label, "2", BD_DATA, "rows.tsv: line 7: label \"2\"");
 	child_dies(find_label, "-1", BD_DATA, "rows.tsv: line 7: label \"-1\"");
@@ -163,6 +175,7 @@ static void check_rows(const char *content, enum bd_rows_format format, uint64_t
 	struct bd_buf got = {0};
 	const char *value[2];
 	size_t length[2];
+
 	bd_write_file(path, content, strlen(content));
 	struct bd_rows *r = bd_rows_open(file, 1, format, field, 2);
 	if (shuffle)
@@ -170,7 +183,7 @@ static void check_rows(const char *content, enum bd_rows_format format, uint64_t
 	while (bd_rows_next(r, value, length))
 		for (int i = 0; i < 2; i++) {
 			assert_int_equal(length[i], value[i] ? strlen(value[i]) : 0);
-			bd_buf_fmt(&got, "%s%c", value[i] ? value[i] : "-", i ? ';' : '|');
+			bd_buf_fmt(&got, "%s%c", value[i] != NULL ? value[i] : "-", i ? ';' : '|');
 		}
 	assert_string_equal(got.p ? got.p : "", want);
 	bd_rows_close(r);
@@ -185,8 +198,11 @@ static void rows(void **state)
 	check_rows("", BD_ROWS_AUTO, 0, "");
 	check_rows("b\tx\ta\n1\t2\t3\n\n4\t5\n", BD_ROWS_AUTO, 0, "3|1;-|4;");
 	check_rows("x\ty\tz\n1\t2\n3\n", BD_ROWS_AUTO, 0, "x|y;1|2;3|-;");
-	check_rows("\xef\xbb\xbf" "a\tb\r\n\"q\"\t\r\n", BD_ROWS_AUTO, 0, "\"q\"|;");
-	check_rows("{\"a\":\"x\",\"b\":3}\n{\"b\":true,\"a\":null}\n{\"a\":0.5}", BD_ROWS_AUTO, 0, "x|3;-|true;0.5|-;");
+	check_rows("\xef\xbb\xbf"
+	           "a\tb\r\n\"q\"\t\r\n",
+	           BD_ROWS_AUTO, 0, "\"q\"|;");
+	check_rows("{\"a\":\"x\",\"b\":3}\n{\"b\":true,\"a\":null}\n{\"a\":0.5}", BD_ROWS_AUTO, 0,
+	           "x|3;-|true;0.5|-;");
 	check_rows("{not json\t2\n", BD_ROWS_AUTO, 0, "{not json|2;");
 	check_rows("a\tb\n1\t2\n", BD_ROWS_LINES, 0, "a\tb|-;1\t2|-;");
 	check_rows("a\tb\n1\t2\n3\n", BD_ROWS_AUTO, 1, "3|-;1|2;");
@@ -196,8 +212,9 @@ static void rows(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(prompt),  cmocka_unit_test(label),    cmocka_unit_test(answer),
-		cmocka_unit_test(choices), cmocka_unit_test(refusals), cmocka_unit_test(rows),
+	    cmocka_unit_test(prompt),  cmocka_unit_test(label),    cmocka_unit_test(answer),
+	    cmocka_unit_test(choices), cmocka_unit_test(refusals), cmocka_unit_test(rows),
 	};
+
 	return cmocka_run_group_tests_name("template", tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
-/* Tokenizers against what Hugging Face's `tokenizers` answered (tests/golden/make_tokenizers.py), and, where $BD_DATA has them, against
- * llama.cpp's vectors for real vocabularies and on 10 MB of text. */
+/* Tokenizers against what Hugging Face's `tokenizers` answered (tests/golden/make_tokenizers.py), and, where
+ * $BD_DATA has them, against llama.cpp's vectors for real vocabularies and on 10 MB of text. */
 #include "child.h"
-
 #include "gguf.h"
 #include "io.h"
 #include "json.h"
@@ -12,16 +11,18 @@
 
 #include <stdlib.h>
 
-#define GOLDEN "tests/golden/"
+#define GOLDEN    "tests/golden/"
 #define SEPARATOR "\n__ggml_vocab_test__\n"
 
-static const char *const names[] = {"bytes", "llama3", "gpt2", "digits", "spm", "metaspace", "unfused", "gemma", "flags"};
+static const char *const names[] = {"bytes",     "llama3",  "gpt2",  "digits", "spm",
+                                    "metaspace", "unfused", "gemma", "flags"};
 
 /* ---- cases ---- */
 
 static void same_ids(const char *what, const struct bd_ids *got, const uint32_t *want, size_t n)
 {
 	size_t i = 0;
+
 	while (i < n && i < got->n && got->id[i] == want[i])
 		i++;
 	if (i < n || i < got->n)
@@ -29,22 +30,24 @@ static void same_ids(const char *what, const struct bd_ids *got, const uint32_t 
 		         i < got->n ? (int)got->id[i] : -1, i < n ? (int)want[i] : -1);
 }
 
-/* Token by token, as the continuation of nothing, the same text comes out, and never a broken character. (What the stream cannot know is
- * left out: bad sequences, and special tokens that Hugging Face shows.) */
-static void check_parts(const struct bd_tok *t, const uint32_t *id, size_t n, const char *plain, const char *what)
+/* Token by token, as the continuation of nothing, the same text comes out, and never a broken character.
+ * (What the stream cannot know is left out: bad sequences, and special tokens that Hugging Face shows.) */
+static void check_parts(const struct bd_tok *t, const uint32_t *id, size_t n, const char *plain,
+                        const char *what)
 {
 	struct bd_tok_stream s = {0};
 	struct bd_buf parts = {0};
+
 	bd_buf_str(&parts, "");
 	for (size_t i = 0; i < n; i++) {
 		bd_tok_stream(t, &s, id[i], &parts);
 		assert_true(bd_utf8_valid(parts.p, parts.n));
-		if (bd_tok_special(t, id[i]) && strstr(plain, bd_tok_text(t, id[i])))
+		if (bd_tok_special(t, id[i]) && strstr(plain, bd_tok_text(t, id[i])) != NULL)
 			plain = NULL;
-		if (!plain || strstr(plain, BD_REPLACEMENT))
+		if (plain == NULL || strstr(plain, BD_REPLACEMENT) != NULL)
 			break;
 	}
-	if (plain && !strstr(plain, BD_REPLACEMENT) && strcmp(parts.p, plain))
+	if (plain != NULL && strstr(plain, BD_REPLACEMENT) == NULL && strcmp(parts.p, plain))
 		fail_msg("%s: in parts \"%s\", \"%s\" expected", what, parts.p, plain);
 	bd_buf_free(&parts);
 }
@@ -57,18 +60,23 @@ static void check_case(const struct bd_tok *t, const json_t *c, const char *name
 	struct bd_ids got = {0};
 	struct bd_buf back = {0};
 	char *what = bd_sprintf("%s: \"%s\"", name, json_string_value(text));
+
 	for (size_t i = 0; i < n; i++)
 		want[i] = (uint32_t)json_integer_value(json_array_get(ids, i));
 	bd_tok_encode(t, json_string_value(text), json_string_length(text), BD_TOK_BOS | BD_TOK_EOS, &got);
 	same_ids(what, &got, want, n);
 	for (int special = 0; special < 2; special++) {
 		const json_t *decoded = json_object_get(c, special ? "decoded" : "plain");
+
 		bd_buf_clear(&back);
 		bd_tok_decode(t, want, n, special, &back);
-		if (back.n != json_string_length(decoded) || (back.n && memcmp(back.p, json_string_value(decoded), back.n)))
-			fail_msg("%s: decoded to \"%s\", \"%s\" expected", what, back.p, json_string_value(decoded));
+		if (back.n != json_string_length(decoded) ||
+		    (back.n && memcmp(back.p, json_string_value(decoded), back.n)))
+			fail_msg("%s: decoded to \"%s\", \"%s\" expected", what, back.p,
+			         json_string_value(decoded));
 	}
-	if (strlen(json_string_value(json_object_get(c, "plain"))) == json_string_length(json_object_get(c, "plain")))
+	if (strlen(json_string_value(json_object_get(c, "plain"))) ==
+	    json_string_length(json_object_get(c, "plain")))
 		check_parts(t, want, n, json_string_value(json_object_get(c, "plain")), what);
 	bd_buf_free(&back);
 	bd_ids_free(&got);
@@ -80,13 +88,14 @@ static void golden_cases(void **state)
 {
 	(void)state;
 	for (size_t k = 0; k < sizeof(names) / sizeof(names[0]); k++) {
-		char *path = bd_sprintf(GOLDEN "tok-%s.json", names[k]), *cases = bd_sprintf(GOLDEN "tok-%s.cases.json", names[k]);
+		char *path = bd_sprintf(GOLDEN "tok-%s.json", names[k]),
+		     *cases = bd_sprintf(GOLDEN "tok-%s.cases.json", names[k]);
 		struct bd_tok *t = bd_tok_open(path);
 		json_t *list = bd_json_load(cases), *c;
 		size_t i;
+
 		assert_true(json_array_size(list) > 50);
-		json_array_foreach(list, i, c)
-			check_case(t, c, names[k]);
+		json_array_foreach(list, i, c) check_case(t, c, names[k]);
 		json_decref(list);
 		bd_tok_free(t);
 		bd_free(path);
@@ -109,7 +118,9 @@ static void invalid_bytes(void **state)
 	struct bd_ids a = {0}, b = {0};
 	/* One U+FFFD for each of: C0, AF, the cut E3 81, ED A0 80 (three), the cut F0 9F 98. */
 	encode_str(t, "a\xc0\xaf\xe3\x81z\xed\xa0\x80\xf0\x9f\x98", 0, &a);
-	encode_str(t, "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 0, &b);
+	encode_str(t,
+	           "a\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbdz\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd",
+	           0, &b);
 	same_ids("invalid UTF-8", &a, b.id, b.n);
 	bd_ids_free(&a);
 	bd_ids_free(&b);
@@ -143,6 +154,7 @@ static void check_stream(const struct bd_tok *t, const char *text)
 	struct bd_ids ids = {0};
 	struct bd_buf whole = {0}, parts = {0};
 	struct bd_tok_stream s = {0};
+
 	encode_str(t, text, BD_TOK_BOS, &ids);
 	bd_tok_decode(t, ids.id, ids.n, false, &whole);
 	for (size_t i = 0; i < ids.n; i++) {
@@ -162,6 +174,7 @@ static void streaming(void **state)
 	for (size_t k = 0; k < 5; k++) {
 		char *path = bd_sprintf(GOLDEN "tok-%s.json", names[k]);
 		struct bd_tok *t = bd_tok_open(path);
+
 		check_stream(t, "The story \xc3\xa9 \xe6\x97\xa5\xe6\x9c\xac\xe8\xaa\x9e \xf0\x9f\x9a\x80!");
 		check_stream(t, "  two spaces");
 		bd_tok_free(t);
@@ -169,13 +182,14 @@ static void streaming(void **state)
 	}
 }
 
-/* A bad byte: U+FFFD in the stream at once, and one for each byte of the run in the whole text, as ByteFallback does it. */
+/* A bad byte: U+FFFD in the stream at once, and one for each byte of the run in the whole text, as
+ * ByteFallback does it. */
 static void broken_bytes(void **state)
 {
 	(void)state;
 	struct bd_tok *t = bd_tok_open(GOLDEN "tok-spm.json");
-	uint32_t id[] = {(uint32_t)bd_tok_id(t, "<0xC3>"), (uint32_t)bd_tok_id(t, "<0xA9>"), (uint32_t)bd_tok_id(t, "<0xFF>"),
-	                 (uint32_t)bd_tok_id(t, "a")};
+	uint32_t id[] = {(uint32_t)bd_tok_id(t, "<0xC3>"), (uint32_t)bd_tok_id(t, "<0xA9>"),
+	                 (uint32_t)bd_tok_id(t, "<0xFF>"), (uint32_t)bd_tok_id(t, "a")};
 	struct bd_buf whole = {0}, parts = {0};
 	struct bd_tok_stream s = {0};
 	assert_true(bd_tok_is_byte(t, id[0]) && !bd_tok_is_byte(t, id[3]));
@@ -214,6 +228,7 @@ static struct bd_tok *parse(const json_t *j)
 {
 	char *text = bd_json_text(j, true);
 	struct bd_tok *t = bd_tok_parse(text, strlen(text), "test");
+
 	bd_free(text);
 	return t;
 }
@@ -221,12 +236,14 @@ static struct bd_tok *parse(const json_t *j)
 static void same_digest(const json_t *a, const json_t *b, bool same)
 {
 	struct bd_tok *x = parse(a), *y = parse(b);
+
 	assert_int_equal(strcmp(bd_tok_digest(x), bd_tok_digest(y)) == 0, same);
 	bd_tok_free(x);
 	bd_tok_free(y);
 }
 
-/* The layout of the file and the spelling of merges do not change the digest; a merge, a token and a step do. */
+/* The layout of the file and the spelling of merges do not change the digest; a merge, a
+ * token and a step do. */
 static void digests(void **state)
 {
 	(void)state;
@@ -234,6 +251,7 @@ static void digests(void **state)
 	json_t *merges = json_object_get(json_object_get(b, "model"), "merges");
 	for (size_t i = 0; i < json_array_size(merges); i++) {
 		const char *s = json_string_value(json_array_get(merges, i)), *space = strchr(s, ' ');
+
 		json_array_set_new(merges, i, json_pack("[s%, s]", s, (size_t)(space - s), space + 1));
 	}
 	same_digest(a, b, true);
@@ -272,20 +290,23 @@ static void inside_gguf(void **state)
 
 /* ---- directories, and special tokens as plain text ---- */
 
-/* The first and the last id of "the" with the tokenizer of a directory whose tokenizer_config.json is `config`. */
+/* The first and the last id of "the" with the tokenizer of a directory whose
+ * tokenizer_config.json is `config`. */
 static void ends_of(const char *dir, const char *config, bool keep, uint32_t end[2])
 {
 	json_t *j = bd_json_load(GOLDEN "tok-spm.json");
 	char *file[2] = {bd_path(dir, "tokenizer.json"), bd_path(dir, "tokenizer_config.json")}, *text;
 	struct bd_ids ids = {0};
 	struct bd_tok *t, *again;
+
 	if (!keep)
 		json_object_set_new(j, "post_processor", json_null());
 	text = bd_json_text(j, false);
 	bd_write_file(file[0], text, strlen(text));
 	bd_write_file(file[1], config, strlen(config));
 	t = bd_tok_open(dir);
-	again = bd_tok_parse(bd_tok_json(t, NULL), strlen(bd_tok_json(t, NULL)), "again"); /* as it travels in GGUF */
+	/* as it travels in GGUF */
+	again = bd_tok_parse(bd_tok_json(t, NULL), strlen(bd_tok_json(t, NULL)), "again");
 	assert_string_equal(bd_tok_digest(t), bd_tok_digest(again));
 	encode_str(again, "the", BD_TOK_BOS | BD_TOK_EOS, &ids);
 	end[0] = ids.id[0];
@@ -302,7 +323,8 @@ static void ends_of(const char *dir, const char *config, bool keep, uint32_t end
 static void config_flags(void **state)
 {
 	(void)state;
-	static const char both[] = "{\"add_bos_token\":true,\"bos_token\":{\"content\":\"<s>\"},\"add_eos_token\":true,\"eos_token\":\"</s>\","
+	static const char both[] = "{\"add_bos_token\":true,\"bos_token\":{\"content\":\"<s>\"},\"add_eos_"
+	                           "token\":true,\"eos_token\":\"</s>\","
 	                           "\"model_max_length\":1000000000000000019884624838656}";
 	char dir[] = "/tmp/bd-test-tok.XXXXXX";
 	uint32_t end[2];
@@ -341,11 +363,14 @@ static void try_parse(void *j)
 	bd_tok_free(parse(j));
 }
 
-/* Sets object[key] of a good tokenizer, where object is a path of keys, to the JSON text; it must be refused with `complaint`. */
-static void refused(const char *file, const char *object, const char *key, const char *value, const char *complaint)
+/* Sets object[key] of a good tokenizer, where object is a path of keys, to the JSON text; it must be
+ * refused with `complaint`. */
+static void refused(const char *file, const char *object, const char *key, const char *value,
+                    const char *complaint)
 {
-	json_t *j = bd_json_load(file), *o = object ? json_object_get(j, object) : j;
+	json_t *j = bd_json_load(file), *o = object != NULL ? json_object_get(j, object) : j;
 	json_t *v = json_loads(value, JSON_DECODE_ANY, NULL);
+
 	assert_non_null(v);
 	assert_int_equal(json_object_set_new(o, key, v), 0);
 	child_dies(try_parse, j, BD_DATA, complaint);
@@ -357,8 +382,10 @@ static void refusals(void **state)
 	(void)state;
 	const char *b = GOLDEN "tok-bytes.json", *s = GOLDEN "tok-spm.json";
 	refused(b, NULL, "normalizer", "{\"type\":\"BertNormalizer\"}", "BertNormalizer");
-	refused(b, NULL, "normalizer", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"\"}", "Replace");
-	refused(b, NULL, "pre_tokenizer", "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\d+\"},\"behavior\":\"Isolated\"}", "\\d+");
+	refused(b, NULL, "normalizer",
+	        "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"\"}", "Replace");
+	refused(b, NULL, "pre_tokenizer",
+	        "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\d+\"},\"behavior\":\"Isolated\"}", "\\d+");
 	refused(b, NULL, "pre_tokenizer", "{\"type\":\"Whitespace\"}", "Whitespace");
 	refused(b, NULL, "pre_tokenizer", "{\"type\":\"Metaspace\",\"prepend_scheme\":\"odd\"}", "odd");
 	refused(b, NULL, "post_processor", "{\"type\":\"BertProcessing\"}", "BertProcessing");
@@ -375,13 +402,21 @@ static void refusals(void **state)
 	refused(b, "model", "vocab", "{\"a\":0,\"b\":0}", "same id");
 	refused(b, "model", "vocab", "{\"a\":-1}", "id of \"a\"");
 	refused(b, "model", "vocab", "{\"a\":99999999999}", "id of \"a\"");
-	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"</s>\"}}],"
-	        "\"special_tokens\":{\"</s>\":{\"ids\":[1]}}}", "without the text");
-	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{}},{\"Sequence\":{}}]}", "once");
-	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{}}]}",
+	refused(s, NULL, "post_processor",
+	        "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"</s>\"}}],"
+	        "\"special_tokens\":{\"</s>\":{\"ids\":[1]}}}",
+	        "without the text");
+	refused(s, NULL, "post_processor",
+	        "{\"type\":\"TemplateProcessing\",\"single\":[{\"Sequence\":{}},{\"Sequence\":{}}]}", "once");
+	refused(s, NULL, "post_processor",
+	        "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{"
+	        "\"Sequence\":{}}]}",
 	        "\"x\" has no ids");
-	refused(s, NULL, "post_processor", "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{\"Sequence\":{}}],"
-	        "\"special_tokens\":{\"x\":{\"ids\":[70000]}}}", "outside the vocabulary");
+	refused(s, NULL, "post_processor",
+	        "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"x\"}},{"
+	        "\"Sequence\":{}}],"
+	        "\"special_tokens\":{\"x\":{\"ids\":[70000]}}}",
+	        "outside the vocabulary");
 }
 
 /* ---- Unicode ---- */
@@ -394,13 +429,14 @@ static void classes(void **state)
 		n[bd_class(c)]++;
 		words += bd_word_char(c);
 	}
-	assert_int_equal(words, 144667); /* as measured with tokenizers 0.23.3 */
+	assert_int_equal(words, 144667);        /* as measured with tokenizers 0.23.3 */
 	assert_int_equal(n[BD_LETTER], 141028); /* Unicode 16.0 */
 	assert_int_equal(n[BD_NUMBER], 1911);
 	assert_int_equal(n[BD_SPACE], 25);
 }
 
-/* A hundred thousand marks, out of order, after an e: sorted by class, the first cedilla composed. In quadratic time this would take minutes. */
+/* A hundred thousand marks, out of order, after an e: sorted by class, the first cedilla composed. In
+ * quadratic time this would take minutes. */
 static void many_marks(void **state)
 {
 	(void)state;
@@ -427,7 +463,8 @@ static void many_marks(void **state)
 static const char *data(void)
 {
 	const char *dir = getenv("BD_DATA");
-	if (!dir) {
+
+	if (dir == NULL) {
 		print_message("SKIPPED: $BD_DATA is not set, so real tokenizers are not tested\n");
 		skip();
 	}
@@ -439,11 +476,14 @@ static size_t check_vectors(const struct bd_tok *t, const char *dir, const char 
 {
 	char *file[2] = {bd_sprintf("%s/tokenizers/ggml-vocab/ggml-vocab-%s.gguf.inp", dir, name),
 	                 bd_sprintf("%s/tokenizers/ggml-vocab/ggml-vocab-%s.gguf.out", dir, name)};
-	char *inp = bd_read_file(file[0], NULL), *out = bd_read_file(file[1], NULL), *s = inp, *line = out, *end;
+	char *inp = bd_read_file(file[0], NULL), *out = bd_read_file(file[1], NULL), *s = inp, *line = out,
+	     *end;
 	size_t count = 0;
-	for (; (end = strstr(s, SEPARATOR)); s = end + strlen(SEPARATOR), count++) {
+
+	for (; (end = strstr(s, SEPARATOR)) != NULL; s = end + strlen(SEPARATOR), count++) {
 		struct bd_ids got = {0}, want = {0};
 		char *what = bd_sprintf("%s, vector %zu", name, count);
+
 		for (char *next; *line && *line != '\n'; line = next) {
 			bd_ids_push(&want, (uint32_t)strtoul(line, &next, 10));
 			next += strspn(next, " ");
@@ -465,19 +505,21 @@ static size_t check_vectors(const struct bd_tok *t, const char *dir, const char 
 static void vectors(void **state)
 {
 	(void)state;
-	static const char *const pair[][2] = {{"qwen2", "qwen2.5"}, {"llama-bpe", "llama3.2"}, {"gpt-2", "gpt2"}};
+	static const char *const pair[][2] = {
+	    {"qwen2", "qwen2.5"}, {"llama-bpe", "llama3.2"}, {"gpt-2", "gpt2"}};
 	const char *dir = data();
 	for (size_t i = 0; i < 3; i++) {
 		char *path = bd_sprintf("%s/tokenizers/%s", dir, pair[i][1]);
 		struct bd_tok *t = bd_tok_open(path);
+
 		assert_true(check_vectors(t, dir, pair[i][0]) > 40);
 		bd_tok_free(t);
 		bd_free(path);
 	}
 }
 
-/* A SentencePiece vocabulary as a tokenizer.json, as Hugging Face converts it: every way to put a piece together from two others is a
- * merge, ranked by the piece's score, then by the lengths of the halves. */
+/* A SentencePiece vocabulary as a tokenizer.json, as Hugging Face converts it: every way to put a piece
+ * together from two others is a merge, ranked by the piece's score, then by the lengths of the halves. */
 struct candidate {
 	const char *piece;
 	size_t left, right, order; /* bytes, and place before sorting */
@@ -487,6 +529,7 @@ struct candidate {
 static size_t chars(const char *s, size_t n)
 {
 	size_t k = 0;
+
 	for (size_t i = 0; i < n; i++)
 		k += ((unsigned char)s[i] & 0xc0) != 0x80;
 	return k;
@@ -497,6 +540,7 @@ static int by_score(const void *a, const void *b)
 	const struct candidate *x = a, *y = b;
 	size_t xl = chars(x->piece, x->left), yl = chars(y->piece, y->left);
 	size_t xr = chars(x->piece + x->left, x->right), yr = chars(y->piece + y->left, y->right);
+
 	if (x->score != y->score)
 		return x->score > y->score ? -1 : 1;
 	if (xl != yl)
@@ -509,9 +553,11 @@ static json_t *merges_of(const char *const *piece, const float *score, size_t n,
 	struct candidate *c = NULL;
 	size_t count = 0, cap = 0;
 	json_t *merges = json_array();
+
 	for (size_t i = 0; i < n; i++)
 		for (size_t len = strlen(piece[i]), cut = 1; cut < len; cut++) {
-			if (!json_object_getn(vocab, piece[i], cut) || !json_object_get(vocab, piece[i] + cut))
+			if (json_object_getn(vocab, piece[i], cut) == NULL ||
+			    json_object_get(vocab, piece[i] + cut) == NULL)
 				continue;
 			if (count == cap) {
 				cap = cap ? 2 * cap : 1024;
@@ -522,7 +568,8 @@ static json_t *merges_of(const char *const *piece, const float *score, size_t n,
 		}
 	qsort(c, count, sizeof(*c), by_score);
 	for (size_t i = 0; i < count; i++)
-		json_array_append_new(merges, json_pack("[s%, s]", c[i].piece, c[i].left, c[i].piece + c[i].left));
+		json_array_append_new(merges,
+		                      json_pack("[s%, s]", c[i].piece, c[i].left, c[i].piece + c[i].left));
 	bd_free(c);
 	return merges;
 }
@@ -530,10 +577,12 @@ static json_t *merges_of(const char *const *piece, const float *score, size_t n,
 static struct bd_tok *from_sentencepiece(const char *path)
 {
 	struct bd_gguf *g = bd_gguf_open(path);
-	json_t *j = bd_json_load(GOLDEN "tok-spm.json"), *vocab = json_object(), *model = json_object_get(j, "model");
+	json_t *j = bd_json_load(GOLDEN "tok-spm.json"), *vocab = json_object(),
+	       *model = json_object_get(j, "model");
 	const void *tokens, *scores;
 	uint32_t type;
 	size_t n = bd_gguf_array(g, "tokenizer.ggml.tokens", &type, &tokens);
+
 	assert_int_equal(bd_gguf_array(g, "tokenizer.ggml.scores", &type, &scores), n);
 	for (size_t i = 0; i < n; i++)
 		json_object_set_new(vocab, ((const char *const *)tokens)[i], json_integer((json_int_t)i));
@@ -563,6 +612,7 @@ static void identity(const struct bd_tok *t, const char *text, size_t n, const c
 {
 	struct bd_ids ids = {0};
 	struct bd_buf back = {0};
+
 	bd_tok_encode(t, text, n, BD_TOK_BOS, &ids);
 	bd_tok_decode(t, ids.id, ids.n, false, &back);
 	if (back.n != n || memcmp(back.p, text, n))
@@ -574,7 +624,8 @@ static void identity(const struct bd_tok *t, const char *text, size_t n, const c
 static void corpus(void **state)
 {
 	(void)state;
-	static const char *const model[] = {"models/base-7m", "models/stories-3m", "tokenizers/qwen3", "tokenizers/llama3.2"};
+	static const char *const model[] = {"models/base-7m", "models/stories-3m", "tokenizers/qwen3",
+	                                    "tokenizers/llama3.2"};
 	const char *dir = data();
 	char *path = bd_sprintf("%s/corpus/mixed.jsonl.zst", dir);
 	struct bd_tok *t[4];
@@ -584,11 +635,13 @@ static void corpus(void **state)
 	size_t n;
 	for (size_t i = 0; i < 4; i++) {
 		char *tok = bd_sprintf("%s/%s", dir, model[i]);
+
 		t[i] = bd_tok_open(tok);
 		bd_free(tok);
 	}
-	while (all.n < 10000000 && (line = bd_in_line(in, &n))) {
+	while (all.n < 10000000 && (line = bd_in_line(in, &n)) != NULL) {
 		json_t *j = bd_json_parse(line, n, path), *text = json_object_get(j, "text");
+
 		for (size_t i = 0; i < 4; i++)
 			identity(t[i], json_string_value(text), json_string_length(text), model[i]);
 		bd_buf_add(&all, json_string_value(text), json_string_length(text));
@@ -608,11 +661,23 @@ static void corpus(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(golden_cases),	cmocka_unit_test(invalid_bytes), cmocka_unit_test(continuation),
-		cmocka_unit_test(streaming),	cmocka_unit_test(broken_bytes),	 cmocka_unit_test(getters),
-		cmocka_unit_test(digests),	cmocka_unit_test(inside_gguf), cmocka_unit_test(config_flags), cmocka_unit_test(plain_text),	 cmocka_unit_test(refusals),
-		cmocka_unit_test(classes), cmocka_unit_test(many_marks),	cmocka_unit_test(vectors),	 cmocka_unit_test(sentencepiece_vectors),
-		cmocka_unit_test(corpus),
+	    cmocka_unit_test(golden_cases),
+	    cmocka_unit_test(invalid_bytes),
+	    cmocka_unit_test(continuation),
+	    cmocka_unit_test(streaming),
+	    cmocka_unit_test(broken_bytes),
+	    cmocka_unit_test(getters),
+	    cmocka_unit_test(digests),
+	    cmocka_unit_test(inside_gguf),
+	    cmocka_unit_test(config_flags),
+	    cmocka_unit_test(plain_text),
+	    cmocka_unit_test(refusals),
+	    cmocka_unit_test(classes),
+	    cmocka_unit_test(many_marks),
+	    cmocka_unit_test(vectors),
+	    cmocka_unit_test(sentencepiece_vectors),
+	    cmocka_unit_test(corpus),
 	};
+
 	return cmocka_run_group_tests_name("tokenizer", tests, NULL, NULL);
 }

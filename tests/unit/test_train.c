@@ -1,19 +1,5 @@
 /* The trainer on tiny models: the losses' gradients, accumulation, reproducibility, interruption, the
  * teacher's stream, refusals. Everything lives in a temporary directory and is made here. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
-
-#include <fcntl.h>
-#include <math.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/stat.h>
-
 #include "child.h"
 #include "dump.h"
 #include "feed.h"
@@ -27,6 +13,19 @@
 #include "step.h"
 #include "train.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
 enum { V = 48, EXAMPLES = 60 };
 
 static char root[] = "/tmp/bd-test-train.XXXXXX";
@@ -37,7 +36,7 @@ static size_t n_kept;
 /* A path in the temporary directory, freed at the end. */
 static char *at(const char *name)
 {
-	assert_true(n_kept < sizeof kept / sizeof *kept);
+	assert_true(n_kept < sizeof(kept) / sizeof(*kept));
 	return kept[n_kept++] = bd_path(root, name);
 }
 
@@ -54,6 +53,7 @@ static struct bd_model *tiny(const char *family, int hidden, int layers, bool te
 	    ternary ? ", \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}" : "");
 	json_t *j = bd_json_parse(text, strlen(text), "test");
 	struct bd_config c = bd_config_parse(j, "test");
+
 	if (ternary) {
 		c.ternary = true;
 		c.norms = BD_NORMS_SUBLN;
@@ -71,6 +71,7 @@ static void make_model(const char *name, const char *family, int hidden, int lay
 	struct bd_model *m = tiny(family, hidden, layers, ternary);
 	char *path = at(name);
 	struct bd_outdir *d = bd_outdir_open(path, true);
+
 	bd_model_save(m, bd_outdir_path(d), BD_F32, NULL);
 	bd_outdir_commit(d);
 	bd_model_free(m);
@@ -81,7 +82,7 @@ static void make_model(const char *name, const char *family, int hidden, int lay
 static void make_example(struct bd_record *r, uint64_t i)
 {
 	r->n = 4 + (size_t)bd_rng_below(5, 0, i, 9);
-	r->ids = bd_alloc(r->n, sizeof *r->ids);
+	r->ids = bd_alloc(r->n, sizeof(*r->ids));
 	r->target = bd_zalloc(r->n, 1);
 	for (size_t t = 0; t < r->n; t++)
 		r->ids[t] = 2 + (uint32_t)bd_rng_below(5, i + 1, t, V - 2);
@@ -97,10 +98,12 @@ static void make_stream(const char *name, size_t n)
 	uint32_t choice[2] = {0, 1};
 	struct bd_head h = {.vocab = V, .layer = -1, .choice = choice, .n_choice = 2};
 	char *path = at(name);
+
 	memset(h.tokenizer, 'a', 32);
 	struct bd_sink *s = bd_sink_open(path, 0, &h);
 	for (size_t i = 0; i < n; i++) {
 		struct bd_record r = {0};
+
 		make_example(&r, i);
 		bd_sink_put(s, &r);
 		bd_record_free(&r);
@@ -112,7 +115,7 @@ static int setup(void **state)
 {
 	(void)state;
 	bd_msg_tool("test_train");
-	if (!mkdtemp(root))
+	if (mkdtemp(root) == NULL)
 		return 1;
 	make_model("dense", "qwen3", 64, 2, false);
 	make_model("ternary", "qwen3", 64, 2, true);
@@ -137,6 +140,7 @@ static int teardown(void **state)
 static struct bd_train job(const char *stage, const char *model, const char *output)
 {
 	struct bd_train t = bd_train_defaults(stage);
+
 	t.model = at(model);
 	t.output = at(output);
 	t.force = true;
@@ -158,9 +162,11 @@ static double logged(const char *log, int i, const char *key)
 	double value = NAN, v[2000];
 	int n = 0;
 	size_t len;
+
 	for (char *line; (line = bd_in_line(in, &len)) != NULL;) {
 		json_t *j = bd_json_parse(line, len, log);
-		if (json_object_get(j, "loss") && n < 2000)
+
+		if (json_object_get(j, "loss") != NULL && n < 2000)
 			v[n++] = json_number_value(json_object_get(j, key));
 		json_decref(j);
 	}
@@ -175,6 +181,7 @@ static void assert_same_file(const char *a, const char *b, bool same)
 {
 	size_t n, m;
 	char *p = bd_read_file(a, &n), *q = bd_read_file(b, &m);
+
 	assert_int_equal(n == m && memcmp(p, q, n) == 0, same);
 	bd_free(p);
 	bd_free(q);
@@ -184,6 +191,7 @@ static void assert_same_model(const char *a, const char *b, bool same)
 {
 	char *p = bd_sprintf("%s/%s/model.safetensors", root, a),
 	     *q = bd_sprintf("%s/%s/model.safetensors", root, b);
+
 	assert_same_file(p, q, same);
 	bd_free(p);
 	bd_free(q);
@@ -192,9 +200,10 @@ static void assert_same_model(const char *a, const char *b, bool same)
 static void dump(const char *model, const char *out, struct bd_dump o)
 {
 	char *path = at("examples");
+
 	o.model = at(model);
 	o.output = at(out);
-	o.layer = o.layer ? o.layer : "0.8";
+	o.layer = o.layer != NULL ? o.layer : "0.8";
 	o.batch_tokens = o.batch_tokens ? o.batch_tokens : 50;
 	o.common = (struct bd_common){.threads = 2, .seed = 1, .quiet = true};
 	bd_dump_run(&o, path);
@@ -204,6 +213,7 @@ static void learns(const char *model, int weights)
 {
 	struct bd_train t = job("sft", model, "learnt");
 	char *log = with_log(&t, "learn.log"), *in = at("examples");
+
 	t.epochs = 12;
 	t.weights = weights;
 	t.shuffle = true;
@@ -227,6 +237,7 @@ static void test_same_bytes(void **state)
 	char *in = at("examples");
 	for (int i = 0; i < 3; i++) {
 		struct bd_train t = job("sft", "ternary", i == 0 ? "a" : i == 1 ? "b" : "c");
+
 		t.epochs = 2;
 		t.shuffle = true;
 		t.common.seed = i < 2 ? 5 : 6;
@@ -244,7 +255,8 @@ static void test_accumulation(void **state)
 	for (int i = 0; i < 4; i++) {
 		struct bd_train t = job("sft", "dense", "acc");
 		char name[16];
-		snprintf(name, sizeof name, "acc%d.log", i);
+
+		snprintf(name, sizeof(name), "acc%d.log", i);
 		logs[i] = with_log(&t, name);
 		t.steps = 2;
 		t.batch = i == 0 ? 24 : i == 1 ? 4 : i == 2 ? 24 : 23;
@@ -255,6 +267,7 @@ static void test_accumulation(void **state)
 	static const char *const key[] = {"loss", "grad_norm"};
 	for (int k = 0; k < 2; k++) {
 		double want = logged(logs[0], 0, key[k]);
+
 		assert_true(want > 0);
 		assert_near1(key[k], logged(logs[1], 0, key[k]), want, 1e-6);
 		assert_near1(key[k], logged(logs[2], 0, key[k]), want, 1e-6);
@@ -275,6 +288,7 @@ struct whole {
 static void open_whole(struct whole *w, const char *model, const char *teacher, struct bd_train t)
 {
 	char *dir = at(model), *in = at(teacher);
+
 	w->t = t;
 	w->s = (struct bd_step){.t = &w->t, .plan = &w->plan, .m = bd_model_load(dir)};
 	w->s.feed = bd_feed_open(in, &(struct bd_feed_plan){.count = true});
@@ -298,7 +312,8 @@ static double loss_of(struct whole *w, const struct bd_mix *mix, float *grad)
 {
 	struct bd_sums s = {0};
 	const struct bd_counts *c = &w->s.counts;
-	memset(grad, 0, w->s.m->n * sizeof *grad);
+
+	memset(grad, 0, w->s.m->n * sizeof(*grad));
 	bd_distill_run(w->s.d, w->s.acts, w->s.rec, w->s.n_rec, c, mix, w->s.m, grad, &s);
 	return w->t.ce * s.ce / (double)c->targets + mix->lambda * s.ld / (double)c->ld +
 	       mix->gamma * bd_distill_ad_unit(&w->plan.o, c) * s.ad;
@@ -308,20 +323,22 @@ static double loss_of(struct whole *w, const struct bd_mix *mix, float *grad)
 static void check_direction(struct whole *w, const struct bd_mix *mix)
 {
 	size_t n = w->s.m->n;
-	float *x = w->s.m->data, *grad = bd_alloc(n, sizeof *grad), *dir = normal(n, 1),
+	float *x = w->s.m->data, *grad = bd_alloc(n, sizeof(*grad)), *dir = normal(n, 1),
 	      *keep = copy_of(x, n);
 	double along = 0, h = 2e-4, at_x[2];
+
 	loss_of(w, mix, grad);
 	for (size_t i = 0; i < n; i++)
 		along += (double)grad[i] * (double)dir[i];
 	for (int sign = 0; sign < 2; sign++) {
-		float *unused = bd_alloc(n, sizeof *unused);
+		float *unused = bd_alloc(n, sizeof(*unused));
+
 		for (size_t i = 0; i < n; i++)
 			x[i] = keep[i] + (float)(sign ? -h : h) * dir[i];
 		at_x[sign] = loss_of(w, mix, unused);
 		bd_free(unused);
 	}
-	memcpy(x, keep, n * sizeof *x);
+	memcpy(x, keep, n * sizeof(*x));
 	assert_near1("directional derivative", (at_x[0] - at_x[1]) / (2 * h), along, 5e-3);
 	bd_free(grad);
 	bd_free(dir);
@@ -337,6 +354,7 @@ static void test_gradient(void **state)
 		struct bd_train t = job("distill", i & 1 ? "untied" : "dense", "none");
 		struct bd_mix mix = {.lambda = 2, .gamma = 300, .beta = 0.3};
 		struct whole w;
+
 		t.gamma_ratio = 0;
 		t.gamma = 300;
 		t.ce = i == 4 ? 0 : 0.7;
@@ -397,7 +415,7 @@ static void test_dump(void **state)
 	struct bd_source *f = bd_source_open(at("full.bds")), *k = bd_source_open(top),
 	                 *a = bd_source_open(all);
 	struct bd_record rf = {0}, rk = {0}, ra = {0};
-	float *z = bd_alloc(V, sizeof *z);
+	float *z = bd_alloc(V, sizeof(*z));
 	assert_int_equal(bd_source_head(f)->layer, 3);
 	assert_int_equal(bd_source_head(f)->teacher_layers, 5);
 	while (bd_source_next(f, &rf)) {
@@ -414,6 +432,7 @@ static void test_dump(void **state)
 				assert_true(fabsf(z[v] - bd_f16_to_f32(rf.z[j * V + v])) < 4e-3f);
 			for (size_t i = 0; i < 7; i++) {
 				float zi = bd_f16_to_f32(rk.z[j * 7 + i]);
+
 				assert_true(fabsf(zi - z[rk.zi[j * 7 + i]]) < 4e-3f);
 				assert_true((double)zi <= worst + 1e-9);
 				worst = (double)zi;
@@ -444,8 +463,9 @@ static void test_dump_epochs(void **state)
 	assert_int_equal(bd_source_head(s)->layer, -1);
 	for (; bd_source_next(s, &r); n++) {
 		struct bd_record x = {0};
+
 		make_example(&x, n % EXAMPLES);
-		same += x.n == r.n && memcmp(x.ids, r.ids, r.n * sizeof *r.ids) == 0;
+		same += x.n == r.n && memcmp(x.ids, r.ids, r.n * sizeof(*r.ids)) == 0;
 		bd_record_free(&x);
 	}
 	assert_int_equal(n, 2 * EXAMPLES);
@@ -461,6 +481,7 @@ static uint64_t drain(const struct bd_feed_plan *plan, uint64_t *sum, uint64_t m
 	struct bd_feed *f = bd_feed_open(path, plan);
 	struct bd_record r;
 	uint64_t n = 0;
+
 	*sum = 0;
 	while (n < most && bd_feed_take(f, &r)) {
 		*sum += r.index;
@@ -509,9 +530,10 @@ static void test_best_is_kept(void **state)
 	for (char *line; (line = bd_in_line(f, &len)) != NULL;) {
 		json_t *j = bd_json_parse(line, len, log), *e = json_object_get(j, "eval");
 		double accuracy = json_number_value(json_object_get(e, "accuracy"));
+
 		evals += e != NULL;
 		best = accuracy > best ? accuracy : best;
-		best_step = e ? json_number_value(json_object_get(j, "best_step")) : best_step;
+		best_step = e != NULL ? json_number_value(json_object_get(j, "best_step")) : best_step;
 		json_decref(j);
 	}
 	bd_in_close(f);
@@ -528,7 +550,8 @@ static void test_best_is_kept(void **state)
 	double accuracy = -1;
 	for (char *line; (line = bd_in_line(f, &len)) != NULL;) {
 		json_t *j = bd_json_parse(line, len, log2), *e = json_object_get(j, "eval");
-		accuracy = e ? json_number_value(json_object_get(e, "accuracy")) : accuracy;
+
+		accuracy = e != NULL ? json_number_value(json_object_get(e, "accuracy")) : accuracy;
 		json_decref(j);
 	}
 	bd_in_close(f);
@@ -544,6 +567,7 @@ struct piped {
 static void run_piped(void *arg)
 {
 	struct piped *p = arg;
+
 	dup2(p->fd, STDIN_FILENO);
 	_exit(bd_train_run(&p->t, "-"));
 }
@@ -552,6 +576,7 @@ static void run_file(void *arg)
 {
 	struct bd_train *t = arg;
 	char *in = at("examples");
+
 	_exit(bd_train_run(t, in));
 }
 
@@ -559,6 +584,7 @@ static void run_file(void *arg)
 static size_t lines_of(const char *path)
 {
 	size_t n = 0;
+
 	if (!bd_exists(path))
 		return 0;
 	char *text = bd_read_file(path, NULL);
@@ -576,11 +602,13 @@ static int interrupt(struct bd_train *t, size_t some, size_t lines, int sig, boo
 	size_t n;
 	char *bytes = bd_read_file(in, &n);
 	int fd[2], status;
+
 	assert_true(some < n && pipe(fd) == 0);
 	fflush(NULL);
 	pid_t pid = fork();
 	if (pid == 0) {
 		struct piped p = {*t, fd[0]};
+
 		close(fd[1]);
 		int null = open("/dev/null", O_WRONLY);
 		dup2(null, STDERR_FILENO);
@@ -604,6 +632,7 @@ static int interrupt(struct bd_train *t, size_t some, size_t lines, int sig, boo
 static struct bd_train resumable(const char *model, const char *output, const char *log)
 {
 	struct bd_train t = job("sft", model, output);
+
 	t.log = at(log);
 	t.steps = 14;
 	t.batch = 4;
@@ -674,6 +703,7 @@ static void test_divergence(void **state)
 static void run_empty(void *arg)
 {
 	char *in = at("empty");
+
 	bd_train_run(arg, in);
 }
 
@@ -681,6 +711,7 @@ static void run_fifo(void *arg)
 {
 	char *in = at("examples"), *cmd = bd_sprintf("cat %s", in);
 	FILE *f = popen(cmd, "r");
+
 	dup2(fileno(f), STDIN_FILENO);
 	_exit(bd_train_run(arg, "-"));
 }
@@ -688,6 +719,7 @@ static void run_fifo(void *arg)
 static void run_teacher(void *arg)
 {
 	char *in = at("all.bds");
+
 	_exit(bd_train_run(arg, in));
 }
 
@@ -727,5 +759,6 @@ int main(void)
 	    cmocka_unit_test(test_resume),      cmocka_unit_test(test_periodic_checkpoint),
 	    cmocka_unit_test(test_divergence),  cmocka_unit_test(test_refusals),
 	};
+
 	return cmocka_run_group_tests(tests, setup, teardown);
 }
