@@ -13,7 +13,7 @@ BUILD ?= build
 BIN ?= bin
 PREFIX ?= /usr/local
 ZSH ?= share/zsh/site-functions
-VERSION := $(shell sed -n 's/^\#define BD_VERSION "\(.*\)"/\1/p' lib/msg.h)
+VERSION := $(shell sed -n 's/^\#define BD_VERSION "\(.*\)"/\1/p' lib/base/msg.h)
 
 CFLAGS ?= -O3 -g
 PKG_CONFIG ?= pkg-config
@@ -29,16 +29,17 @@ override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -fno-
 OTHER_LIBS = -ldnnl -lgomp -lm -lpthread
 LDLIBS = $(PKG_LIBS) $(OTHER_LIBS)
 
-LIB = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*.c lib/kern/*.c))
+LIB = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*/*.c lib/*/*/*.c))
 TOOLS = $(patsubst bin/%.c,$(BIN)/%,$(wildcard bin/bd-*.c))
-TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
 NAMES = $(notdir $(TOOLS))
+FOLDERS = $(notdir $(wildcard lib/*))
 
 # What is installed: in.DIR are the files that go into DIR below PREFIX.
 in.bin = $(TOOLS)
 in.lib = $(BUILD)/libbd.a
 in.lib/pkgconfig = $(BUILD)/bd.pc
-in.include/bd = $(wildcard lib/*.h)
+$(foreach d,$(FOLDERS),$(eval in.include/bd/$d = $(wildcard lib/$d/*.h)))
 in.share/man/man1 = $(wildcard man/*.1)
 in.share/man/man5 = $(wildcard man/*.5)
 in.share/man/man7 = $(wildcard man/*.7)
@@ -49,7 +50,7 @@ in.share/bash-completion/completions = $(NAMES:%=$(BUILD)/complete/bash/%)
 in.$(ZSH) = $(NAMES:%=$(BUILD)/complete/zsh/_%)
 in.share/fish/vendor_completions.d = $(NAMES:%=$(BUILD)/complete/fish/%.fish)
 INTO = $(patsubst in.%,%,$(filter in.%,$(.VARIABLES)))
-OURS = include/bd share/doc/bd share/bd/templates share/bd/configs share/bd # removed too
+OURS = $(FOLDERS:%=include/bd/%) include/bd share/doc/bd share/bd/templates share/bd/configs share/bd # removed too
 TOP = Makefile README.md LICENSE bin lib man tests examples pipelines .ci .gitignore .clang-format
 TO = $(DESTDIR)$(PREFIX)
 
@@ -73,11 +74,13 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA) -MMD -MP -c -o $@ $<
 
+$(BUILD)/tests/%.o: override CPPFLAGS += -iquote tests/unit
+
 # Only these files may use instructions beyond the baseline; elsewhere than on x86-64 they are empty.
 ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine)),)
-$(BUILD)/lib/kern/%_avx2.o: ISA = -mavx2 -mfma -mf16c
-$(BUILD)/lib/kern/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
-$(BUILD)/lib/kern/%_amx.o: ISA = -mamx-tile -mamx-bf16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma
+$(BUILD)/lib/machine/kern/%_avx2.o: ISA = -mavx2 -mfma -mf16c
+$(BUILD)/lib/machine/kern/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
+$(BUILD)/lib/machine/kern/%_amx.o: ISA = -mamx-tile -mamx-bf16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma
 endif
 
 check:
@@ -97,11 +100,11 @@ $(BUILD)/complete/fish/%.fish: $(BIN)/%
 	$(BIN)/$* --completion fish >$@
 
 # Finds the library from its own place, so that it is the same for every PREFIX.
-$(BUILD)/bd.pc: Makefile lib/msg.h
+$(BUILD)/bd.pc: Makefile lib/base/msg.h
 	@mkdir -p $(@D)
 	printf '%s\n' 'prefix=$${pcfiledir}/../..' 'Name: bd' 'Description: ternary language models by BitNet Distillation' \
 		'Version: $(VERSION)' 'Requires: $(PKGS)' 'Libs: -L$${prefix}/lib -lbd $(OTHER_LIBS)' \
-		'Cflags: -I$${prefix}/include' >$@
+		'Cflags: -I$${prefix}/include -iquote$${prefix}/include/bd' >$@
 
 install: all
 	$(foreach d,$(INTO),install -d '$(TO)/$d' && install -m $(if $(filter bin,$d),755,644) $(in.$d) '$(TO)/$d' &&) :

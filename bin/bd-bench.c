@@ -1,10 +1,10 @@
 /* bd-bench: prefill and decode speed and memory of a model, alone or against a second one in the same run. */
-#include "bench.h"
-#include "cpu.h"
-#include "gguf.h"
-#include "mem.h"
-#include "msg.h"
-#include "opt.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "eval/bench.h"
+#include "format/gguf.h"
+#include "machine/cpu.h"
 
 #include <stdio.h>
 #include <stdlib.h>

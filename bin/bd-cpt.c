@@ -1,8 +1,8 @@
 /* bd-cpt: continual pre-training on text, of the ternary student, or with --weights full plain language-model
  * training. */
-#include "io.h"
-#include "msg.h"
-#include "train.h"
+#include "base/io.h"
+#include "base/msg.h"
+#include "train/train.h"
 
 int main(int argc, char **argv)
 {

@@ -1,11 +1,11 @@
 /* bd-data: text, JSONL and TSV become an example stream; --decode shows one as text. */
-#include "example.h"
-#include "history.h"
-#include "io.h"
-#include "mem.h"
-#include "msg.h"
-#include "opt.h"
-#include "rows.h"
+#include "base/history.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "data/example.h"
+#include "data/rows.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -1,8 +1,8 @@
 /* bd-distill: train the student on a teacher stream with CE + lambda LD + gamma AD (BitDistill), or CAKLD
  * (BitDistiller). */
-#include "io.h"
-#include "msg.h"
-#include "train.h"
+#include "base/io.h"
+#include "base/msg.h"
+#include "train/train.h"
 
 #include <string.h>
 

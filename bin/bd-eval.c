@@ -1,10 +1,10 @@
 /* bd-eval: scores of a model over an example stream, or of given texts against references. */
-#include "eval.h"
-#include "eval_text.h"
-#include "mem.h"
-#include "msg.h"
-#include "opt.h"
-#include "pairs.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "eval/eval.h"
+#include "eval/eval_text.h"
+#include "eval/pairs.h"
 
 #include <stdio.h>
 

@@ -1,14 +1,14 @@
 /* bd-info: describes the suite's files, verifies their checksums, compares two models. Every description is a
  * JSON object; text is that object printed for people. */
-#include "gguf.h"
-#include "io.h"
-#include "mem.h"
-#include "model_diff.h"
-#include "model_info.h"
-#include "msg.h"
-#include "opt.h"
-#include "packed.h"
-#include "stream.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "data/stream.h"
+#include "format/gguf.h"
+#include "model/model_diff.h"
+#include "model/model_info.h"
+#include "pack/packed.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,11 +1,11 @@
 /* bd-init: a randomly initialised model from a config.json and a seed. */
-#include "history.h"
-#include "io.h"
-#include "mem.h"
-#include "model.h"
-#include "msg.h"
-#include "opt.h"
-#include "tokenizer.h"
+#include "base/history.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
 
 /* The tokenizer must not know more tokens than the model has rows for. */
 static void check_tokenizer(const struct bd_config *c, const char *path)

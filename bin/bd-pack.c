@@ -1,11 +1,11 @@
 /* bd-pack: a trained ternary model directory becomes one file for the runtime that shall run it, and back. */
-#include "hf.h"
-#include "io.h"
-#include "mem.h"
-#include "msg.h"
-#include "opt.h"
-#include "pack.h"
-#include "packed.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "model/hf.h"
+#include "pack/pack.h"
+#include "pack/packed.h"
 
 #include <stdio.h>
 

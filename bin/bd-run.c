@@ -1,11 +1,11 @@
 /* bd-run: a task model answers one input a line; any other model continues a text or talks. */
-#include "answer.h"
-#include "io.h"
-#include "mem.h"
-#include "msg.h"
-#include "opt.h"
-#include "packed.h"
-#include "talk.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "pack/packed.h"
+#include "run/answer.h"
+#include "run/talk.h"
 
 #include <stdio.h>
 #include <stdlib.h>

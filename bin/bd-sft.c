@@ -1,8 +1,8 @@
 /* bd-sft: supervised fine-tuning, of the full-precision teacher or, with --weights ternary, of the direct
  * BitNet-SFT baseline. */
-#include "io.h"
-#include "msg.h"
-#include "train.h"
+#include "base/io.h"
+#include "base/msg.h"
+#include "train/train.h"
 
 int main(int argc, char **argv)
 {

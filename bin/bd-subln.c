@@ -1,11 +1,11 @@
 /* bd-subln: stage 1 of BitDistill. RMSNorms with gain 1 go in front of the quantised projections, and the
  * model is marked ternary. Works tensor by tensor: the model never stands in memory. */
-#include "history.h"
-#include "io.h"
-#include "mem.h"
-#include "model_out.h"
-#include "msg.h"
-#include "opt.h"
+#include "base/history.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/opt.h"
+#include "model/model_out.h"
 
 static void check(const char *dir, const struct bd_ckpt *k, enum bd_norms norms)
 {

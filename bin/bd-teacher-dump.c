@@ -1,7 +1,7 @@
 /* bd-teacher-dump: run the teacher over examples; stream its logits and the Q, K, V states of one layer. */
-#include "dump.h"
-#include "io.h"
-#include "msg.h"
+#include "base/io.h"
+#include "base/msg.h"
+#include "train/dump.h"
 
 int main(int argc, char **argv)
 {

@@ -20,7 +20,7 @@ check() {
 	fi
 }
 
-check "layers of lib/" sh tests/lint-layers.sh
+check "layers of lib/" sh tests/lint-folders.sh
 for f in man/*.[0-9]; do
 	test -e "$f" && check "mandoc $f" mandoc -T lint -W warning "$f"
 done

@@ -71,8 +71,8 @@ BIN=$(cd "$BIN" && pwd)
 export BUILD BIN SAN
 PATH=$BIN:$PATH
 
-for source in tests/unit/test_*.c; do
-	name=${source##*/}
+for source in tests/unit/test_*.c tests/unit/*/test_*.c; do
+	name=${source#tests/unit/}
 	name=${name%.c}
 	run_tap "unit/$name" env CMOCKA_MESSAGE_OUTPUT=TAP "$BUILD/tests/$name"
 done

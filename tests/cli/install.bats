@@ -30,7 +30,7 @@ make_() {
 		[ -s "$prefix/share/fish/vendor_completions.d/$tool.fish" ]
 	done
 	[ -s "$prefix/share/man/man7/bd.7" ] && [ -s "$prefix/share/man/man5/bd-stream.5" ]
-	[ -s "$prefix/lib/libbd.a" ] && [ -s "$prefix/include/bd/infer.h" ]
+	[ -s "$prefix/lib/libbd.a" ] && [ -s "$prefix/include/bd/run/infer.h" ]
 	diff -r "$repo/examples/templates" "$prefix/share/bd/templates"
 	diff -r "$repo/examples/configs" "$prefix/share/bd/configs"
 }
@@ -49,7 +49,7 @@ make_() {
 
 @test "a C program is built with pkg-config, the installed headers and the library" {
 	cat >program.c <<-'END'
-	#include <bd/infer.h>
+	#include <bd/run/infer.h>
 	#include <stdio.h>
 
 	int main(int argc, char **argv)
@@ -76,10 +76,10 @@ make_() {
 
 @test "every installed header stands alone" {
 	# shellcheck disable=SC2046 # a list of words
-	for header in "$prefix"/include/bd/*.h; do
-		echo "#include <bd/${header##*/}>"
+	for header in "$prefix"/include/bd/*/*.h; do
+		echo "#include <bd/${header##*/include/bd/}>"
 		${CC:-cc} -std=c11 -fsyntax-only -x c $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags bd) - \
-			<<<"#include <bd/${header##*/}>"
+			<<<"#include <bd/${header##*/include/bd/}>"
 	done
 }
 
@@ -140,7 +140,7 @@ make_() {
 	tar -xzf "dist1/$name.tar.gz"
 	[ "$(tar -tzf "dist1/$name.tar.gz" | grep -vc "^$name/")" -eq 0 ]
 	[ "$(stat -c %Y "$name/Makefile")" -eq 1700000000 ]
-	[ -x "$name/.ci/run" ] && [ -s "$name/lib/kern/ref.c" ] && [ ! -e "$name/bin/bd-run" ]
+	[ -x "$name/.ci/run" ] && [ -s "$name/lib/machine/kern/ref.c" ] && [ ! -e "$name/bin/bd-run" ]
 	mkdir -p "$name/build" && touch "$name/bin/bd-run" "$name/build/x.o"
 	make -s -C "$name" BUILD="$PWD/dist2" dist
 	cmp "dist1/$name.tar.gz" "dist2/$name.tar.gz"

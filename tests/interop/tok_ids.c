@@ -1,9 +1,9 @@
 /* Driver of tokens.py: for every frame of standard input (length, bytes) the ids of the text, and
  * their text again with and without special tokens, as frames. Lengths and ids are 32-bit, of this
  * machine's byte order. */
-#include "mem.h"
-#include "msg.h"
-#include "tokenizer.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "text/tokenizer.h"
 
 #include <stdio.h>
 

@@ -3,8 +3,8 @@
 #ifndef BD_TEST_NEAR_H
 #define BD_TEST_NEAR_H
 
-#include "mem.h"
-#include "rng.h"
+#include "base/mem.h"
+#include "base/rng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

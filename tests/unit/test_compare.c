@@ -1,6 +1,6 @@
 /* The comparator of the golden tests, given wrong answers: it must see each of them. */
+#include "base/rng.h"
 #include "compare.h"
-#include "rng.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

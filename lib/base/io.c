@@ -1,0 +1,349 @@
+/* Reading: whole files, mappings and streams. Writing is in io_out.c. */
+#include "base/io.h"
+
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/signals.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#define CHUNK      ((size_t)1 << 20) /* of a read, and the first buffer */
+#define LINE_LIMIT ((size_t)1 << 30)
+
+/* A file that is not there or may not be read is bad input; the rest (EIO, EMFILE) is the system's fault. */
+static _Noreturn void die_open(const char *path)
+{
+	bool input = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ||
+	             errno == ENAMETOOLONG || errno == EISDIR;
+
+	bd_die(input ? BD_DATA : BD_SYS, "%s: cannot open:", path);
+}
+
+/* An open descriptor of something that can be read: not of a directory. */
+static int open_input(const char *path, struct stat *st)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0 || fstat(fd, st) != 0)
+		die_open(path);
+	if (S_ISDIR(st->st_mode)) {
+		errno = EISDIR;
+		die_open(path);
+	}
+	return fd;
+}
+
+/* read() that is not interrupted; 0 at the end of the file, and when a caught signal ends
+ * the wait for more. */
+static size_t read_some(int fd, void *buf, size_t n, const char *name)
+{
+	ssize_t k;
+
+	if (!bd_signals_await(fd))
+		return 0;
+	do
+		k = read(fd, buf, n);
+	while (k < 0 && errno == EINTR);
+	if (k < 0)
+		bd_die(BD_SYS, "%s: cannot read:", name);
+	return (size_t)k;
+}
+
+/* ---- whole files ---- */
+
+struct bd_map bd_map_file(const char *path)
+{
+	struct bd_map m = {0};
+	struct stat st;
+	int fd = open_input(path, &st);
+
+	if (!S_ISREG(st.st_mode))
+		bd_die(BD_DATA, "%s: not a regular file; it cannot be mapped", path);
+	if (st.st_size > 0) {
+		void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+
+		if (p == MAP_FAILED)
+			bd_die(BD_SYS, "%s: cannot map:", path);
+		m = (struct bd_map){p, (size_t)st.st_size};
+	}
+	close(fd);
+	return m;
+}
+
+void bd_unmap(struct bd_map *m)
+{
+	if (m->p != NULL)
+		munmap((void *)m->p, m->n);
+	*m = (struct bd_map){0};
+}
+
+char *bd_read_file(const char *path, size_t *n)
+{
+	size_t used = 0, cap, k;
+	struct stat st = {0};
+	bool standard = strcmp(path, "-") == 0;
+	const char *name = standard ? "<stdin>" : path;
+	int fd = standard ? STDIN_FILENO : open_input(path, &st);
+	char *p;
+
+	/* one byte more to see the end of the file, one for the NUL */
+	cap = (S_ISREG(st.st_mode) ? (size_t)st.st_size : CHUNK) + 2;
+	p = bd_alloc(cap, 1);
+	while ((k = read_some(fd, p + used, cap - 1 - used, name)) > 0) {
+		used += k;
+		if (used == cap - 1) {
+			p = bd_resize(p, used, bd_mul(cap, 2), 1);
+			cap *= 2;
+		}
+	}
+	p[used] = '\0';
+	if (!standard)
+		close(fd);
+	if (n != NULL)
+		*n = used;
+	return p;
+}
+
+bool bd_exists(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0;
+}
+
+bool bd_is_dir(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+char *bd_path(const char *dir, const char *name)
+{
+	size_t n = strlen(dir);
+
+	return bd_sprintf("%s%s%s", dir, n > 0 && dir[n - 1] == '/' ? "" : "/", name);
+}
+
+/* ---- streams ---- */
+
+struct bd_in {
+	int fd;
+	char *name;
+	bool regular, started, eof; /* eof: buf holds all that is left */
+	off_t base;                 /* where the stream begins in a regular file */
+	char *buf;                  /* [cap + 1]; data in [pos, end) */
+	size_t pos, end, cap;
+	uint64_t buf_at;    /* offset of buf[0] in the decompressed stream */
+	ZSTD_DStream *zstd; /* NULL: plain */
+	char *raw;          /* compressed, [raw_pos, raw_end) of CHUNK */
+	size_t raw_pos, raw_end;
+	uint64_t raw_at; /* compressed bytes read */
+	bool frame_open;
+};
+
+struct bd_in *bd_in_open(const char *path)
+{
+	struct bd_in *in = bd_zalloc(1, sizeof(*in));
+	struct stat st = {0};
+
+	if (path == NULL || strcmp(path, "-") == 0) {
+		in->name = bd_strdup("<stdin>");
+		in->fd = STDIN_FILENO;
+		if (fstat(in->fd, &st) != 0)
+			die_open(in->name);
+	} else {
+		in->name = bd_strdup(path);
+		in->fd = open_input(path, &st);
+	}
+	in->regular = S_ISREG(st.st_mode);
+	in->base = in->regular ? lseek(in->fd, 0, SEEK_CUR) : 0;
+	in->cap = CHUNK;
+	in->buf = bd_alloc(in->cap + 1, 1);
+	return in;
+}
+
+const char *bd_in_name(const struct bd_in *in)
+{
+	return in->name;
+}
+
+bool bd_in_seekable(const struct bd_in *in)
+{
+	return in->regular;
+}
+
+uint64_t bd_in_offset(const struct bd_in *in)
+{
+	return in->buf_at + in->pos;
+}
+
+void bd_in_rewind(struct bd_in *in)
+{
+	if (!in->regular || lseek(in->fd, in->base, SEEK_SET) < 0)
+		bd_die(BD_DATA, "%s: cannot be read a second time; give a regular file", in->name);
+	ZSTD_freeDStream(in->zstd);
+	in->zstd = NULL;
+	in->started = in->eof = in->frame_open = false;
+	in->pos = in->end = in->raw_pos = in->raw_end = 0;
+	in->buf_at = in->raw_at = 0;
+}
+
+void bd_in_close(struct bd_in *in)
+{
+	if (in == NULL)
+		return;
+	if (in->fd != STDIN_FILENO)
+		close(in->fd);
+	ZSTD_freeDStream(in->zstd);
+	bd_free(in->raw);
+	bd_free(in->buf);
+	bd_free(in->name);
+	bd_free(in);
+}
+
+/* Do the n bytes at p, as far as they go, begin like a zstd frame or a skippable one (pzstd's first)? */
+static bool like_zstd(const char *p, size_t n)
+{
+	static const unsigned char frame[4] = {0x28, 0xb5, 0x2f, 0xfd},
+	                           skippable[4] = {0x50, 0x2a, 0x4d, 0x18};
+	bool a = true, b = true;
+
+	for (size_t i = 0; i < n && i < 4; i++) {
+		unsigned char c = (unsigned char)p[i];
+
+		a = a && c == frame[i];
+		b = b && (i == 0 ? c & 0xf0 : c) == skippable[i];
+	}
+	return a || b;
+}
+
+/* Reads until it is clear what the data is: 4 bytes, which may come in pieces, or fewer that no magic number
+ * begins with. A line typed at a terminal is not held back. */
+static void start(struct bd_in *in)
+{
+	size_t k;
+
+	in->started = true;
+	while (in->end < 4 && like_zstd(in->buf, in->end) &&
+	       (k = read_some(in->fd, in->buf + in->end, CHUNK - in->end, in->name)) > 0)
+		in->end += k;
+	if (in->end < 4 || !like_zstd(in->buf, in->end))
+		return;
+	in->zstd = ZSTD_createDStream();
+	if (in->zstd == NULL)
+		bd_die(BD_SYS, "out of memory");
+	if (in->raw == NULL)
+		in->raw = bd_alloc(CHUNK, 1);
+	memcpy(in->raw, in->buf, in->end);
+	in->raw_end = in->raw_at = in->end;
+	in->end = 0;
+}
+
+/* Decompresses into dst[n] until something came out; 0 at the end of the stream. */
+static size_t read_zstd(struct bd_in *in, char *dst, size_t n)
+{
+	ZSTD_outBuffer out = {dst, n, 0};
+
+	while (out.pos == 0) {
+		ZSTD_inBuffer src;
+		size_t rc, had = in->raw_end - in->raw_pos;
+
+		if (had == 0) {
+			in->raw_pos = 0;
+			in->raw_end = had = read_some(in->fd, in->raw, CHUNK, in->name);
+			in->raw_at += had;
+		}
+		if (had == 0 && !in->frame_open)
+			return 0;
+		src = (ZSTD_inBuffer){in->raw, in->raw_end, in->raw_pos};
+		rc = ZSTD_decompressStream(in->zstd, &out, &src);
+		if (ZSTD_isError(rc))
+			bd_die(BD_DATA, "%s: broken zstd stream near byte %llu: %s", in->name,
+			       (unsigned long long)(in->raw_at - (in->raw_end - src.pos)),
+			       ZSTD_getErrorName(rc));
+		in->raw_pos = src.pos;
+		in->frame_open = rc != 0;
+		if (had == 0 && out.pos == 0 && in->frame_open) /* nothing to read, nothing held back */
+			bd_die(BD_DATA, "%s: truncated zstd stream at byte %llu; make or copy it again",
+			       in->name, (unsigned long long)in->raw_at);
+	}
+	return out.pos;
+}
+
+/* Brings more data behind [pos, end), moving it to the front and growing the buffer when a line fills it. */
+static void fill(struct bd_in *in)
+{
+	size_t k;
+
+	if (!in->started) {
+		start(in);
+		if (in->end > 0)
+			return;
+	}
+	if (in->pos > 0) {
+		memmove(in->buf, in->buf + in->pos, in->end - in->pos);
+		in->buf_at += in->pos;
+		in->end -= in->pos;
+		in->pos = 0;
+	}
+	if (in->end == in->cap) {
+		in->buf = bd_resize(in->buf, in->end, 2 * in->cap + 1, 1);
+		in->cap *= 2;
+	}
+	if (in->zstd != NULL)
+		k = read_zstd(in, in->buf + in->end, in->cap - in->end);
+	else
+		k = read_some(in->fd, in->buf + in->end, in->cap - in->end, in->name);
+	in->end += k;
+	in->eof = k == 0;
+}
+
+size_t bd_in_read(struct bd_in *in, void *buf, size_t n)
+{
+	size_t got = 0, k;
+
+	while (got < n) {
+		if (in->pos == in->end && !in->eof)
+			fill(in);
+		k = in->end - in->pos;
+		if (k == 0)
+			break;
+		k = k < n - got ? k : n - got;
+		memcpy((char *)buf + got, in->buf + in->pos, k);
+		in->pos += k;
+		got += k;
+	}
+	return got;
+}
+
+char *bd_in_line(struct bd_in *in, size_t *n)
+{
+	size_t seen = 0; /* bytes after pos known to hold no newline */
+	char *line, *nl;
+
+	for (;;) {
+		nl = memchr(in->buf + in->pos + seen, '\n', in->end - in->pos - seen);
+		if (nl != NULL || in->eof)
+			break;
+		seen = in->end - in->pos;
+		if (seen >= LINE_LIMIT)
+			bd_die(BD_DATA, "%s: byte %llu: line longer than 1 GiB", in->name,
+			       (unsigned long long)bd_in_offset(in));
+		fill(in);
+	}
+	if (nl == NULL && in->pos == in->end)
+		return NULL;
+	line = in->buf + in->pos;
+	*n = nl != NULL ? (size_t)(nl - line) : in->end - in->pos;
+	in->pos += *n + (nl != NULL);
+	line[*n] = '\0';
+	return line;
+}

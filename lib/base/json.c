@@ -1,0 +1,140 @@
+/* JSON through jansson. */
+#include "base/json.h"
+
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+json_t *bd_json_parse(const char *text, size_t n, const char *name)
+{
+	json_error_t e;
+	/* Tokenizer files hold "\u0000" as a vocabulary entry. */
+	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
+
+	if (j == NULL)
+		bd_die(BD_DATA, "%s: line %d, column %d: not valid JSON: %s", name, e.line, e.column, e.text);
+	return j;
+}
+
+json_t *bd_json_load(const char *path)
+{
+	size_t n;
+	char *text = bd_read_file(path, &n);
+	json_t *j = bd_json_parse(text, n, path);
+
+	bd_free(text);
+	return j;
+}
+
+/* The fewest digits, 15 to 17, that give every real number below j back exactly: jansson applies one
+ * precision to a whole document, and 17 would print 1e-06 as 9.9999999999999995e-07. */
+static size_t real_digits(const json_t *j)
+{
+	size_t digits = 15, d, i;
+	const char *key;
+	json_t *v;
+	char s[40];
+
+	if (json_is_real(j))
+		for (; digits < 17; digits++) {
+			snprintf(s, sizeof(s), "%.*g", (int)digits, json_real_value(j));
+			if (strtod(s, NULL) == json_real_value(j))
+				break;
+		}
+	json_array_foreach(j, i, v)
+	{ /* of what is no array there is nothing, as of what is no object */
+		digits = (d = real_digits(v)) > digits ? d : digits;
+	}
+	json_object_foreach((json_t *)j, key, v)
+	{
+		digits = (d = real_digits(v)) > digits ? d : digits;
+	}
+	return digits;
+}
+
+static int append(const char *s, size_t n, void *buf)
+{
+	bd_buf_add(buf, s, n);
+	return 0;
+}
+
+char *bd_json_text(const json_t *j, bool pretty)
+{
+	size_t flags = JSON_ENCODE_ANY | JSON_REAL_PRECISION(real_digits(j));
+	struct bd_buf b = {0};
+
+	flags |= pretty ? JSON_INDENT(2) : JSON_COMPACT;
+	if (json_dump_callback(j, append, &b, flags) != 0)
+		bd_die(BD_SYS, "internal error: this JSON value cannot be written");
+	return b.p;
+}
+
+void bd_json_line(struct bd_out *out, const json_t *j)
+{
+	char *text = bd_json_text(j, false);
+
+	bd_out_str(out, text);
+	bd_out_str(out, "\n");
+	bd_free(text);
+}
+
+json_t *bd_json_get(const json_t *obj, const char *key)
+{
+	json_t *v = json_object_get(obj, key);
+
+	return json_is_null(v) ? NULL : v;
+}
+
+int64_t bd_json_int(const json_t *obj, const char *key, int64_t def, int64_t min, int64_t max,
+                    const char *name)
+{
+	const json_t *j = bd_json_get(obj, key);
+	int64_t v;
+
+	if (j == NULL)
+		return def;
+	if (!json_is_integer(j))
+		bd_die(BD_DATA, "%s: \"%s\" is not a whole number", name, key);
+	v = json_integer_value(j);
+	if (v < min || v > max)
+		bd_die(BD_DATA, "%s: \"%s\" is %" PRId64 "; it must be %" PRId64 " to %" PRId64, name, key, v,
+		       min, max);
+	return v;
+}
+
+double bd_json_real(const json_t *obj, const char *key, double def, const char *name)
+{
+	const json_t *j = bd_json_get(obj, key);
+
+	if (j == NULL)
+		return def;
+	if (!json_is_number(j))
+		bd_die(BD_DATA, "%s: \"%s\" is not a number", name, key);
+	return json_number_value(j);
+}
+
+bool bd_json_bool(const json_t *obj, const char *key, bool def, const char *name)
+{
+	const json_t *j = bd_json_get(obj, key);
+
+	if (j == NULL)
+		return def;
+	if (!json_is_boolean(j))
+		bd_die(BD_DATA, "%s: \"%s\" is not true or false", name, key);
+	return json_is_true(j);
+}
+
+const char *bd_json_str(const json_t *obj, const char *key, const char *def, const char *name)
+{
+	const json_t *j = bd_json_get(obj, key);
+
+	if (j == NULL)
+		return def;
+	if (!json_is_string(j))
+		bd_die(BD_DATA, "%s: \"%s\" is not a string", name, key);
+	return json_string_value(j);
+}

@@ -1,0 +1,156 @@
+/* Errors: the message is formatted first (its arguments may not survive the clean-ups), the clean-ups run,
+ * then one write() puts it on stderr, so that messages of several tools in a pipeline do not mix. */
+#include "base/msg.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MESSAGE_MAX = 8192 };
+
+struct cleanup {
+	void (*fn)(void *);
+	void *arg;
+	struct cleanup *next;
+};
+
+static const char *tool = "bd";
+static struct cleanup *cleanups; /* newest first */
+/* of several threads the first one speaks and exits */
+static pthread_mutex_t dying = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+void bd_msg_tool(const char *argv0)
+{
+	const char *slash = strrchr(argv0, '/');
+
+	tool = slash != NULL ? slash + 1 : argv0;
+}
+
+const char *bd_msg_tool_name(void)
+{
+	return tool;
+}
+
+/* "tool: message\n" into line; a message longer than the buffer is cut. */
+static size_t format(char line[MESSAGE_MAX], const char *fmt, va_list ap)
+{
+	size_t fmt_n = strlen(fmt), n, room = MESSAGE_MAX - 1;
+	const char *reason = fmt_n > 0 && fmt[fmt_n - 1] == ':' ? strerror(errno) : NULL;
+	int k = snprintf(line, room, "%s: ", tool);
+
+	n = k < 0 ? 0 : (size_t)k < room ? (size_t)k : room - 1;
+	k = vsnprintf(line + n, room - n, fmt, ap);
+	n += k < 0 ? 0 : (size_t)k < room - n ? (size_t)k : room - n - 1;
+	if (reason != NULL) {
+		k = snprintf(line + n, room - n, " %s", reason);
+		n += k < 0 ? 0 : (size_t)k < room - n ? (size_t)k : room - n - 1;
+	}
+	line[n++] = '\n';
+	return n;
+}
+
+static void print(const char *line, size_t n)
+{
+	ssize_t k;
+
+	if (isatty(STDERR_FILENO)) /* wipe what a progress line may have left */
+		k = write(STDERR_FILENO, "\r\033[K", 4);
+	do
+		k = write(STDERR_FILENO, line, n);
+	while (k < 0 && errno == EINTR);
+}
+
+void bd_warn(const char *fmt, ...)
+{
+	char line[MESSAGE_MAX];
+	va_list ap;
+	size_t n;
+
+	va_start(ap, fmt);
+	n = format(line, fmt, ap);
+	va_end(ap);
+	print(line, n);
+}
+
+static struct cleanup *pop(void)
+{
+	struct cleanup *c;
+
+	pthread_mutex_lock(&lock);
+	c = cleanups;
+	if (c != NULL)
+		cleanups = c->next;
+	pthread_mutex_unlock(&lock);
+	return c;
+}
+
+static void run_cleanups(void)
+{
+	struct cleanup *c;
+
+	while ((c = pop()) != NULL) {
+		c->fn(c->arg);
+		free(c);
+	}
+}
+
+void bd_die(enum bd_status status, const char *fmt, ...)
+{
+	static _Thread_local bool here;
+	char line[MESSAGE_MAX];
+	va_list ap;
+	size_t n;
+
+	va_start(ap, fmt);
+	n = format(line, fmt, ap);
+	va_end(ap);
+	if (!here) {
+		pthread_mutex_lock(&dying);
+		here = true; /* and a clean-up that dies itself does not start over */
+		run_cleanups();
+	}
+	print(line, n);
+	_exit((int)status); /* not exit(): half a result in stdio's buffer must not reach stdout */
+}
+
+void bd_msg_hush(void)
+{
+	pthread_mutex_lock(&dying);
+}
+
+void bd_msg_cleanup(void (*fn)(void *), void *arg)
+{
+	static bool registered;
+	struct cleanup *c = malloc(sizeof(*c));
+
+	if (c == NULL)
+		bd_die(BD_SYS, "out of memory");
+	c->fn = fn;
+	c->arg = arg;
+	pthread_mutex_lock(&lock);
+	c->next = cleanups;
+	cleanups = c;
+	if (!registered)
+		registered = atexit(run_cleanups) == 0;
+	pthread_mutex_unlock(&lock);
+}
+
+void bd_msg_undo(void (*fn)(void *), void *arg)
+{
+	struct cleanup **p, *c;
+
+	pthread_mutex_lock(&lock);
+	for (p = &cleanups; *p != NULL && ((*p)->fn != fn || (*p)->arg != arg); p = &(*p)->next)
+		;
+	c = *p;
+	if (c != NULL)
+		*p = c->next;
+	pthread_mutex_unlock(&lock);
+	free(c);
+}

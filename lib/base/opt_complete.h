@@ -1,0 +1,14 @@
+/* Completion scripts for shells, from a tool's table of options. For opt.c. */
+#ifndef BD_OPT_COMPLETE_H
+#define BD_OPT_COMPLETE_H
+
+#include "base/mem.h"
+#include "base/opt.h"
+
+enum bd_shell { BD_BASH, BD_ZSH, BD_FISH };
+
+/* Appends the script that completes `tool` with all its options opts[n], the common ones included. */
+void bd_opt_complete(struct bd_buf *b, enum bd_shell shell, const char *tool, const struct bd_opt *opts,
+                     size_t n);
+
+#endif

@@ -1,0 +1,279 @@
+/* bds, the writing half, and the memory of headers and records. Reading is in stream_in.c, the
+ * format in bd-stream(5). */
+#include "data/stream.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/msg.h"
+
+#include <assert.h>
+#include <msgpack.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define CHECK_RECORDS 64
+#define CHECK_BYTES   ((uint64_t)4 << 20)
+#define MAX_RECORD    ((size_t)1 << 30)
+#define LEVEL         3
+
+static const char state_key[3][2] = {"q", "k", "v"};
+
+void bd_head_free(struct bd_head *h)
+{
+	json_decref(h->template_);
+	json_decref(h->history);
+	bd_free(h->choice);
+	*h = (struct bd_head){0};
+}
+
+void bd_record_free(struct bd_record *r)
+{
+	bd_free(r->ids);
+	bd_free(r->target);
+	bd_free(r->ref);
+	bd_free(r->z);
+	bd_free(r->zi);
+	bd_free(r->zr);
+	for (int i = 0; i < 3; i++)
+		bd_free(r->state[i]);
+	*r = (struct bd_record){0};
+}
+
+struct bd_sink {
+	struct bd_out *out;
+	struct bd_hash *hash;
+	struct bd_head head; /* sizes only; its pointers are not owned and not used after opening */
+	msgpack_packer pk;
+	bool flush; /* a pipe: hand over at every check record */
+	uint64_t records, bytes, check_records, check_bytes;
+};
+
+/* msgpack's output: hashed and written at once, so that a record is never assembled in memory. */
+static int emit(void *arg, const char *p, size_t n)
+{
+	struct bd_sink *s = arg;
+
+	bd_hash_add(s->hash, p, n);
+	bd_out_write(s->out, p, n);
+	s->bytes += n;
+	return 0;
+}
+
+static void put_key(struct bd_sink *s, const char *key)
+{
+	msgpack_pack_str_with_body(&s->pk, key, strlen(key));
+}
+
+static void put_str(struct bd_sink *s, const char *key, const char *value)
+{
+	put_key(s, key);
+	put_key(s, value);
+}
+
+static void put_uint(struct bd_sink *s, const char *key, uint64_t value)
+{
+	put_key(s, key);
+	msgpack_pack_uint64(&s->pk, value);
+}
+
+static void put_bin(struct bd_sink *s, const char *key, const void *p, size_t n)
+{
+	put_key(s, key);
+	msgpack_pack_bin_with_body(&s->pk, p, n);
+}
+
+static void put_u32s(struct bd_sink *s, const char *key, const uint32_t *v, size_t n)
+{
+	put_key(s, key);
+	msgpack_pack_array(&s->pk, n);
+	for (size_t i = 0; i < n; i++)
+		msgpack_pack_uint32(&s->pk, v[i]);
+}
+
+static void put_json(struct bd_sink *s, const json_t *j)
+{
+	const char *key;
+	json_t *v;
+	size_t i;
+
+	switch (json_typeof(j)) {
+	case JSON_OBJECT:
+		msgpack_pack_map(&s->pk, json_object_size(j));
+		json_object_foreach((json_t *)(uintptr_t)j, key, v)
+		{
+			put_key(s, key);
+			put_json(s, v);
+		}
+		break;
+	case JSON_ARRAY:
+		msgpack_pack_array(&s->pk, json_array_size(j));
+		json_array_foreach(j, i, v) put_json(s, v);
+		break;
+	case JSON_STRING:
+		msgpack_pack_str_with_body(&s->pk, json_string_value(j), json_string_length(j));
+		break;
+	case JSON_INTEGER:
+		msgpack_pack_int64(&s->pk, json_integer_value(j));
+		break;
+	case JSON_REAL:
+		msgpack_pack_double(&s->pk, json_real_value(j));
+		break;
+	case JSON_TRUE:
+		msgpack_pack_true(&s->pk);
+		break;
+	case JSON_FALSE:
+		msgpack_pack_false(&s->pk);
+		break;
+	case JSON_NULL:
+		msgpack_pack_nil(&s->pk);
+		break;
+	}
+}
+
+static void put_teacher_head(struct bd_sink *s, const struct bd_head *h)
+{
+	put_str(s, "teacher", h->teacher_digest);
+	put_key(s, "layer");
+	msgpack_pack_int(&s->pk, h->layer);
+	put_uint(s, "layers", (uint64_t)h->teacher_layers);
+	put_u32s(s, "width", h->width, 3);
+	put_u32s(s, "heads", h->heads, 3);
+	put_str(s, "dtype", "f16");
+	put_key(s, "rope");
+	h->after_rope ? msgpack_pack_true(&s->pk) : msgpack_pack_false(&s->pk);
+	put_str(s, "logits", !h->logits ? "none" : h->top_k ? "top-k" : "full");
+	put_uint(s, "top_k", h->top_k);
+	put_str(s, "positions", h->all_positions ? "all" : "answer");
+}
+
+static void put_head(struct bd_sink *s, const struct bd_head *h)
+{
+	size_t n = 4u + (h->template_ != NULL ? 1u : 0u) + (h->choice != NULL ? 1u : 0u) +
+	           (h->history != NULL ? 1u : 0u) + (h->examples ? 1u : 0u) + (h->teacher ? 10u : 0u);
+
+	msgpack_pack_map(&s->pk, n);
+	put_str(s, "bd", h->teacher ? "teacher" : "examples");
+	put_uint(s, "version", 1);
+	put_str(s, "tokenizer", h->tokenizer);
+	put_uint(s, "vocab", h->vocab);
+	if (h->template_ != NULL) {
+		put_key(s, "template");
+		put_json(s, h->template_);
+	}
+	if (h->choice != NULL)
+		put_u32s(s, "choices", h->choice, h->n_choice);
+	if (h->examples)
+		put_uint(s, "examples", h->examples);
+	if (h->teacher)
+		put_teacher_head(s, h);
+	if (h->history != NULL) {
+		put_key(s, "history");
+		put_json(s, h->history);
+	}
+}
+
+/* Whether the output will be a regular file; io.h can tell only once it is open, too late
+ * to choose the level. */
+static bool is_regular(const char *path)
+{
+	struct stat st;
+
+	if (path == NULL || !strcmp(path, "-"))
+		return fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+	return stat(path, &st) != 0 || S_ISREG(st.st_mode);
+}
+
+struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_head *h)
+{
+	struct bd_sink *s = bd_zalloc(1, sizeof(*s));
+	bool regular = is_regular(path);
+
+	s->out = bd_out_open(path, true, level < 0 ? (regular ? LEVEL : 0) : level);
+	s->hash = bd_hash_new();
+	s->head = *h;
+	s->flush = !regular;
+	msgpack_packer_init(&s->pk, s, emit);
+	put_head(s, h);
+	return s;
+}
+
+/* A check covers every byte in front of it, so its hash is taken before its own first byte. */
+static void put_check(struct bd_sink *s, bool end)
+{
+	uint64_t hash = bd_hash_value(s->hash);
+
+	msgpack_pack_map(&s->pk, end ? 3 : 2);
+	if (end) {
+		put_key(s, "end");
+		msgpack_pack_true(&s->pk);
+	}
+	put_uint(s, "records", s->records);
+	put_uint(s, "check", hash);
+	s->check_records = s->records;
+	s->check_bytes = s->bytes;
+	if (s->flush)
+		bd_out_flush(s->out);
+}
+
+static void put_teacher(struct bd_sink *s, const struct bd_record *r)
+{
+	const struct bd_head *h = &s->head;
+	size_t cols = h->top_k ? h->top_k : h->vocab, P = r->positions;
+
+	if (h->logits)
+		put_bin(s, "z", r->z, P * cols * sizeof(*r->z));
+	if (h->logits && h->top_k) {
+		put_bin(s, "zi", r->zi, P * cols * sizeof(*r->zi));
+		put_bin(s, "zr", r->zr, P * sizeof(*r->zr));
+	}
+	for (int i = 0; i < 3 && h->layer >= 0; i++)
+		put_bin(s, state_key[i], r->state[i], r->n * h->width[i] * sizeof(*r->state[i]));
+}
+
+/* Bytes of the record's arrays, and room for the keys. */
+static size_t record_bytes(const struct bd_head *h, const struct bd_record *r)
+{
+	size_t bytes = 256 + r->n * 5 + (r->ref != NULL ? strlen(r->ref) : 0);
+
+	if (h->teacher && h->logits)
+		bytes += r->positions * (h->top_k ? (size_t)h->top_k * 6 + 4 : (size_t)h->vocab * 2);
+	for (int i = 0; i < 3 && h->teacher && h->layer >= 0; i++)
+		bytes += r->n * h->width[i] * 2;
+	return bytes;
+}
+
+void bd_sink_put(struct bd_sink *s, const struct bd_record *r)
+{
+	const struct bd_head *h = &s->head;
+
+	assert(r->n > 0 && r->target[0] == 0);
+	if (record_bytes(h, r) > MAX_RECORD)
+		bd_die(
+		    BD_DATA,
+		    "example %llu: %zu tokens make a record of over 1 GiB; shorten it, or store top-k logits",
+		    (unsigned long long)s->records, r->n);
+	size_t n = 3u + (r->label >= 0 ? 1u : 0u) + (r->ref != NULL ? 1u : 0u);
+	if (h->teacher)
+		n += (h->logits ? (h->top_k ? 3u : 1u) : 0u) + (h->layer >= 0 ? 3u : 0u);
+	msgpack_pack_map(&s->pk, n);
+	put_uint(s, "i", s->records++);
+	put_bin(s, "ids", r->ids, r->n * sizeof(*r->ids));
+	put_bin(s, "target", r->target, r->n);
+	if (r->label >= 0)
+		put_uint(s, "label", (uint64_t)r->label);
+	if (r->ref != NULL)
+		put_str(s, "ref", r->ref);
+	if (h->teacher)
+		put_teacher(s, r);
+	if (s->records - s->check_records >= CHECK_RECORDS || s->bytes - s->check_bytes >= CHECK_BYTES)
+		put_check(s, false);
+}
+
+void bd_sink_close(struct bd_sink *s)
+{
+	put_check(s, true);
+	bd_out_close(s->out);
+	bd_hash_free(s->hash);
+	bd_free(s);
+}

@@ -1,0 +1,76 @@
+/* bds: the MessagePack stream between the tools (bd-stream(5)): header, records, check records, end. */
+#ifndef BD_STREAM_H
+#define BD_STREAM_H
+
+#include "base/io.h"
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The header. JSON objects are owned by it. */
+struct bd_head {
+	bool teacher;       /* "teacher", else "examples" */
+	char tokenizer[33]; /* XXH3-128 of the tokenizer definition, hex */
+	uint32_t vocab;
+	json_t *template_; /* the template object, or NULL */
+	uint32_t *choice;  /* token id of each label; NULL without classification */
+	size_t n_choice;
+	/* teacher streams */
+	char teacher_digest[33];
+	int layer;                   /* 0-based layer the states come from, -1: no states */
+	int teacher_layers;          /* the teacher's number of layers */
+	uint32_t width[3], heads[3]; /* of q, k, v */
+	bool states_f16;
+	bool after_rope;    /* q, k taken after q/k norm and rope */
+	uint32_t top_k;     /* 0: full logits */
+	bool logits;        /* any logits at all */
+	bool all_positions; /* "all", else "answer" */
+	json_t *history;    /* provenance: array of strings, or NULL */
+	uint64_t examples;  /* records in the stream, where its writer knew; 0: unknown */
+};
+void bd_head_free(struct bd_head *h); /* frees the members */
+
+/* One example. A position i with target[i] = 1 is predicted from position i - 1 and counts in
+ * the loss; target[0] is always 0. P = number of such positions (all_positions: n - 1, every
+ * position but the first). */
+struct bd_record {
+	uint64_t index;
+	size_t n;        /* tokens */
+	uint32_t *ids;   /* [n] */
+	uint8_t *target; /* [n] */
+	int32_t label;   /* class, or -1 */
+	char *ref;       /* reference text or NULL */
+	/* teacher */
+	size_t positions;   /* P */
+	uint16_t *z;        /* f16 [P, vocab] or [P, top_k] */
+	uint32_t *zi;       /* [P, top_k] token ids */
+	float *zr;          /* [P] log-sum-exp of the rest */
+	uint16_t *state[3]; /* f16 [n, width] of q, k, v, or NULL */
+};
+void bd_record_free(struct bd_record *r); /* frees the members, zeroes the struct */
+
+/* Writing. level < 0: the default (3 when the output is a regular file, none when it is a pipe). */
+struct bd_sink;
+struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_head *h);
+void bd_sink_put(struct bd_sink *s, const struct bd_record *r); /* index is assigned by the sink */
+void bd_sink_close(struct bd_sink *s);                          /* end record, flush */
+
+/* Reading. Every check is verified; a stream that stops before its end record dies BD_DATA. */
+struct bd_source;
+struct bd_source *bd_source_open(const char *path); /* "-" or NULL: stdin */
+const struct bd_head *bd_source_head(const struct bd_source *s);
+const char *bd_source_name(const struct bd_source *s);
+/* false at the end record; r's old members are freed */
+bool bd_source_next(struct bd_source *s, struct bd_record *r);
+bool bd_source_seekable(const struct bd_source *s);
+void bd_source_rewind(struct bd_source *s); /* back to the first record */
+void bd_source_close(struct bd_source *s);
+/* XXH3-64 hex of the whole stream, decompressed; "" before its end was read */
+const char *bd_source_digest(const struct bd_source *s);
+
+/* Dies BD_DATA unless the stream's tokenizer digest and vocabulary fit the model's. */
+void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model);
+
+#endif

@@ -1,0 +1,22 @@
+/* Sliding windows over long sequences: each window runs by itself and predicts what the one before has not,
+ * so that (but for a sequence's beginning) a token is predicted from at least window - stride and at most
+ * window - 1 others. */
+#ifndef BD_EVAL_WINDOW_H
+#define BD_EVAL_WINDOW_H
+
+#include "data/stream.h"
+
+struct bd_windows {
+	struct bd_source *src;
+	size_t window, stride; /* tokens, stride <= window; window 0: whole sequences */
+	/* its own: zero them */
+	struct bd_record whole; /* the sequence that is being cut */
+	size_t begin, done;     /* of the next window; positions predicted so far */
+};
+/* The next window that predicts anything, or sequence that is no longer than a window, as bd_source_next;
+ * with stride == window the first token of a window that is not a sequence's first has nothing to be
+ * predicted from and is left out. */
+bool bd_windows_next(struct bd_windows *w, struct bd_record *r);
+void bd_windows_free(struct bd_windows *w); /* what is its own */
+
+#endif

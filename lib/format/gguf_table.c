@@ -1,0 +1,227 @@
+/* Number formats of tables. */
+#include "format/gguf_table.h"
+
+#include "format/gguf.h"
+#include "machine/quant.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Half to even, for |v| < 2^22: the sum's last bit is worth 1. A compiler makes vectors of this. */
+static inline float nearest(float v)
+{
+	return (v + 12582912.0f) - 12582912.0f;
+}
+
+static inline float clamp(float v, float low, float high)
+{
+	return v < low ? low : v > high ? high : v;
+}
+
+static bool finite_row(const float *x, int n)
+{
+	float zero = 0;
+
+	for (int i = 0; i < n; i++)
+		zero += 0 * x[i];
+	return zero == 0;
+}
+
+/* The value of largest magnitude, with its sign. */
+static float peak(const float *x, int n)
+{
+	float m = 0;
+
+	for (int i = 0; i < n; i++)
+		m = fabsf(x[i]) > fabsf(m) ? x[i] : m;
+	return m;
+}
+
+static void put_half(uint8_t *out, float d)
+{
+	uint16_t half = bd_f32_to_f16(d);
+
+	memcpy(out, &half, sizeof(half));
+}
+
+static float get_half(const uint8_t *in)
+{
+	uint16_t half;
+
+	memcpy(&half, in, sizeof(half));
+	return bd_f16_to_f32(half);
+}
+
+/* ---- Q4_0 ---- */
+
+enum { Q4_BLOCK = 32, Q4_BYTES = 18 };
+
+static void store_q4_0(uint8_t *out, const float *x)
+{
+	const bool good = finite_row(x, Q4_BLOCK);
+	const float d = peak(x, Q4_BLOCK) / -8, inv = good && d != 0 ? 1 / d : 0;
+	uint8_t q[Q4_BLOCK];
+
+	for (int i = 0; i < Q4_BLOCK; i++)
+		q[i] = good ? (uint8_t)clamp(x[i] * inv + 8.5f, 0, 15) : 8;
+	put_half(out, good ? d : NAN);
+	for (int j = 0; j < 16; j++)
+		out[2 + j] = (uint8_t)(q[j] | q[16 + j] << 4);
+}
+
+static void load_q4_0(float *x, const uint8_t *in)
+{
+	const float d = get_half(in);
+
+	for (int j = 0; j < 16; j++) {
+		x[j] = (float)((in[2 + j] & 15) - 8) * d;
+		x[16 + j] = (float)((in[2 + j] >> 4) - 8) * d;
+	}
+}
+
+/* ---- Q6_K ---- */
+
+enum { Q6_BLOCK = 256, Q6_BYTES = 210, SUB = 16 };
+
+/* With q = rint(inv x) and weights w = x^2: *xq = sum w x q, *qq = sum w q^2, in four lanes. The best step
+ * for these q is xq / qq, and lessens the error by xq^2 / qq. */
+static void fit(const float *x, float inv, float *xq, float *qq)
+{
+	float a[4] = {0}, b[4] = {0};
+
+	for (int i = 0; i < SUB; i += 4)
+		for (int l = 0; l < 4; l++) {
+			const float v = x[i + l], q = clamp(nearest(inv * v), -32, 31), wq = v * v * q;
+
+			a[l] += wq * v;
+			b[l] += wq * q;
+		}
+	*xq = (a[0] + a[2]) + (a[1] + a[3]);
+	*qq = (b[0] + b[2]) + (b[1] + b[3]);
+}
+
+/* The best step for x[16]. */
+static float step_of(const float *x)
+{
+	const float m = peak(x, SUB);
+	float best = 0, step = 0, xq, qq;
+
+	if (fabsf(m) < 1e-15f)
+		return 0;
+	for (int i = -9; i <= 9; i++) {
+		fit(x, -(32 + 0.1f * (float)i) / m, &xq, &qq);
+		if (qq > 0 && xq * xq > best * qq) {
+			step = xq / qq;
+			best = step * xq;
+		}
+	}
+	return step;
+}
+
+/* Six bits of every q, as they lie in ql and qh. */
+static void put_six(uint8_t *ql, uint8_t *qh, const uint8_t *q)
+{
+	for (int h = 0; h < 2; h++, q += 128, ql += 64, qh += 32)
+		for (int l = 0; l < 32; l++) {
+			ql[l] = (uint8_t)((q[l] & 15) | (q[64 + l] & 15) << 4);
+			ql[32 + l] = (uint8_t)((q[32 + l] & 15) | (q[96 + l] & 15) << 4);
+			qh[l] = (uint8_t)(q[l] >> 4 | q[32 + l] >> 4 << 2 | q[64 + l] >> 4 << 4 |
+			                  q[96 + l] >> 4 << 6);
+		}
+}
+
+static void get_six(uint8_t *q, const uint8_t *ql, const uint8_t *qh)
+{
+	for (int h = 0; h < 2; h++, q += 128, ql += 64, qh += 32)
+		for (int l = 0; l < 32; l++) {
+			q[l] = (uint8_t)((ql[l] & 15) | (qh[l] & 3) << 4);
+			q[32 + l] = (uint8_t)((ql[32 + l] & 15) | (qh[l] >> 2 & 3) << 4);
+			q[64 + l] = (uint8_t)(ql[l] >> 4 | (qh[l] >> 4 & 3) << 4);
+			q[96 + l] = (uint8_t)(ql[32 + l] >> 4 | qh[l] >> 6 << 4);
+		}
+}
+
+static void store_q6_k(uint8_t *out, const float *x)
+{
+	const bool good = finite_row(x, Q6_BLOCK);
+	float step[SUB] = {0}, m, d;
+	uint8_t q[Q6_BLOCK], *s = out + 192;
+
+	for (int j = 0; good && j < 16; j++)
+		step[j] = step_of(x + SUB * j);
+	m = peak(step, 16);
+	put_half(out + 208, good ? m / -128 : NAN);
+	d = get_half(out + 208);
+	for (int j = 0; j < 16; j++) {
+		const float own = good && m != 0 ? clamp(nearest(-128 / m * step[j]), -128, 127) : 0;
+		const float inv = own != 0 && d != 0 ? 1 / (d * own) : 0;
+
+		s[j] = (uint8_t)(int8_t)own;
+		for (int i = 0; i < SUB; i++)
+			q[SUB * j + i] =
+			    good ? (uint8_t)(clamp(nearest(x[SUB * j + i] * inv), -32, 31) + 32) : 32;
+	}
+	put_six(out, out + 128, q);
+}
+
+static void load_q6_k(float *x, const uint8_t *in)
+{
+	const float d = get_half(in + 208);
+	uint8_t q[Q6_BLOCK];
+
+	get_six(q, in, in + 128);
+	for (int i = 0; i < Q6_BLOCK; i++)
+		x[i] = d * (float)(int8_t)in[192 + i / SUB] * (float)(q[i] - 32);
+}
+
+/* ---- rows ---- */
+
+bool bd_ggml_table(uint32_t type)
+{
+	return type == BD_GGML_F32 || type == BD_GGML_F16 || type == BD_GGML_BF16 || type == BD_GGML_Q8_0 ||
+	       type == BD_GGML_Q4_0 || type == BD_GGML_Q6_K;
+}
+
+void bd_table_store(uint32_t type, void *out, const float *x, size_t n)
+{
+	uint16_t *half = out;
+	uint8_t *p = out;
+
+	if (type == BD_GGML_F32)
+		memcpy(out, x, n * sizeof(*x));
+	else if (type == BD_GGML_F16)
+		bd_f16_row(half, x, n);
+	else if (type == BD_GGML_BF16)
+		for (size_t i = 0; i < n; i++)
+			half[i] = bd_f32_to_bf16(x[i]);
+	else if (type == BD_GGML_Q8_0)
+		bd_q8_0_pack(p, x, n);
+	else if (type == BD_GGML_Q4_0)
+		for (size_t i = 0; i < n / Q4_BLOCK; i++)
+			store_q4_0(p + i * Q4_BYTES, x + i * Q4_BLOCK);
+	else
+		for (size_t i = 0; i < n / Q6_BLOCK; i++)
+			store_q6_k(p + i * Q6_BYTES, x + i * Q6_BLOCK);
+}
+
+void bd_table_load(uint32_t type, float *x, const void *in, size_t n)
+{
+	const uint16_t *half = in;
+	const uint8_t *p = in;
+
+	if (type == BD_GGML_F32)
+		memcpy(x, in, n * sizeof(*x));
+	else if (type == BD_GGML_F16)
+		bd_f32_row(x, half, n);
+	else if (type == BD_GGML_BF16)
+		for (size_t i = 0; i < n; i++)
+			x[i] = bd_bf16_to_f32(half[i]);
+	else if (type == BD_GGML_Q8_0)
+		bd_q8_0_unpack(x, p, n);
+	else if (type == BD_GGML_Q4_0)
+		for (size_t i = 0; i < n / Q4_BLOCK; i++)
+			load_q4_0(x + i * Q4_BLOCK, p + i * Q4_BYTES);
+	else
+		for (size_t i = 0; i < n / Q6_BLOCK; i++)
+			load_q6_k(x + i * Q6_BLOCK, p + i * Q6_BYTES);
+}

@@ -1,0 +1,130 @@
+/* Dense GEMM: one single-threaded kernel call for each slice of the longer side of C. */
+#include "base/msg.h"
+#include "machine/cpu.h"
+#include "machine/gemm_job.h"
+
+#include <dnnl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling
+ * thread. */
+extern void omp_set_num_threads(int n);
+
+enum {
+	GRAIN = 32,          /* rows or columns of C a slice is a multiple of: the kernels' register tiles */
+	SMALL = 64 * 64 * 24 /* multiply-adds below which waking a thread costs more than it saves */
+};
+
+/* The least M and N, K, and M N for the tiles, measured: they are filled up to multiples of 32, and packing
+ * has to pay. */
+enum { AMX_SIDE = 48, AMX_DEPTH = 32, AMX_AREA = 64 * 64 };
+
+static enum { AUTO, LIB, AMX } choice; /* written once, by choose */
+
+/* Asks Linux for the tile registers, which it saves for those processes only that have asked. */
+static bool amx_works(void)
+{
+#if defined(__x86_64__) && defined(__linux__)
+	enum { ARCH_REQ_XCOMP_PERM = 0x1023, XFEATURE_XTILEDATA = 18 };
+
+	return (bd_cpu_bits() & BD_CPU_AMX) &&
+	       syscall(SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0;
+#else
+	return false;
+#endif
+}
+
+static void choose(void)
+{
+	const char *name = getenv("BD_GEMM");
+	const bool any = name == NULL || !*name;
+
+	if (!any && strcmp(name, "lib") == 0)
+		choice = LIB;
+	else if (!any && strcmp(name, "amx") != 0)
+		bd_die(BD_USAGE, "BD_GEMM=%s: no such kernel of dense products; there are amx and lib", name);
+	else if (amx_works())
+		choice = any ? AUTO : AMX;
+	else if (any)
+		choice = LIB;
+	else
+		bd_die(BD_USAGE,
+		       "BD_GEMM=amx: the processor or its system has no AMX tiles; unset it to use lib");
+}
+
+static bool use_amx(const struct gemm_job *j)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, choose);
+	if (choice == AUTO)
+		return j->M >= AMX_SIDE && j->N >= AMX_SIDE && j->K >= AMX_DEPTH && j->M * j->N >= AMX_AREA;
+	return choice == AMX && j->K > 0;
+}
+
+void bd_gemm_lib(const struct gemm_job *j)
+{
+	omp_set_num_threads(1);
+	if (dnnl_sgemm(j->ta == BD_T ? 'T' : 'N', j->tb == BD_T ? 'T' : 'N', (dnnl_dim_t)j->M,
+	               (dnnl_dim_t)j->N, (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B,
+	               (dnnl_dim_t)j->ldb, j->beta, j->C, (dnnl_dim_t)j->ldc) != dnnl_success)
+		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", j->M, j->K,
+		       j->N);
+}
+
+#if !defined(__x86_64__)
+void bd_gemm_amx(const struct gemm_job *j)
+{
+	bd_gemm_lib(j);
+}
+#endif
+
+struct sliced {
+	struct gemm_job job;
+	bool rows; /* which side of C is divided */
+	bool amx;
+};
+
+static size_t grains(size_t n)
+{
+	return (n + GRAIN - 1) / GRAIN;
+}
+
+static size_t edge(size_t grain, size_t n)
+{
+	return grain * GRAIN < n ? grain * GRAIN : n;
+}
+
+static void slice(void *ctx, size_t begin, size_t end, int number)
+{
+	const struct sliced *s = ctx;
+	const struct gemm_job *j = &s->job;
+	const size_t side = s->rows ? j->M : j->N, at = edge(begin, side), n = edge(end, side) - at;
+	const struct gemm_job part =
+	    s->rows ? gemm_part(j, at, n, 0, j->N, 0, j->K) : gemm_part(j, 0, j->M, at, n, 0, j->K);
+
+	(void)number;
+	if (part.M == 0 || part.N == 0)
+		return;
+	if (s->amx)
+		bd_gemm_amx(&part);
+	else
+		bd_gemm_lib(&part);
+}
+
+void bd_gemm(struct bd_par *par, enum bd_trans ta, enum bd_trans tb, size_t M, size_t N, size_t K,
+             float alpha, const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C,
+             size_t ldc)
+{
+	struct sliced s = {{ta, tb, M, N, K, alpha, beta, A, B, C, lda, ldb, ldc}, M >= N, false};
+
+	s.amx = use_amx(&s.job);
+	if (M * N < SMALL && M * N * K < SMALL)
+		par = NULL;
+	bd_par_for(par, grains(s.rows ? M : N), slice, &s);
+}

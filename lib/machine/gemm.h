@@ -1,0 +1,23 @@
+/* Dense float GEMM, split over par's slices. Row major. Deterministic for given shapes and thread count; not
+ * invariant to shapes: the ternary inference path does not use it.
+ *
+ * Two kernels: oneDNN's sgemm ("lib"), and the AMX tiles of processors that have them ("amx"), which split
+ * floats in two bf16. By default products large enough take the tiles where there are any; BD_GEMM=lib or
+ * BD_GEMM=amx takes one kernel for all (an unknown or impossible name dies BD_USAGE).
+ *
+ * Error of an element of C, u = 2^-24 and S = |alpha| (|A| |B|) + |beta C|: lib (K + 4) 2u S; amx (2^-15 + (K
+ * + 4) u) S, 2^-18 S typically, + K 2^-125 (it has no subnormal numbers). Operands of bf16 numbers are exact
+ * in amx. Infinities and NaN come out as in lib. */
+#ifndef BD_GEMM_H
+#define BD_GEMM_H
+
+#include "machine/par.h"
+
+/* C[M,N] = alpha op(A)[M,K] op(B)[K,N] + beta C; ta/tb: the stored matrix is the transpose. ld*: floats
+ * between stored rows. */
+enum bd_trans { BD_N = 0, BD_T = 1 };
+void bd_gemm(struct bd_par *par, enum bd_trans ta, enum bd_trans tb, size_t M, size_t N, size_t K,
+             float alpha, const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C,
+             size_t ldc);
+
+#endif

@@ -1,0 +1,66 @@
+/* Choice of the kernel table. */
+#include "machine/kern.h"
+
+#include "base/msg.h"
+#include "machine/cpu.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+extern const struct bd_kern bd_kern_avx2, bd_kern_avx512vnni;
+static const struct bd_kern *const tables[] = {&bd_kern_avx512vnni, &bd_kern_avx2, &bd_kern_ref};
+#else
+static const struct bd_kern *const tables[] = {&bd_kern_ref};
+#endif
+enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
+
+static const struct bd_kern *usable[TABLES + 1]; /* written once, by find_usable */
+static const struct bd_kern *chosen;
+
+static void find_usable(void)
+{
+	const unsigned have = bd_cpu_bits();
+	size_t n = 0;
+
+	for (size_t i = 0; i < TABLES; i++)
+		if ((tables[i]->need & ~have) == 0)
+			usable[n++] = tables[i];
+}
+
+static const struct bd_kern *by_name(const char *name)
+{
+	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++)
+		if (strcmp((*k)->name, name) == 0)
+			return *k;
+	for (size_t i = 0; i < TABLES; i++)
+		if (strcmp(tables[i]->name, name) == 0)
+			bd_die(BD_USAGE,
+			       "BD_KERN=%s: this processor lacks the instructions; unset it to use %s", name,
+			       usable[0]->name);
+	bd_die(BD_USAGE, "BD_KERN=%s: no such kernel table; there are ref, avx2 and avx512vnni", name);
+}
+
+static void choose(void)
+{
+	const char *name = getenv("BD_KERN");
+
+	chosen = name != NULL && *name ? by_name(name) : bd_kern_all()[0];
+}
+
+const struct bd_kern *const *bd_kern_all(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, find_usable);
+	return usable;
+}
+
+const struct bd_kern *bd_kern(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, choose);
+	return chosen;
+}

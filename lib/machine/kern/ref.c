@@ -1,0 +1,205 @@
+/* The reference table: plain loops that say what every other table must compute, bit by bit. */
+#include "machine/kern.h"
+#include "machine/kern/poly.h"
+#include "machine/quant.h"
+
+#include <math.h>
+#include <stdint.h>
+#include <string.h>
+
+enum { LANES = 64 };
+
+static uint32_t bits_of(float x)
+{
+	uint32_t u;
+
+	memcpy(&u, &x, sizeof(u));
+	return u;
+}
+
+static float float_of(uint32_t u)
+{
+	float x;
+
+	memcpy(&x, &u, sizeof(x));
+	return x;
+}
+
+/* Int8 */
+
+static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t kpad)
+{
+	uint32_t max = 0; /* of |x| as bits: ordered as the numbers are, NaN above infinity */
+
+	for (size_t i = 0; i < k; i++) {
+		const uint32_t u = bits_of(x[i]) & 0x7fffffff;
+
+		max = u > max ? u : max;
+	}
+	const float amax = float_of(max), a = amax < BD_QEPS ? BD_QEPS : amax, scale = 127.0f / a;
+
+	*sum = 0;
+	for (size_t i = 0; i < k; i++) {
+		/* |v| <= 127 (1 + 2^-22): no clipping. A NaN is not equal to itself. */
+		const float v = rintf(x[i] * scale);
+
+		q[i] = (int8_t)(v == v ? v : 0.0f);
+		*sum += q[i];
+	}
+	memset(q + k, 0, kpad - k);
+	return a / 127.0f;
+}
+
+static int32_t ternary_dot(const uint8_t *codes, const int8_t *q, size_t kpad)
+{
+	int32_t acc = 0; /* |acc| <= 131072 * 2 * 128 */
+
+	for (size_t b = 0; b < kpad / 128; b++, codes += 32, q += 128)
+		for (int p = 0; p < 32; p++)
+			for (int f = 0; f < 4; f++)
+				acc += ((codes[p] >> (6 - 2 * f) & 3) - 1) * q[32 * f + p];
+	return acc;
+}
+
+static void ternary(float *out, size_t ldo, const int8_t *q, const float *step, const int32_t *sum, size_t T,
+                    const uint8_t *codes, size_t N, size_t kpad, float scale)
+{
+	(void)sum; /* what tables need that multiply by C + 1 */
+	for (size_t t = 0; t < T; t++)
+		for (size_t n = 0; n < N; n++) {
+			const int32_t acc = ternary_dot(codes + n * (kpad / 4), q + t * kpad, kpad);
+
+			out[t * ldo + n] = (float)acc * (step[t] * scale);
+		}
+}
+
+/* Sums of 64 lanes */
+
+static float lanes_sum(float s[LANES])
+{
+	for (int l = 0; l < 16; l++)
+		s[l] = (s[l] + s[16 + l]) + (s[32 + l] + s[48 + l]);
+	for (int half = 8; half >= 1; half /= 2)
+		for (int l = 0; l < half; l++)
+			s[l] = s[l] + s[half + l];
+	return s[0];
+}
+
+static float dot(const float *x, const float *y, size_t n)
+{
+	float s[LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+		s[i % LANES] += x[i] * y[i];
+	return lanes_sum(s);
+}
+
+static float dot_f16(const float *x, const uint16_t *w, size_t n)
+{
+	float s[LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+		s[i % LANES] += x[i] * bd_f16_to_f32(w[i]);
+	return lanes_sum(s);
+}
+
+static float dot_q8_0(const float *x, const uint8_t *w, size_t n)
+{
+	float s[LANES] = {0};
+
+	for (size_t i = 0; i < n; i++) {
+		const uint8_t *block = w + i / BD_Q8_0_BLOCK * BD_Q8_0_BYTES;
+		uint16_t d;
+
+		memcpy(&d, block, sizeof(d));
+		s[i % LANES] += x[i] * ((float)(int8_t)block[2 + i % BD_Q8_0_BLOCK] * bd_f16_to_f32(d));
+	}
+	return lanes_sum(s);
+}
+
+static void head_f32(float *out, size_t ldo, const float *x, size_t T, const float *w, size_t N, size_t k)
+{
+	for (size_t t = 0; t < T; t++)
+		for (size_t n = 0; n < N; n++)
+			out[t * ldo + n] = dot(x + t * k, w + n * k, k);
+}
+
+/* Elementwise and rows */
+
+static void axpy(float *y, float a, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] += a * x[i];
+}
+
+static float rmsnorm(float *out, const float *x, const float *gain, float eps, size_t n)
+{
+	const float r = 1.0f / sqrtf(dot(x, x, n) / (float)n + eps);
+
+	for (size_t i = 0; i < n; i++)
+		out[i] = gain != NULL ? gain[i] * (x[i] * r) : x[i] * r;
+	return r;
+}
+
+static float exp1(float x)
+{
+	const float t = x * LOG2_E + EXP_ROUND, n = t - EXP_ROUND;
+	const float r = (x - n * LN2_HI) - n * LN2_LO;
+	float p = E7;
+
+	p = p * r + E6;
+	p = p * r + E5;
+	p = p * r + E4;
+	p = p * r + E3;
+	p = p * r + E2;
+	p = (p * (r * r) + r) + 1.0f;
+	if (x < EXP_MIN)
+		return 0.0f;
+	if (x > EXP_MAX)
+		return INFINITY;
+	return x == x ? float_of(bits_of(p) + (bits_of(t) << 23)) : x; /* p 2^n */
+}
+
+static void vexp(float *y, const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		y[i] = exp1(x[i]);
+}
+
+static float softmax(float *x, size_t n)
+{
+	float max = -INFINITY, s[LANES] = {0};
+
+	for (size_t i = 0; i < n; i++)
+		max = x[i] > max ? x[i] : max;
+	for (size_t i = 0; i < n; i++) {
+		x[i] = exp1(x[i] - max);
+		s[i % LANES] += x[i];
+	}
+	const float sum = lanes_sum(s);
+	for (size_t i = 0; i < n; i++)
+		x[i] = x[i] / sum;
+	return max + kern_log(sum);
+}
+
+static void silu_mul(float *out, const float *gate, const float *up, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = gate[i] / (1.0f + exp1(-gate[i])) * up[i];
+}
+
+const struct bd_kern bd_kern_ref = {
+    .name = "ref",
+    .need = 0,
+    .quant_row = quant_row,
+    .ternary = ternary,
+    .dot = dot,
+    .dot_f16 = dot_f16,
+    .dot_q8_0 = dot_q8_0,
+    .head_f32 = head_f32,
+    .axpy = axpy,
+    .rmsnorm = rmsnorm,
+    .softmax = softmax,
+    .silu_mul = silu_mul,
+    .vexp = vexp,
+};

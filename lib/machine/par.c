@@ -1,0 +1,176 @@
+/* A team of threads that sleeps between jobs. A job is announced by a new generation number; every thread
+ * runs the slice of its own number. Waiting is a short spin, because jobs follow each other within
+ * microseconds, then a condition variable. */
+#include "machine/par.h"
+
+#include "base/mem.h"
+#include "base/msg.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+enum { SPINS = 256 }; /* pauses of 20-70 ns each */
+
+struct worker {
+	struct bd_par *par;
+	pthread_t thread;
+	int slice;
+};
+
+struct bd_par {
+	int threads;
+	struct worker *worker; /* [threads]; 0 is the caller and has no thread */
+
+	bd_par_fn *fn; /* the job: written before `generation`, read after it; NULL ends the thread */
+	void *ctx;
+	size_t n;
+
+	_Alignas(64) atomic_uint generation;
+	_Alignas(64) atomic_int pending; /* slices not yet done, the caller's not counted */
+	atomic_int sleepers;             /* threads that wait on `work`; the caller on `done` */
+
+	pthread_mutex_t lock;
+	pthread_cond_t work, done;
+};
+
+static inline void pause_a_little(void)
+{
+#if defined(__x86_64__)
+	__builtin_ia32_pause();
+#elif defined(__aarch64__)
+	__asm__ volatile("yield");
+#endif
+}
+
+static void run_slice(const struct bd_par *p, int slice)
+{
+	const size_t s = (size_t)slice, S = (size_t)p->threads;
+
+	/* n*s/S without overflow */
+	const size_t begin = p->n / S * s + p->n % S * s / S;
+	const size_t end = p->n / S * (s + 1) + p->n % S * (s + 1) / S;
+
+	p->fn(p->ctx, begin, end, slice);
+}
+
+static bool at_work(struct bd_par *p, unsigned seen)
+{
+	return atomic_load(&p->generation) != seen;
+}
+
+static bool all_done(struct bd_par *p, unsigned unused)
+{
+	(void)unused;
+	return atomic_load(&p->pending) == 0;
+}
+
+/* A sleeper counts itself, then looks at the condition; who makes the condition true looks at the count
+ * afterwards. All are sequentially consistent, so one of the two sees the other, and no wake-up is lost. */
+static void wait_for(struct bd_par *p, bool (*ready)(struct bd_par *, unsigned), unsigned arg,
+                     pthread_cond_t *cond)
+{
+	for (int i = 0; i < SPINS; i++) {
+		if (ready(p, arg))
+			return;
+		pause_a_little();
+	}
+	pthread_mutex_lock(&p->lock);
+	atomic_fetch_add(&p->sleepers, 1);
+	while (!ready(p, arg))
+		pthread_cond_wait(cond, &p->lock);
+	atomic_fetch_sub(&p->sleepers, 1);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void wake(struct bd_par *p, pthread_cond_t *cond)
+{
+	if (atomic_load(&p->sleepers) == 0)
+		return;
+	pthread_mutex_lock(&p->lock);
+	pthread_cond_broadcast(cond);
+	pthread_mutex_unlock(&p->lock);
+}
+
+static void *thread_main(void *arg)
+{
+	struct worker *w = arg;
+	struct bd_par *p = w->par;
+
+	for (unsigned seen = 0;; seen++) {
+		wait_for(p, at_work, seen, &p->work);
+		if (p->fn == NULL)
+			return NULL;
+		run_slice(p, w->slice);
+		if (atomic_fetch_sub(&p->pending, 1) == 1)
+			wake(p, &p->done);
+	}
+}
+
+static void announce(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
+{
+	p->n = n;
+	p->fn = fn;
+	p->ctx = ctx;
+	atomic_store(&p->pending, p->threads - 1);
+	atomic_fetch_add(&p->generation, 1);
+	wake(p, &p->work);
+}
+
+struct bd_par *bd_par_new(int threads)
+{
+	struct bd_par *p = bd_zalloc(1, sizeof(*p));
+	sigset_t all, old;
+
+	p->threads = threads < 1 ? 1 : threads;
+	p->worker = bd_zalloc((size_t)p->threads, sizeof(*p->worker));
+	pthread_mutex_init(&p->lock, NULL);
+	pthread_cond_init(&p->work, NULL);
+	pthread_cond_init(&p->done, NULL);
+
+	sigfillset(&all); /* signals are for the caller's thread */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (int i = 1; i < p->threads; i++) {
+		struct worker *w = &p->worker[i];
+
+		w->par = p;
+		w->slice = i;
+		errno = pthread_create(&w->thread, NULL, thread_main, w);
+		if (errno)
+			bd_die(BD_SYS, "cannot start thread %d of %d:", i + 1, threads);
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return p;
+}
+
+void bd_par_free(struct bd_par *p)
+{
+	if (p == NULL)
+		return;
+	announce(p, 0, NULL, NULL);
+	for (int i = 1; i < p->threads; i++)
+		pthread_join(p->worker[i].thread, NULL);
+	pthread_cond_destroy(&p->done);
+	pthread_cond_destroy(&p->work);
+	pthread_mutex_destroy(&p->lock);
+	bd_free(p->worker);
+	bd_free(p);
+}
+
+int bd_par_threads(const struct bd_par *p)
+{
+	return p != NULL ? p->threads : 1;
+}
+
+void bd_par_for(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
+{
+	if (p == NULL || p->threads == 1 || n == 1) {
+		fn(ctx, 0, n, 0);
+		return;
+	}
+	announce(p, n, fn, ctx);
+	run_slice(p, 0);
+	wait_for(p, all_done, 0, &p->done);
+}

@@ -1,0 +1,31 @@
+/* transformers' form of a ternary model: the "quantization_config" of config.json with "quant_method":
+ * "bitnet" (BitNetQuantConfig), and the layout of its packed weights (integrations/bitnet.py). */
+#ifndef BD_HF_QUANT_H
+#define BD_HF_QUANT_H
+
+#include "base/json.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct bd_hf_quant {
+	bool ternary; /* the config has one: linears are ternary x int8 */
+	/* "offline": codes and weight_scale instead of weights; else masters, quantised on the fly */
+	bool packed;
+	bool inverse;  /* weight_scale [1] is 1 / D ("bitlinear"); else D ("autobitlinear") */
+	bool rms_norm; /* an RMSNorm on the input of every linear */
+};
+/* Of a config.json; another quant_method, another eps than rms_norm_eps or linears left out
+ * of it die BD_DATA. */
+struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name);
+/* The other way round; caller owns. */
+json_t *bd_hf_quant_json(const struct bd_hf_quant *q, double eps);
+
+/* Packed weights: uint8 [rows / 4, cols], bits 2i..2i+1 of byte (r, k) hold the code + 1 of W[i * rows / 4 +
+ * r, k]. From and to the codes [rows, bd_ternary_stride(cols)] of quant.h; rows must be a multiple of 4.
+ * False: a code 3, which no ternary weight has. */
+void bd_hf_pack(uint8_t *out, const uint8_t *codes, size_t rows, size_t cols);
+bool bd_hf_unpack(uint8_t *codes, const uint8_t *in, size_t rows, size_t cols);
+
+#endif

@@ -1,0 +1,25 @@
+/* The parts of a net, slot by slot, for those that fill or write one; and the ternary net of a checkpoint
+ * directory, made tensor by tensor so that the masters never stand in memory together. */
+#ifndef BD_STUDENT_H
+#define BD_STUDENT_H
+
+#include "net/net.h"
+
+/* One tensor of a net and the place where the net keeps it: the member that fits its kind is set. */
+struct bd_part {
+	enum bd_slot slot;
+	int layer; /* -1: not per layer */
+	enum bd_kind kind;
+	size_t rows, cols;        /* a vector has rows 1 */
+	struct bd_table *table;   /* BD_KIND_TABLE */
+	struct bd_linear *linear; /* BD_KIND_LINEAR */
+	const float **vector;     /* BD_KIND_GAIN, BD_KIND_BIAS */
+};
+/* All parts of the net's config: embedding, layer by layer, final norm, head unless tied. Caller frees. */
+struct bd_part *bd_net_parts(struct bd_net *net, size_t *n);
+
+/* Quantises every linear of the checkpoint as the trainer does: D = bd_absmean, C = bd_ternary_pack. Tables
+ * in F32, F16 and BF16 are used where they are mapped. The net takes k over and closes it. */
+struct bd_net *bd_student_open(struct bd_ckpt *k, struct bd_par *par);
+
+#endif

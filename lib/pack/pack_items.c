@@ -1,0 +1,178 @@
+/* The tensors of a packed file. */
+#include "pack/pack_items.h"
+
+#include "base/mem.h"
+#include "format/gguf_ternary.h"
+#include "machine/quant.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { PIECE = 512 }; /* rows that are converted together */
+
+/* ---- the list ---- */
+
+static struct bd_item *add(struct bd_items *t, const struct bd_part *p, enum bd_ggml_type type)
+{
+	struct bd_item *i = &t->v[t->n++];
+
+	*i = (struct bd_item){.type = type, .part = p, .cols = p->cols};
+	if (p->kind == BD_KIND_LINEAR && t->layout->padded)
+		i->cols = bd_ggml_cols(type, p->cols);
+	i->rows = p->kind == BD_KIND_LINEAR || p->kind == BD_KIND_TABLE ? p->rows : 0;
+	bd_layout_name(t->layout, p->slot, p->layer, i->name, sizeof(i->name));
+	return i;
+}
+
+/* Types whose own d is f16. */
+static bool half_scale(enum bd_ggml_type type)
+{
+	return type != BD_GGML_I2_S && type != BD_GGML_IQ2_BN;
+}
+
+bool bd_items_exact(const struct bd_layout *l, enum bd_ggml_type ternary)
+{
+	return l->scales || !half_scale(ternary);
+}
+
+static void add_linear(struct bd_items *t, const struct bd_part *p, enum bd_ggml_type ternary)
+{
+	struct bd_item *w = add(t, p, ternary);
+
+	if (!t->layout->scales || !half_scale(ternary))
+		return;
+	t->v[t->n] = (struct bd_item){.type = BD_GGML_F32, .cols = 1, .part = p, .what = BD_ITEM_SCALE};
+	snprintf(t->v[t->n++].name, sizeof(w->name), "%.*s.scale", (int)(strlen(w->name) - strlen(".weight")),
+	         w->name);
+}
+
+/* The gain of the ffn's norm in front of gate and up, and ones in its own place. */
+static void add_folded(struct bd_items *t, const struct bd_part *p)
+{
+	struct bd_item *ones = add(t, p, BD_GGML_F32), *up;
+
+	ones->what = BD_ITEM_ONES;
+	bd_slot_gguf_name(BD_FFN_NORM, p->layer, ones->name, sizeof(ones->name));
+	add(t, p, BD_GGML_F32);
+	up = add(t, p, BD_GGML_F32);
+	bd_slot_gguf_name(BD_SUBLN + BD_LIN_UP, p->layer, up->name, sizeof(up->name));
+}
+
+struct bd_items bd_items_new(struct bd_net *net, const struct bd_layout *l, enum bd_ggml_type ternary)
+{
+	struct bd_items t = {.net = net, .layout = l};
+	size_t n;
+
+	t.part = bd_net_parts(net, &n);
+	t.v = bd_alloc(bd_add(bd_mul(3, n), 1), sizeof(*t.v));
+	for (size_t i = 0; i < n; i++) {
+		const struct bd_part *p = &t.part[i];
+
+		if (p->kind == BD_KIND_LINEAR)
+			add_linear(&t, p, ternary);
+		else if (l->folded && p->slot == BD_FFN_NORM)
+			add_folded(&t, p);
+		else
+			add(&t, p, p->kind == BD_KIND_TABLE ? p->table->type : BD_GGML_F32);
+	}
+	if (l->freqs)
+		t.v[t.n++] = (struct bd_item){.name = "rope_freqs.weight",
+		                              .type = BD_GGML_F32,
+		                              .cols = (size_t)net->cfg.head_dim / 2,
+		                              .what = BD_ITEM_FREQS};
+	return t;
+}
+
+void bd_items_free(struct bd_items *t)
+{
+	bd_free(t->v);
+	bd_free(t->part);
+}
+
+/* ---- their bytes ---- */
+
+struct piece {
+	const struct bd_items *t;
+	const struct bd_item *i;
+	size_t row, stride; /* first row of the piece; bytes of one */
+	float d;
+	uint8_t *out;
+};
+
+static void convert_rows(void *ctx, size_t begin, size_t end, int slice)
+{
+	const struct piece *p = ctx;
+	const struct bd_linear *lin = p->i->part->linear;
+	size_t D = (size_t)p->t->net->cfg.head_dim;
+
+	(void)slice;
+	for (size_t k = begin; k < end; k++) {
+		size_t r = bd_layout_row(p->t->layout, p->i->part->slot, p->row + k, D);
+
+		bd_ternary_store(p->i->type, p->out + k * p->stride,
+		                 lin->codes + r * bd_ternary_stride(lin->in), lin->in, p->d);
+	}
+}
+
+static void send_linear(const struct bd_items *t, const struct bd_item *i, bd_sink *sink, void *to)
+{
+	const struct bd_linear *lin = i->part->linear;
+	struct piece p = {.t = t, .i = i, .stride = bd_ggml_stride(i->type, i->cols)};
+	char tail[32] = {0}; /* of I2_S: the scale and 28 zero bytes */
+
+	p.d = t->layout->scales && half_scale(i->type) ? 1.0f : lin->scale;
+	p.out = bd_alloc(PIECE, p.stride);
+	for (p.row = 0; p.row < lin->out; p.row += PIECE) {
+		size_t n = lin->out - p.row < PIECE ? lin->out - p.row : PIECE;
+
+		bd_par_for(t->net->par, n, convert_rows, &p);
+		sink(to, p.out, n * p.stride);
+	}
+	bd_free(p.out);
+	memcpy(tail, &lin->scale, sizeof(lin->scale));
+	if (i->type == BD_GGML_I2_S)
+		sink(to, tail, sizeof(tail));
+}
+
+void bd_rope_factors(float *factor, const struct bd_rope *r, size_t D)
+{
+	for (size_t i = 0; i < D / 2; i++) {
+		double wave = 2 * M_PI * pow(r->theta, 2 * (double)i / (double)D);
+		double s = (r->original / wave - r->low) / (r->high - r->low);
+
+		s = s < 0 ? 0 : s > 1 ? 1 : s;
+		factor[i] = (float)(1 / ((1 - s) / r->factor + s));
+	}
+}
+
+/* A vector of n floats: a gain, a bias, ones, or rope's factors. */
+static void send_vector(const struct bd_items *t, const struct bd_item *i, bd_sink *sink, void *to)
+{
+	float *v = bd_alloc(i->cols, sizeof(*v));
+
+	if (i->what == BD_ITEM_FREQS)
+		bd_rope_factors(v, &t->net->cfg.rope, 2 * i->cols);
+	for (size_t k = 0; i->what != BD_ITEM_FREQS && k < i->cols; k++)
+		v[k] = i->what == BD_ITEM_ONES
+		           ? 1.0f
+		           : (*i->part->vector)[bd_layout_row(t->layout, i->part->slot, k,
+		                                              (size_t)t->net->cfg.head_dim)];
+	sink(to, v, i->cols * sizeof(*v));
+	bd_free(v);
+}
+
+void bd_items_send(const struct bd_items *t, size_t n, bd_sink *sink, void *to)
+{
+	const struct bd_item *i = &t->v[n];
+	const struct bd_part *p = i->part;
+
+	if (i->what == BD_ITEM_SCALE)
+		sink(to, &p->linear->scale, sizeof(float));
+	else if (p != NULL && p->kind == BD_KIND_LINEAR)
+		send_linear(t, i, sink, to);
+	else if (p != NULL && p->kind == BD_KIND_TABLE)
+		sink(to, p->table->p, p->rows * bd_ggml_stride(i->type, i->cols));
+	else
+		send_vector(t, i, sink, to);
+}

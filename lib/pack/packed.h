@@ -1,0 +1,32 @@
+/* Reading a packed model file: GGUF with ternary tensors, tokenizer, task and golden prompts
+ * inside (bd-model(5)). */
+#ifndef BD_PACKED_H
+#define BD_PACKED_H
+
+#include "format/gguf.h"
+#include "format/safetensors.h"
+#include "net/net.h"
+
+#define BD_PACKED_VERSION 1
+/* over keys (the digests of the tensors among them) and names: identifies the whole file */
+#define BD_PACKED_DIGEST "bd.digest"
+
+/* The net of a packed file, its config from the file's bd.config; I2_S rows and tables are used where they
+ * are mapped. Checks names, types, shapes and scales; not the digests, which cost a pass over the file. */
+struct bd_net *bd_packed_open(const char *path, struct bd_par *par);
+/* the lines of bd.history, none without it; the caller's */
+json_t *bd_packed_history(const struct bd_gguf *g);
+const char *bd_packed_digest(const struct bd_net *net); /* as stored; "" in a file without one */
+/* Tensors whose bytes do not have the digest stored for them, and 1 if the header has not; *n =
+ * tensors in the file. */
+size_t bd_packed_check(const char *path, size_t *n);
+/* Runs the golden prompts of the file: how many do not reproduce their stored logits bit by bit; *n =
+ * how many there are. */
+size_t bd_packed_verify(const char *path, struct bd_par *par, size_t *n);
+/* Writes a model directory with dense weights D C. */
+void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dtype t, struct bd_par *par);
+
+/* {"ids", "argmax", "xxh3": digest of the f32 logits [V] after the last id}. */
+json_t *bd_golden(struct bd_net *net, const uint32_t *ids, size_t n);
+
+#endif

@@ -1,0 +1,62 @@
+/* Packed files, unpacking: a model directory with the dense weights that codes and scales stand for. */
+#include "base/history.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "format/gguf_table.h"
+#include "machine/quant.h"
+#include "net/student.h"
+#include "pack/packed.h"
+
+#include <string.h>
+
+static void write_text(const struct bd_gguf *g, const char *key, const char *dir, const char *file)
+{
+	const char *text;
+	char *path;
+	size_t n;
+
+	if (!bd_gguf_has(g, key))
+		return;
+	text = bd_gguf_str(g, key, &n);
+	path = bd_path(dir, file);
+	bd_write_file(path, text, n);
+	bd_free(path);
+}
+
+void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dtype t, struct bd_par *par)
+{
+	struct bd_net *net = bd_packed_open(path, par);
+	struct bd_outdir *out = bd_outdir_open(dir, force);
+	struct bd_config c = bd_config_copy(&net->cfg);
+	struct bd_model *m;
+	struct bd_part *part;
+	json_t *history;
+	size_t n;
+
+	/* absmean of D C is not D: these weights are run as they are, never quantised again */
+	c.ternary = false;
+	m = bd_model_new(&c);
+	part = bd_net_parts(net, &n);
+	for (size_t i = 0; i < n; i++) {
+		const struct bd_part *p = &part[i];
+		float *w = bd_model_data(m, p->slot, p->layer);
+
+		if (p->kind == BD_KIND_TABLE)
+			bd_table_load(p->table->type, w, p->table->p, p->rows * p->cols);
+		else if (p->kind == BD_KIND_LINEAR)
+			bd_ternary_unpack(w, p->linear->codes, p->rows, p->cols, p->linear->scale);
+		else
+			memcpy(w, *p->vector, p->cols * sizeof(*w));
+	}
+	history = bd_history(
+	    &(struct bd_input){"packed file", bd_packed_digest(net), bd_config_history(&net->cfg)}, 1);
+	bd_model_save(m, bd_outdir_path(out), t, history);
+	write_text(net->release_arg, "tokenizer.huggingface.json", bd_outdir_path(out), "tokenizer.json");
+	write_text(net->release_arg, "tokenizer.chat_template", bd_outdir_path(out), "chat_template.jinja");
+	bd_outdir_commit(out);
+	json_decref(history);
+	bd_free(part);
+	bd_model_free(m);
+	bd_config_free(&c);
+	bd_net_free(net);
+}

@@ -1,0 +1,195 @@
+/* Answers: of a class by the logits of its label, of a text by generation. */
+#include "run/answer.h"
+
+#include "base/mem.h"
+#include "base/msg.h"
+
+#include <string.h>
+
+struct bd_chat *bd_asked_chat(struct bd_asked *a)
+{
+	char *jinja;
+
+	if (a->chat != NULL)
+		return a->chat;
+	if (strcmp(a->template, "auto") != 0) {
+		a->chat = bd_chat_named(a->template, bd_infer_tok(a->m));
+	} else {
+		jinja = bd_chat_source(a->m->path);
+		if (jinja == NULL)
+			bd_die(BD_DATA, "%s: has no chat template; --template says which to use: %s",
+			       a->m->path, BD_CHAT_NAMES);
+		a->chat = bd_chat_detect(jinja, bd_infer_tok(a->m));
+		if (a->chat == NULL)
+			bd_die(
+			    BD_DATA,
+			    "%s: its chat template is none of those known; --template says which to use: %s",
+			    a->m->path, BD_CHAT_NAMES);
+		bd_free(jinja);
+	}
+	a->chat->no_thinking = a->no_thinking;
+	return a->chat;
+}
+
+void bd_asked_close(struct bd_asked *a)
+{
+	bd_gen_free(a->gen);
+	bd_chat_free(a->chat);
+}
+
+/* ---- classes ---- */
+
+struct choice {
+	const struct bd_infer *m;
+	double *p; /* [n_choice] */
+	size_t best;
+};
+
+static void choose(void *ctx, size_t s, size_t P, const size_t *row, float *z)
+{
+	struct choice *c = ctx;
+
+	(void)s, (void)P, (void)row;
+	c->best = bd_choose(z, c->m->choice, c->m->n_choice, c->p);
+}
+
+static json_t *class_object(const struct choice *c)
+{
+	const struct bd_template *t = c->m->task;
+	json_t *all = json_object();
+
+	for (size_t i = 0; i < c->m->n_choice; i++)
+		json_object_set_new(all, bd_template_class(t, i), json_real(c->p[i]));
+	return json_pack("{s:s, s:I, s:f, s:o}", "label", bd_template_class(t, c->best), "class",
+	                 (json_int_t)c->best, "probability", c->p[c->best], "probabilities", all);
+}
+
+/* The label at the end of the prompt: the last id is a place holder for it. */
+static json_t *classify(struct bd_infer *m, struct bd_ids *ids)
+{
+	struct choice c = {.m = m, .p = bd_alloc(m->n_choice, sizeof(*c.p))};
+	struct bd_record rec = {.label = -1};
+	json_t *answer;
+
+	bd_ids_push(ids, m->choice[0]);
+	if (ids->n < 2)
+		bd_die(BD_DATA, "%s: the prompt of its task is empty for this input", m->path);
+	rec.n = ids->n;
+	rec.ids = ids->id;
+	rec.target = bd_zalloc(ids->n, 1);
+	rec.target[ids->n - 1] = 1;
+	bd_infer_batch(m, &rec, 1, choose, &c);
+	answer = class_object(&c);
+	bd_free(rec.target);
+	bd_free(c.p);
+	return answer;
+}
+
+/* ---- texts ---- */
+
+/* Passes text on and keeps it. */
+struct tee {
+	bd_gen_emit *emit;
+	void *ctx;
+	struct bd_buf text;
+};
+
+static void tee(void *ctx, const char *text, size_t n)
+{
+	struct tee *t = ctx;
+
+	bd_buf_add(&t->text, text, n);
+	if (t->emit != NULL)
+		t->emit(t->ctx, text, n);
+}
+
+static json_t *continue_ids(struct bd_asked *a, const struct bd_ids *ids, const struct bd_gen_opts *o,
+                            bd_gen_emit *emit, void *ctx)
+{
+	struct tee t = {.emit = emit, .ctx = ctx};
+	struct bd_gen_result r;
+	json_t *answer;
+
+	if (a->gen == NULL)
+		a->gen = bd_gen_new(a->m);
+	r = bd_gen_run(a->gen, ids, o, tee, &t);
+	answer = json_pack("{s:s%, s:s, s:I, s:I}", "text", t.text.n > 0 ? t.text.p : "", t.text.n,
+	                   "finish_reason", r.finish, "prompt_tokens", (json_int_t)r.prompt,
+	                   "completion_tokens", (json_int_t)r.tokens);
+	if (r.logprobs != NULL)
+		json_object_set_new(answer, "logprobs", r.logprobs);
+	bd_buf_free(&t.text);
+	return answer;
+}
+
+json_t *bd_answer_text(struct bd_asked *a, const char *text, size_t n, bd_gen_emit *emit, void *ctx)
+{
+	struct bd_ids ids = {0};
+	json_t *answer;
+
+	bd_tok_encode(bd_infer_tok(a->m), text, n, BD_TOK_BOS, &ids);
+	answer = continue_ids(a, &ids, &a->opts, emit, ctx);
+	bd_ids_free(&ids);
+	return answer;
+}
+
+json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *where, bd_gen_emit *emit,
+                      void *ctx)
+{
+	struct bd_buf text = {0};
+	struct bd_ids ids = {0};
+	json_t *answer;
+
+	bd_template_prompt(a->m->task, value, where, &text);
+	bd_tok_encode(bd_infer_tok(a->m), text.n > 0 ? text.p : "", text.n, BD_TOK_BOS, &ids);
+	answer = a->m->n_choice > 0 ? classify(a->m, &ids) : continue_ids(a, &ids, &a->opts, emit, ctx);
+	bd_ids_free(&ids);
+	bd_buf_free(&text);
+	return answer;
+}
+
+/* The opts with the end of a turn as one more end: its token, or its text in a vocabulary without it. */
+static json_t *reply(struct bd_asked *a, const struct bd_ids *ids, bd_gen_emit *emit, void *ctx)
+{
+	const char **stop = bd_alloc(a->opts.n_stop + 1, sizeof(*stop));
+	struct bd_gen_opts o = a->opts;
+	json_t *answer;
+
+	for (size_t i = 0; i < o.n_stop; i++)
+		stop[i] = o.stop[i];
+	o.end = bd_tok_id(a->m->tok, a->chat->end);
+	if (o.end < 0)
+		stop[o.n_stop++] = a->chat->end;
+	o.stop = stop;
+	answer = continue_ids(a, ids, &o, emit, ctx);
+	bd_free(stop);
+	return answer;
+}
+
+void bd_answer_chat_ids(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where,
+                        struct bd_ids *ids)
+{
+	bool add = a->system != NULL && (n == 0 || strcmp(m[0].role, "system") != 0);
+	struct bd_message *all = bd_alloc(n + 1, sizeof(*all));
+	struct bd_buf text = {0};
+
+	all[0] = (struct bd_message){"system", a->system};
+	if (n > 0)
+		memcpy(all + add, m, n * sizeof(*m));
+	bd_chat_render(bd_asked_chat(a), all, n + add, where, &text);
+	bd_tok_encode(bd_infer_tok(a->m), text.p, text.n, 0, ids); /* the text begins with its BOS */
+	bd_buf_free(&text);
+	bd_free(all);
+}
+
+json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where,
+                       bd_gen_emit *emit, void *ctx)
+{
+	struct bd_ids ids = {0};
+	json_t *answer;
+
+	bd_answer_chat_ids(a, m, n, where, &ids);
+	answer = reply(a, &ids, emit, ctx);
+	bd_ids_free(&ids);
+	return answer;
+}

@@ -1,0 +1,226 @@
+/* Generation: one token a turn of the loop; the pieces it is made of stand above it. */
+#include "run/generate.h"
+
+#include "base/mem.h"
+#include "base/msg.h"
+#include "text/stop.h"
+#include "text/unicode.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { ROOM = 256 }; /* positions of a new sequence */
+
+struct bd_gen {
+	struct bd_infer *m;
+	struct bd_session *s;
+	struct bd_ids fed; /* what the session holds */
+	size_t computed;
+	float *raw; /* [V] the model's logits, for log probabilities */
+};
+
+struct bd_gen *bd_gen_new(struct bd_infer *m)
+{
+	struct bd_gen *g = bd_zalloc(1, sizeof(*g));
+
+	bd_infer_tok(m);
+	g->m = m;
+	g->s = bd_session_new(m, ROOM);
+	g->raw = bd_alloc((size_t)m->net->cfg.vocab, sizeof(*g->raw));
+	return g;
+}
+
+void bd_gen_free(struct bd_gen *g)
+{
+	if (g == NULL)
+		return;
+	bd_session_free(g->s);
+	bd_ids_free(&g->fed);
+	bd_free(g->raw);
+	bd_free(g);
+}
+
+size_t bd_gen_fed(const struct bd_gen *g)
+{
+	return g->computed;
+}
+
+static float *feed(struct bd_gen *g, const uint32_t *id, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		bd_ids_push(&g->fed, id[i]);
+	g->computed += n;
+	return bd_session_feed(g->s, id, n);
+}
+
+/* The logits [V] after the prompt: its last token at least is computed. */
+static float *begin(struct bd_gen *g, const struct bd_ids *prompt)
+{
+	size_t same = 0;
+
+	while (same + 1 < prompt->n && same < g->fed.n && g->fed.id[same] == prompt->id[same])
+		same++;
+	bd_session_rewind(g->s, same);
+	g->fed.n = same;
+	return feed(g, prompt->id + same, prompt->n - same);
+}
+
+size_t bd_gen_limit(const struct bd_infer *m, const struct bd_gen_opts *o)
+{
+	return o->context > 0 ? o->context : (size_t)m->net->cfg.context;
+}
+
+static size_t room_of(const struct bd_gen *g, size_t prompt, const struct bd_gen_opts *o)
+{
+	size_t limit = bd_gen_limit(g->m, o);
+
+	if (prompt == 0)
+		bd_die(BD_DATA, "the prompt is empty, and %s begins no text by itself; give some text",
+		       g->m->path);
+	if (prompt >= limit)
+		bd_die(BD_DATA,
+		       "the prompt has %zu tokens, the context %zu; give a shorter one or a larger --context",
+		       prompt, limit);
+	return limit - prompt < o->max_tokens ? limit - prompt : o->max_tokens;
+}
+
+static bool ends(const struct bd_gen *g, const struct bd_gen_opts *o, uint32_t id)
+{
+	const struct bd_config *c = &g->m->net->cfg;
+
+	for (int i = 0; i < c->n_eos; i++)
+		if (c->eos[i] == id)
+			return true;
+	return o->end == (int64_t)id;
+}
+
+/* ---- log probabilities ---- */
+
+/* The text of a token as part of a longer one; U+FFFD stands for a part of a character. */
+static void token_text(const struct bd_tok *tok, uint32_t id, struct bd_buf *out)
+{
+	struct bd_tok_stream s = {.started = true};
+
+	if (bd_tok_special(tok, id))
+		bd_buf_str(out, bd_tok_text(tok, id));
+	bd_tok_stream(tok, &s, id, out);
+	if (s.n > 0)
+		bd_buf_str(out, BD_REPLACEMENT);
+}
+
+static json_t *logprob(const struct bd_gen *g, uint32_t id, double norm)
+{
+	struct bd_buf text = {0};
+	json_t *j;
+
+	token_text(g->m->tok, id, &text);
+	j = json_pack("{s:s%, s:I, s:f}", "token", text.n > 0 ? text.p : "", text.n, "id", (json_int_t)id,
+	              "logprob", (double)g->raw[id] - norm);
+	bd_buf_free(&text);
+	return j;
+}
+
+/* log sum exp of z[V]. */
+static double normaliser(const float *z, size_t V)
+{
+	double sum = 0, max = (double)z[0];
+
+	for (size_t i = 1; i < V; i++)
+		max = (double)z[i] > max ? (double)z[i] : max;
+	for (size_t i = 0; i < V; i++)
+		sum += exp((double)z[i] - max);
+	return max + log(sum);
+}
+
+/* The n likeliest of z[V] into top, likeliest first, of equals the smaller id. */
+static void likeliest(const float *z, size_t V, uint32_t *top, size_t n)
+{
+	size_t have = 0;
+
+	for (size_t i = 0; i < V; i++) {
+		size_t at = have;
+
+		for (; at > 0 && z[i] > z[top[at - 1]]; at--)
+			if (at < n)
+				top[at] = top[at - 1];
+		if (at < n)
+			top[at] = (uint32_t)i;
+		have += at < n && have < n;
+	}
+}
+
+static json_t *token_logprobs(const struct bd_gen *g, uint32_t id, size_t n)
+{
+	size_t V = (size_t)g->m->net->cfg.vocab;
+	double norm = normaliser(g->raw, V);
+	json_t *j = logprob(g, id, norm), *list = json_array();
+	uint32_t *top = bd_alloc(n, sizeof(*top));
+
+	n = n < V ? n : V;
+	likeliest(g->raw, V, top, n);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, logprob(g, top[i], norm));
+	json_object_set_new(j, "top", list);
+	bd_free(top);
+	return j;
+}
+
+/* ---- the loop ---- */
+
+static uint32_t choose(struct bd_gen *g, const struct bd_gen_opts *o, struct bd_sampler *sampler, float *z)
+{
+	size_t V = (size_t)g->m->net->cfg.vocab, last = o->repeat_last < g->fed.n ? o->repeat_last : g->fed.n;
+
+	if (o->logprobs)
+		memcpy(g->raw, z, V * sizeof(*z));
+	if (o->repeat_penalty != 1)
+		bd_sample_penalise(z, g->fed.id + g->fed.n - last, last, o->repeat_penalty);
+	return bd_sample(sampler, z, V);
+}
+
+static void show(bd_gen_emit *emit, void *ctx, struct bd_buf *text)
+{
+	if (text->n > 0)
+		emit(ctx, text->p, text->n);
+	bd_buf_clear(text);
+}
+
+struct bd_gen_result bd_gen_run(struct bd_gen *g, const struct bd_ids *prompt, const struct bd_gen_opts *o,
+                                bd_gen_emit *emit, void *ctx)
+{
+	struct bd_gen_result r = {
+	    .finish = "length", .prompt = prompt->n, .logprobs = o->logprobs ? json_array() : NULL};
+	size_t room = room_of(g, prompt->n, o);
+	struct bd_tok_stream stream = {.started = true}; /* a blank in front belongs to the text */
+	struct bd_sampler sampler = o->sampler;
+	struct bd_stop stop = {.string = o->stop, .n = o->n_stop};
+	struct bd_buf piece = {0}, shown = {0};
+	float *z = begin(g, prompt);
+
+	while (r.tokens < room) {
+		uint32_t id = choose(g, o, &sampler, z);
+
+		if (ends(g, o, id)) {
+			r.finish = "eos";
+			break;
+		}
+		r.tokens++;
+		if (o->logprobs)
+			json_array_append_new(r.logprobs, token_logprobs(g, id, o->top));
+		bd_buf_clear(&piece);
+		bd_tok_stream(g->m->tok, &stream, id, &piece);
+		if (bd_stop_add(&stop, piece.p, piece.n, &shown) != NULL) {
+			r.finish = "stop";
+			break;
+		}
+		show(emit, ctx, &shown);
+		if (r.tokens < room)
+			z = feed(g, &id, 1);
+	}
+	bd_stop_end(&stop, &shown);
+	show(emit, ctx, &shown);
+	bd_stop_free(&stop);
+	bd_buf_free(&piece);
+	bd_buf_free(&shown);
+	return r;
+}

@@ -1,0 +1,44 @@
+/* Continuing texts: feeding a prompt, choosing token after token, showing what is certain, knowing when to
+ * stop. */
+#ifndef BD_GENERATE_H
+#define BD_GENERATE_H
+
+#include "run/infer.h"
+#include "run/sample.h"
+
+struct bd_gen_opts {
+	size_t max_tokens;
+	size_t context; /* prompt and continuation have no more tokens; 0: as the model's config says */
+	struct bd_sampler sampler;
+	float repeat_penalty;    /* 1: none */
+	size_t repeat_last;      /* tokens before the next one that count for it, those of the prompt too */
+	const char *const *stop; /* [n_stop] texts that end it, none empty; not part of the text */
+	size_t n_stop;
+	int64_t end; /* a token that ends it besides those of the config, -1: none */
+	bool logprobs;
+	size_t top; /* with logprobs: how many of the likeliest tokens */
+};
+
+size_t bd_gen_limit(const struct bd_infer *m,
+                    const struct bd_gen_opts *o); /* tokens of prompt and continuation at most */
+
+/* One sequence that may go on: what a prompt has in common with the tokens fed before is not computed again.
+ */
+struct bd_gen;
+struct bd_gen *bd_gen_new(struct bd_infer *m);
+void bd_gen_free(struct bd_gen *g); /* NULL is fine */
+
+struct bd_gen_result {
+	const char *finish;    /* why it ended: "eos", "stop" or "length" */
+	size_t prompt, tokens; /* the text's tokens, without the one that ended it */
+	json_t *logprobs; /* [{"token", "id", "logprob", "top": [{"token", "id", "logprob"}]}], of the model
+	                   * itself: before penalty and temperature; the caller's; NULL unless asked for */
+};
+/* Called with text as it comes: whole characters, no part of a stop text. */
+typedef void bd_gen_emit(void *ctx, const char *text, size_t n);
+/* A prompt that is empty or leaves no room in the context dies BD_DATA. */
+struct bd_gen_result bd_gen_run(struct bd_gen *g, const struct bd_ids *prompt, const struct bd_gen_opts *o,
+                                bd_gen_emit *emit, void *ctx);
+size_t bd_gen_fed(const struct bd_gen *g); /* tokens computed so far by all runs together */
+
+#endif

@@ -1,0 +1,164 @@
+/* Chat templates: finding out which one it is. */
+#include "text/chat.h"
+
+#include "base/io.h"
+#include "base/json.h"
+#include "base/msg.h"
+#include "format/gguf.h"
+
+#include <string.h>
+
+#define QWEN "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+
+/* A list of named templates has the usual one as "default". */
+static const char *of_config(const json_t *value)
+{
+	const json_t *e;
+	size_t i;
+
+	json_array_foreach(value, i, e) if (strcmp(bd_json_str(e, "name", "", "chat_template"), "default") ==
+	                                    0) return bd_json_str(e, "template", NULL, "chat_template");
+	return json_string_value(value);
+}
+
+char *bd_chat_source(const char *path)
+{
+	char *file, *config, *text = NULL;
+	json_t *json;
+
+	if (!bd_is_dir(path)) {
+		struct bd_gguf *g = bd_gguf_open(path);
+		const char *s = bd_gguf_str_or(g, "tokenizer.chat_template", NULL);
+
+		text = s != NULL ? bd_strdup(s) : NULL;
+		bd_gguf_close(g);
+		return text;
+	}
+	file = bd_path(path, "chat_template.jinja");
+	config = bd_path(path, "tokenizer_config.json");
+	/* model_max_length is often 10^30, which is an integer only to Python */
+	json = json_load_file(config, JSON_DECODE_INT_AS_REAL, NULL);
+	if (bd_exists(file))
+		text = bd_read_file(file, NULL);
+	else if (of_config(bd_json_get(json, "chat_template")) != NULL)
+		text = bd_strdup(of_config(bd_json_get(json, "chat_template")));
+	json_decref(json);
+	bd_free(file);
+	bd_free(config);
+	return text;
+}
+
+static struct bd_chat *make(enum bd_chat_family family, const struct bd_tok *tok)
+{
+	static const char *const end[] = {"<|im_end|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>"};
+	static const char *const bos[] = {"", "", "<|begin_of_text|>", "<bos>"};
+	struct bd_chat *c = bd_zalloc(1, sizeof(*c));
+	int64_t id = tok != NULL ? bd_tok_bos(tok) : -1;
+
+	c->family = family;
+	c->end = end[family];
+	if (id < 0 && tok != NULL && bd_tok_id(tok, bos[family]) < 0)
+		c->bos = bd_strdup("");
+	else
+		c->bos = bd_strdup(id >= 0 ? bd_tok_text(tok, (uint32_t)id) : bos[family]);
+	return c;
+}
+
+struct bd_chat *bd_chat_named(const char *name, const struct bd_tok *tok)
+{
+	struct bd_chat *c;
+
+	if (strcmp(name, "chatml") == 0)
+		return make(BD_CHAT_CHATML, tok);
+	if (strcmp(name, "qwen3") == 0)
+		return make(BD_CHAT_QWEN3, tok);
+	if (strcmp(name, "gemma") == 0)
+		return make(BD_CHAT_GEMMA, tok);
+	if (strcmp(name, "llama3") == 0) {
+		c = make(BD_CHAT_LLAMA3, tok);
+		c->dated = c->today = true;
+		return c;
+	}
+	if (strcmp(name, "qwen2.5") != 0)
+		return NULL;
+	c = make(BD_CHAT_CHATML, tok);
+	c->system = bd_strdup(QWEN);
+	return c;
+}
+
+/* The system text that the template itself has, <|im_start|>system\nTEXT<|im_end|> within one string of the
+ * Jinja text, into *text (NULL if it has none); false if it has one that is put together otherwise. */
+static bool own_system(const char *jinja, char **text)
+{
+	static const char head[] = "<|im_start|>system", end[] = "<|im_end|>";
+
+	for (const char *s = jinja; (s = strstr(s, head)) != NULL;) {
+		size_t n;
+
+		s += strlen(head);
+		if (*s != '\n' && strncmp(s, "\\n", 2) != 0)
+			continue;
+		s += *s == '\n' ? 1 : 2;
+		n = strcspn(s, "'\"{}\\<");
+		if (n == 0)
+			continue; /* the string ends: the conversation's text follows */
+		*text = bd_strndup(s, n);
+		return strncmp(s + n, end, strlen(end)) == 0;
+	}
+	*text = NULL;
+	return true;
+}
+
+static bool has(const char *jinja, const char *word)
+{
+	return strstr(jinja, word) != NULL;
+}
+
+/* ChatML and nothing else but perhaps a system text and tools. */
+static struct bd_chat *detect_chatml(const char *jinja, const struct bd_tok *tok)
+{
+	static const char *const more[] = {"think", "trim", "strip", "strftime", "bos_token", "<|im_sep|>"};
+	struct bd_chat *c;
+	bool plain = true;
+
+	for (size_t i = 0; i < sizeof(more) / sizeof(*more); i++)
+		plain = plain && !has(jinja, more[i]);
+	if (!plain || !has(jinja, "<|im_end|>") || !has(jinja, "assistant"))
+		return NULL;
+	c = make(BD_CHAT_CHATML, tok);
+	if (own_system(jinja, &c->system))
+		return c;
+	bd_chat_free(c);
+	return NULL;
+}
+
+struct bd_chat *bd_chat_detect(const char *jinja, const struct bd_tok *tok)
+{
+	struct bd_chat *c = NULL;
+
+	if (has(jinja, "<|im_start|>") && has(jinja, "last_query_index") &&
+	    has(jinja, "enable_thinking is false")) {
+		c = make(BD_CHAT_QWEN3, tok);
+	} else if (has(jinja, "<|im_start|>")) {
+		c = detect_chatml(jinja, tok);
+	} else if (has(jinja, "<|start_header_id|>") && has(jinja, "<|end_header_id|>") &&
+	           has(jinja, "<|eot_id|>")) {
+		c = make(BD_CHAT_LLAMA3, tok);
+		c->dated = has(jinja, "Cutting Knowledge Date: December 2023");
+		c->today = has(jinja, "strftime_now");
+	} else if (has(jinja, "<start_of_turn>") && has(jinja, "<end_of_turn>") &&
+	           (has(jinja, "first_user_prefix") || has(jinja, "System role not supported"))) {
+		c = make(BD_CHAT_GEMMA, tok);
+		c->no_system = !has(jinja, "first_user_prefix");
+	}
+	return c;
+}
+
+void bd_chat_free(struct bd_chat *c)
+{
+	if (c == NULL)
+		return;
+	bd_free(c->system);
+	bd_free(c->bos);
+	bd_free(c);
+}

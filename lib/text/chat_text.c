@@ -1,0 +1,223 @@
+/* Chat templates: writing conversations. */
+#include "base/msg.h"
+#include "text/chat.h"
+#include "text/unicode.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static bool is(const struct bd_message *m, const char *role)
+{
+	return strcmp(m->role, role) == 0;
+}
+
+/* Python's str.strip: Unicode's white space and the four separators before the blank. */
+static bool blank(uint32_t c)
+{
+	return bd_class(c) == BD_SPACE || (c >= 0x1c && c <= 0x1f);
+}
+
+static void add_trimmed(struct bd_buf *out, const char *text)
+{
+	struct bd_buf valid = {0};
+	const char *s;
+	size_t n, end = 0, len;
+
+	bd_buf_str(&valid, "");
+	bd_utf8_repair(text, strlen(text), &valid);
+	s = valid.p;
+	n = valid.n;
+	while (n > 0 && blank(bd_utf8(s, &len))) {
+		s += len;
+		n -= len;
+	}
+	for (size_t i = 0; i < n; i += len)
+		if (!blank(bd_utf8(s + i, &len)))
+			end = i + len;
+	bd_buf_add(out, s, end);
+	bd_buf_free(&valid);
+}
+
+/* s[n] without newlines at its ends. */
+static void add_unlined(struct bd_buf *out, const char *s, size_t n, bool left, bool right)
+{
+	for (; left && n > 0 && *s == '\n'; s++)
+		n--;
+	for (; right && n > 0 && s[n - 1] == '\n'; n--)
+		;
+	bd_buf_add(out, s, n);
+}
+
+static void chatml_turn(struct bd_buf *out, const char *role, const char *text)
+{
+	bd_buf_fmt(out, "<|im_start|>%s\n%s<|im_end|>\n", role, text);
+}
+
+static void chatml(const struct bd_chat *c, const struct bd_message *m, size_t n, struct bd_buf *out)
+{
+	if (c->system != NULL && !is(&m[0], "system"))
+		chatml_turn(out, "system", c->system);
+	for (size_t i = 0; i < n; i++)
+		chatml_turn(out, m[i].role, m[i].text);
+	bd_buf_str(out, "<|im_start|>assistant\n");
+}
+
+/* The last `what` in s[n], or NULL. */
+static const char *last(const char *s, size_t n, const char *what)
+{
+	size_t len = strlen(what);
+
+	for (size_t i = n + 1; i-- > len;)
+		if (memcmp(s + i - len, what, len) == 0)
+			return s + i - len;
+	return NULL;
+}
+
+/* An answer: its thoughts, between <think> and </think>, are left out, but told (thoughts empty or not) if it
+ * answers the last question. */
+static void qwen3_answer(const char *text, bool after, bool final, struct bd_buf *out)
+{
+	static const char open[] = "<think>", close[] = "</think>";
+	const char *thought = text, *end = strstr(text, close), *answer = last(text, strlen(text), close),
+	           *begin;
+	size_t n = 0;
+	struct bd_buf thoughts = {0};
+
+	if (end != NULL) {
+		for (n = (size_t)(end - text); n > 0 && text[n - 1] == '\n'; n--)
+			;
+		begin = last(text, n, open);
+		thought = begin != NULL ? begin + strlen(open) : text;
+		add_unlined(&thoughts, thought, n - (size_t)(thought - text), true, true);
+		text = answer + strlen(close);
+	}
+	bd_buf_str(out, "<|im_start|>assistant\n");
+	after = after && (final || thoughts.n > 0);
+	if (after)
+		bd_buf_fmt(out, "<think>\n%s\n</think>\n\n", thoughts.n > 0 ? thoughts.p : "");
+	add_unlined(out, text, strlen(text), after || end != NULL, false);
+	bd_buf_str(out, "<|im_end|>\n");
+	bd_buf_free(&thoughts);
+}
+
+/* A user's text that is the answer of a tool is no question. */
+static bool tool_response(const char *text)
+{
+	static const char open[] = "<tool_response>", close[] = "</tool_response>";
+	size_t n = strlen(text);
+
+	return strncmp(text, open, strlen(open)) == 0 && n >= strlen(close) &&
+	       strcmp(text + n - strlen(close), close) == 0;
+}
+
+static void qwen3(const struct bd_chat *c, const struct bd_message *m, size_t n, struct bd_buf *out)
+{
+	size_t question = n - 1;
+
+	for (size_t i = n; i-- > 0;)
+		if (is(&m[i], "user") && !tool_response(m[i].text)) {
+			question = i;
+			break;
+		}
+	for (size_t i = 0; i < n; i++)
+		if (is(&m[i], "assistant"))
+			qwen3_answer(m[i].text, i > question, i + 1 == n, out);
+		else
+			chatml_turn(out, m[i].role, m[i].text);
+	bd_buf_str(out, "<|im_start|>assistant\n");
+	if (c->no_thinking)
+		bd_buf_str(out, "<think>\n\n</think>\n\n");
+}
+
+/* Today, or the day that $SOURCE_DATE_EPOCH says, so that texts can be made again. */
+static void add_date(struct bd_buf *out)
+{
+	const char *epoch = getenv("SOURCE_DATE_EPOCH");
+	time_t t = epoch != NULL ? (time_t)strtoll(epoch, NULL, 10) : time(NULL);
+	struct tm tm;
+	char date[32];
+
+	if ((epoch != NULL ? gmtime_r(&t, &tm) : localtime_r(&t, &tm)) == NULL ||
+	    strftime(date, sizeof(date), "%d %b %Y", &tm) == 0)
+		bd_die(BD_SYS, "no date of today:");
+	bd_buf_str(out, date);
+}
+
+static void llama3_turn(struct bd_buf *out, const char *role, const char *text)
+{
+	bd_buf_fmt(out, "<|start_header_id|>%s<|end_header_id|>\n\n", role);
+	add_trimmed(out, text);
+	bd_buf_str(out, "<|eot_id|>");
+}
+
+static void llama3(const struct bd_chat *c, const struct bd_message *m, size_t n, struct bd_buf *out)
+{
+	size_t i = 0;
+
+	bd_buf_str(out, c->bos);
+	if (c->dated) {
+		bd_buf_str(out, "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: "
+		                "December 2023\nToday Date: ");
+		if (c->today)
+			add_date(out);
+		else
+			bd_buf_str(out, "26 Jul 2024");
+		bd_buf_str(out, "\n\n");
+		if (is(&m[0], "system"))
+			add_trimmed(out, m[i++].text);
+		bd_buf_str(out, "<|eot_id|>");
+	}
+	for (; i < n; i++)
+		llama3_turn(out, m[i].role, m[i].text);
+	bd_buf_str(out, "<|start_header_id|>assistant<|end_header_id|>\n\n");
+}
+
+static void gemma(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
+                  struct bd_buf *out)
+{
+	size_t first = is(&m[0], "system");
+
+	if (first > 0 && c->no_system)
+		bd_die(BD_DATA, "%s: the model's chat template has no place for a system message", where);
+	bd_buf_str(out, c->bos);
+	for (size_t i = first; i < n; i++) {
+		if (!is(&m[i], (i - first) % 2 == 0 ? "user" : "assistant"))
+			bd_die(BD_DATA,
+			       "%s: message %zu is the %s's; in the model's chat template user and assistant "
+			       "take turns",
+			       where, i + 1, m[i].role);
+		bd_buf_fmt(out, "<start_of_turn>%s\n", is(&m[i], "user") ? "user" : "model");
+		if (first > 0 && i == first)
+			bd_buf_fmt(out, "%s\n\n", m[0].text);
+		add_trimmed(out, m[i].text);
+		bd_buf_str(out, "<end_of_turn>\n");
+	}
+	bd_buf_str(out, "<start_of_turn>model\n");
+}
+
+void bd_chat_render(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
+                    struct bd_buf *out)
+{
+	if (n == 0)
+		bd_die(BD_DATA, "%s: a conversation without messages", where);
+	for (size_t i = 0; i < n; i++)
+		if (!is(&m[i], "system") && !is(&m[i], "user") && !is(&m[i], "assistant"))
+			bd_die(BD_DATA,
+			       "%s: message %zu has the role \"%s\"; known are system, user and assistant",
+			       where, i + 1, m[i].role);
+	switch (c->family) {
+	case BD_CHAT_CHATML:
+		chatml(c, m, n, out);
+		break;
+	case BD_CHAT_QWEN3:
+		qwen3(c, m, n, out);
+		break;
+	case BD_CHAT_LLAMA3:
+		llama3(c, m, n, out);
+		break;
+	case BD_CHAT_GEMMA:
+		gemma(c, m, n, where, out);
+		break;
+	}
+}

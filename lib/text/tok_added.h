@@ -1,0 +1,51 @@
+/* Added tokens of tokenizer.json: whole strings that are cut out of a text before anything is merged. */
+#ifndef BD_TOK_ADDED_H
+#define BD_TOK_ADDED_H
+
+#include "base/json.h"
+#include "text/tok_norm.h"
+
+struct bd_added {
+	char *text;
+	size_t n;
+	char *pattern; /* what is looked for: the text, or its normal form */
+	size_t pattern_n;
+	uint32_t id;
+	bool special, normalized, word; /* word: only where no word character touches it */
+	bool left, right;               /* white space on that side belongs to it */
+};
+
+/* Those that are looked for in raw text, or those that are looked for in normalised text. */
+struct bd_matcher {
+	struct bd_added **list; /* by pattern */
+	size_t n;
+	size_t first[257]; /* list[first[c] .. first[c + 1]) begin with the byte c */
+};
+
+struct bd_addeds {
+	struct bd_added *token; /* by id */
+	size_t n;
+	struct bd_matcher raw, normal;
+};
+
+void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_norm *norm, const char *name);
+void bd_added_free(struct bd_addeds *a);
+const struct bd_added *bd_added_at(const struct bd_addeds *a, uint32_t id); /* NULL if there is none */
+
+/* A text cut into tokens and what stands between them, as Hugging Face's AddedVocabulary cuts it: the longest
+ * match at the leftmost place, then on behind it; a token that is found in white space which the one before
+ * it took is a piece nevertheless. */
+struct bd_added_scan { /* begin with zeroes */
+	bool plain;    /* special tokens are not looked for */
+	size_t from;   /* where to look for the next match */
+	size_t done;   /* end of the last piece */
+	struct bd_piece {
+		size_t start, end;
+		const struct bd_added *token; /* NULL: text between tokens */
+	} found;                              /* a match that comes behind the piece given last */
+};
+/* The next piece of s[n], or false at the end. */
+bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan,
+                   struct bd_piece *piece);
+
+#endif

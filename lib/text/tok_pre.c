@@ -1,0 +1,301 @@
+/* The split patterns of the known families, written by hand: each function below quotes the regular
+ * expression that it is. */
+#include "text/tok_pre.h"
+
+#include "base/msg.h"
+#include "text/tok_norm.h"
+#include "text/unicode.h"
+
+#include <string.h>
+
+static enum bd_class class_at(const char *s, size_t *len)
+{
+	return bd_class(bd_utf8(s, len));
+}
+
+/* Bytes of the run of class c that starts s[n], at most `max` characters. */
+static size_t run(const char *s, size_t n, enum bd_class c, size_t max)
+{
+	size_t i = 0, len;
+
+	for (; i < n && max-- && class_at(s + i, &len) == c; i += len)
+		;
+	return i;
+}
+
+static bool newline(char c)
+{
+	return c == '\r' || c == '\n';
+}
+
+/* 's|'t|'re|'ve|'m|'ll|'d ; fold: with (?i:), which besides ASCII case adds U+017F in 's. */
+static size_t contraction(const char *s, size_t n, bool fold)
+{
+	if (n < 2 || s[0] != '\'')
+		return 0;
+	char a = s[1], b = n > 2 ? s[2] : '\0';
+	if (fold && n > 2 && a == '\xc5' && b == '\xbf')
+		return 3;
+	if (fold) {
+		a = a >= 'A' && a <= 'Z' ? (char)(a + 32) : a;
+		b = b >= 'A' && b <= 'Z' ? (char)(b + 32) : b;
+	}
+	if (a == 's' || a == 't' || a == 'm' || a == 'd')
+		return 2;
+	return (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l') ? 3 : 0;
+}
+
+/* \s+(?!\S)|\s+ : white space leaves its last character to the word that follows. */
+static size_t white(const char *s, size_t n)
+{
+	size_t i = 0, last = 0, len;
+
+	for (; i < n && class_at(s + i, &len) == BD_SPACE; i += len)
+		last = i;
+	return i < n && last ? last : i;
+}
+
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,digits}|
+ * ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+ */
+static size_t words(const char *s, size_t n, size_t digits)
+{
+	size_t len, i = contraction(s, n, true);
+
+	if (i)
+		return i;
+	enum bd_class c = class_at(s, &len);
+	if (c == BD_LETTER)
+		return run(s, n, BD_LETTER, n);
+	if (c == BD_NUMBER)
+		return run(s, n, BD_NUMBER, digits);
+	if (!newline(*s) && (i = run(s + len, n - len, BD_LETTER, n)))
+		return len + i;
+	i = *s == ' ';
+	len = run(s + i, n - i, BD_OTHER, n);
+	if (len) {
+		for (i += len; i < n && newline(s[i]); i++)
+			;
+		return i;
+	}
+	/* White space: up to its last newline if it has one. */
+	for (i = run(s, n, BD_SPACE, n); i && !newline(s[i - 1]); i--)
+		;
+	return i ? i : white(s, n);
+}
+
+static size_t split_qwen2(const char *s, size_t n)
+{
+	return words(s, n, 1);
+}
+
+static size_t split_llama3(const char *s, size_t n)
+{
+	return words(s, n, 3);
+}
+
+/* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
+static size_t split_gpt2(const char *s, size_t n)
+{
+	size_t len, i = contraction(s, n, false);
+
+	if (i)
+		return i;
+	i = *s == ' ' && n > 1;
+	enum bd_class c = class_at(s + i, &len);
+	return c == BD_SPACE ? white(s, n) : i + run(s + i, n - i, c, n);
+}
+
+/* Single digits, and what stands between them. */
+static size_t split_digits(const char *s, size_t n)
+{
+	size_t i, len;
+
+	if (class_at(s, &len) == BD_NUMBER)
+		return len;
+	for (i = len; i < n && class_at(s + i, &len) != BD_NUMBER; i += len)
+		;
+	return i;
+}
+
+/* Runs of digits, and what stands between them. */
+static size_t split_numbers(const char *s, size_t n)
+{
+	size_t i = run(s, n, BD_NUMBER, n), len;
+
+	if (!i)
+		for (; i < n && class_at(s + i, &len) != BD_NUMBER; i += len)
+			;
+	return i;
+}
+
+/* " ", merged with what stands before it. */
+static size_t split_after_space(const char *s, size_t n)
+{
+	const char *space = memchr(s, ' ', n);
+
+	return space != NULL ? (size_t)(space - s) + 1 : n;
+}
+
+/* U+2581, merged with what follows it. */
+static size_t split_metaspace(const char *s, size_t n)
+{
+	size_t len;
+
+	bd_utf8(s, &len);
+	const char *mark = bd_find(s + len, n - len, BD_METASPACE);
+	return mark != NULL ? (size_t)(mark - s) : n;
+}
+
+static const struct {
+	const char *regex, *ggml;
+	bd_split *split;
+} patterns[] = {
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+     "\\s+(?!\\S)|\\s+",
+     "qwen2", split_qwen2},
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
+     "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|"
+     "\\s+(?!\\S)|\\s+",
+     "llama-bpe", split_llama3},
+    {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt-2",
+     split_gpt2},
+};
+
+static void add(struct bd_pre *p, bd_split *split, const char *name)
+{
+	if (p->byte_level || p->n == BD_PRE_STEPS)
+		bd_die(BD_DATA, "%s: pre_tokenizer: more steps than are known to belong together", name);
+	p->split[p->n++] = split;
+}
+
+static void parse_split(struct bd_pre *p, const json_t *j, const char *name)
+{
+	const json_t *pattern = bd_json_get(j, "pattern");
+	const char *regex = bd_json_str(pattern, "Regex", NULL, name);
+	const char *string = bd_json_str(pattern, "String", NULL, name);
+	const char *behavior = bd_json_str(j, "behavior", "", name);
+	bool invert = bd_json_bool(j, "invert", false, name);
+
+	if (!invert && string != NULL && !strcmp(string, " ") && !strcmp(behavior, "MergedWithPrevious")) {
+		add(p, split_after_space, name);
+		return;
+	}
+	for (size_t i = 0; regex != NULL && i < sizeof(patterns) / sizeof(patterns[0]); i++) {
+		if (strcmp(regex, patterns[i].regex) || strcmp(behavior, "Isolated") || invert)
+			continue;
+		p->ggml = p->n ? "default" : patterns[i].ggml;
+		add(p, patterns[i].split, name);
+		return;
+	}
+	regex = regex != NULL ? regex : string != NULL ? string : "(none)";
+	bd_die(BD_DATA,
+	       "%s: pre_tokenizer: Split with pattern %s, behavior %s%s is not known; those of Qwen2, "
+	       "Llama-3 and GPT-2 are",
+	       name, regex, behavior, invert ? ", inverted" : "");
+}
+
+static void parse_byte_level(struct bd_pre *p, const json_t *j, const char *name)
+{
+	if (bd_json_bool(j, "use_regex", true, name)) {
+		p->ggml = !p->n ? "gpt-2" : p->n == 1 && p->split[0] == split_digits ? "smollm" : "default";
+		add(p, split_gpt2, name);
+	}
+	p->prefix_space = bd_json_bool(j, "add_prefix_space", true, name);
+	if (p->prefix_space && p->n > 1)
+		bd_die(BD_DATA,
+		       "%s: pre_tokenizer: ByteLevel with add_prefix_space after another step is not known",
+		       name);
+	p->byte_level = true;
+}
+
+static void parse_metaspace(struct bd_pre *p, const json_t *j, const char *name)
+{
+	const char *scheme = bd_json_str(j, "prepend_scheme", NULL, name);
+
+	if (scheme == NULL)
+		scheme = bd_json_bool(j, "add_prefix_space", true, name) ? "always" : "never";
+	if (strcmp(bd_json_str(j, "replacement", BD_METASPACE, name), BD_METASPACE) || p->n)
+		bd_die(BD_DATA,
+		       "%s: pre_tokenizer: Metaspace is known with U+2581 and as the first step only", name);
+	if (!strcmp(scheme, "always"))
+		p->metaspace = BD_META_ALWAYS;
+	else if (!strcmp(scheme, "first"))
+		p->metaspace = BD_META_FIRST;
+	else if (!strcmp(scheme, "never"))
+		p->metaspace = BD_META_NEVER;
+	else
+		bd_die(BD_DATA, "%s: pre_tokenizer: Metaspace with prepend_scheme %s is not known", name,
+		       scheme);
+	if (bd_json_bool(j, "split", true, name))
+		add(p, split_metaspace, name);
+}
+
+static void parse(struct bd_pre *p, const json_t *j, const char *name)
+{
+	const char *type = bd_json_str(j, "type", "", name);
+
+	if (!strcmp(type, "Sequence")) {
+		size_t i;
+		json_t *e;
+
+		json_array_foreach(bd_json_get(j, "pretokenizers"), i, e) parse(p, e, name);
+	} else if (!strcmp(type, "Split"))
+		parse_split(p, j, name);
+	else if (!strcmp(type, "ByteLevel"))
+		parse_byte_level(p, j, name);
+	else if (!strcmp(type, "Digits"))
+		add(p, bd_json_bool(j, "individual_digits", false, name) ? split_digits : split_numbers,
+		    name);
+	else if (!strcmp(type, "Metaspace"))
+		parse_metaspace(p, j, name);
+	else
+		bd_die(BD_DATA, "%s: pre_tokenizer: %s is not known", name,
+		       *type ? type : "a step without a type");
+}
+
+void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name)
+{
+	memset(p, 0, sizeof(*p));
+	p->ggml = "default";
+	if (j != NULL)
+		parse(p, j, name);
+}
+
+static void pieces(const struct bd_pre *p, size_t step, const char *s, size_t n, bd_emit *emit, void *ctx)
+{
+	if (step >= p->n || step == BD_PRE_STEPS) {
+		emit(ctx, s, n);
+		return;
+	}
+	for (size_t len; n; s += len, n -= len) {
+		len = p->split[step](s, n);
+		pieces(p, step + 1, s, len, emit, ctx);
+	}
+}
+
+void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,
+                bd_emit *emit, void *ctx)
+{
+	if (!n)
+		return;
+	if (p->metaspace) {
+		bool prepend = p->metaspace == BD_META_ALWAYS
+		                   ? place != BD_CONTINUED
+		                   : p->metaspace == BD_META_FIRST && place == BD_FIRST;
+		size_t mark = strlen(BD_METASPACE);
+
+		bd_buf_clear(buf);
+		if (prepend && *s != ' ' && (n < mark || memcmp(s, BD_METASPACE, mark)))
+			bd_buf_str(buf, BD_METASPACE);
+		bd_replace(s, n, " ", BD_METASPACE, buf);
+	} else if (p->prefix_space && *s != ' ' && place != BD_CONTINUED) {
+		bd_buf_clear(buf);
+		bd_buf_str(buf, " ");
+		bd_buf_add(buf, s, n);
+	} else {
+		pieces(p, 0, s, n, emit, ctx);
+		return;
+	}
+	pieces(p, 0, buf->p, buf->n, emit, ctx);
+}

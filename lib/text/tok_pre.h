@@ -1,0 +1,32 @@
+/* Pre-tokenizers of tokenizer.json: cutting a text into the pieces that merges never cross. */
+#ifndef BD_TOK_PRE_H
+#define BD_TOK_PRE_H
+
+#include "base/json.h"
+#include "base/mem.h"
+
+/* Bytes of the first piece of s[n]: n > 0, valid UTF-8. */
+typedef size_t bd_split(const char *s, size_t n);
+
+#define BD_PRE_STEPS 4
+struct bd_pre {
+	bd_split *split[BD_PRE_STEPS]; /* each step cuts the pieces of the one before */
+	size_t n;
+	bool byte_level;   /* the model sees bytes, not characters */
+	bool prefix_space; /* a text that does not begin with " " gets one */
+	/* " " becomes U+2581, which is prepended */
+	enum { BD_META_NONE, BD_META_NEVER, BD_META_FIRST, BD_META_ALWAYS } metaspace;
+	const char *ggml; /* llama.cpp's name of these rules */
+};
+
+/* Unknown steps and patterns die, naming them. */
+void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name);
+
+/* Where the piece stands: the prefix rules ask. */
+enum bd_place { BD_FIRST, BD_LATER, BD_CONTINUED };
+typedef void bd_emit(void *ctx, const char *s, size_t n);
+/* Calls emit with every piece of s[n]; buf is scratch. */
+void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,
+                bd_emit *emit, void *ctx);
+
+#endif

@@ -1,0 +1,136 @@
+/* Checkpoints: numbers as JSON, blocks as safetensors. */
+#include "train/checkpoint.h"
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+
+#include <stddef.h>
+#include <string.h>
+
+enum type { INT, REAL, BOOL };
+
+/* clang-format off */
+#define FIELD(type, name) {type, #name, offsetof(struct bd_progress, name)}
+/* clang-format on */
+static const struct {
+	enum type type;
+	const char *name;
+	size_t at;
+} fields[] = {
+    FIELD(INT, step),        FIELD(INT, tokens),         FIELD(INT, records),   FIELD(INT, balanced),
+    FIELD(REAL, ce2),        FIELD(REAL, ld2),           FIELD(REAL, ad2),      FIELD(REAL, other2),
+    FIELD(INT, confident),   FIELD(REAL, confidence),    FIELD(BOOL, scored),   FIELD(INT, best_step),
+    FIELD(INT, scored_step), FIELD(REAL, best_accuracy), FIELD(REAL, best_nll), FIELD(INT, log_bytes),
+    FIELD(INT, threads),
+};
+enum { FIELDS = sizeof(fields) / sizeof(*fields) };
+
+/* Reals are printed with as many digits as bring them back exactly (json.h). */
+static json_t *to_json(const struct bd_progress *p)
+{
+	json_t *j = json_object();
+
+	for (size_t i = 0; i < FIELDS; i++) {
+		const void *v = (const char *)p + fields[i].at;
+
+		json_object_set_new(j, fields[i].name,
+		                    fields[i].type == INT    ? json_integer(*(const int64_t *)v)
+		                    : fields[i].type == REAL ? json_real(*(const double *)v)
+		                                             : json_boolean(*(const bool *)v));
+	}
+	return j;
+}
+
+static void from_json(struct bd_progress *p, const json_t *j, const char *name)
+{
+	for (size_t i = 0; i < FIELDS; i++) {
+		void *v = (char *)p + fields[i].at;
+
+		if (fields[i].type == INT)
+			*(int64_t *)v = bd_json_int(j, fields[i].name, 0, 0, INT64_MAX, name);
+		else if (fields[i].type == REAL)
+			*(double *)v = bd_json_real(j, fields[i].name, 0, name);
+		else
+			*(bool *)v = bd_json_bool(j, fields[i].name, false, name);
+	}
+}
+
+static void save_blobs(const char *path, const struct bd_blob *blob, size_t n)
+{
+	struct bd_st_writer *w = bd_st_create(path, NULL);
+
+	for (size_t i = 0; i < n; i++)
+		bd_st_declare(w, blob[i].name, blob[i].dtype, 1, &blob[i].n);
+	for (size_t i = 0; i < n; i++)
+		bd_st_data(w, blob[i].p, blob[i].n * bd_dtype_size(blob[i].dtype));
+	bd_st_finish(w);
+}
+
+void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_progress *p, const json_t *extra,
+                        const struct bd_blob *blob, size_t n)
+{
+	struct bd_outdir *d = bd_outdir_open(dir, true);
+	char *tensors = bd_path(bd_outdir_path(d), "state.safetensors"),
+	     *state = bd_path(bd_outdir_path(d), "state.json");
+	json_t *j = to_json(p);
+
+	json_object_set_new(j, "digest", json_string(digest));
+	if (extra != NULL)
+		json_object_set(j, "extra", (json_t *)(uintptr_t)extra);
+	char *text = bd_json_text(j, true);
+	save_blobs(tensors, blob, n);
+	bd_write_file(state, text, strlen(text));
+	bd_outdir_commit(d);
+	json_decref(j);
+	bd_free(text);
+	bd_free(tensors);
+	bd_free(state);
+}
+
+static void load_blobs(const char *path, const struct bd_blob *blob, size_t n)
+{
+	struct bd_st *st = bd_st_open(path);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct bd_st_tensor *t = bd_st_find(st, blob[i].name);
+
+		if (t == NULL)
+			continue;
+		if (t->dtype != blob[i].dtype || t->count != blob[i].n)
+			bd_die(BD_DATA,
+			       "%s: %s has %zu elements of %s where %zu of %s belong; remove the checkpoint",
+			       path, t->name, t->count, bd_dtype_name(t->dtype), blob[i].n,
+			       bd_dtype_name(blob[i].dtype));
+		memcpy(blob[i].p, t->data, t->bytes);
+	}
+	bd_st_close(st);
+}
+
+bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress *p, json_t **extra,
+                        const struct bd_blob *blob, size_t n)
+{
+	char *tensors = bd_path(dir, "state.safetensors"), *state = bd_path(dir, "state.json");
+	bool there = bd_exists(state);
+
+	if (there) {
+		json_t *j = bd_json_load(state);
+		const char *theirs = bd_json_str(j, "digest", "", state);
+
+		if (strcmp(theirs, digest) != 0)
+			bd_die(BD_USAGE,
+			       "%s: made with other options, another model or other data; repeat the command "
+			       "that it "
+			       "belongs to, or remove it",
+			       dir);
+		from_json(p, j, state);
+		json_decref(*extra);
+		*extra = json_incref(json_object_get(j, "extra"));
+		load_blobs(tensors, blob, n);
+		json_decref(j);
+	}
+	bd_free(tensors);
+	bd_free(state);
+	return there;
+}

@@ -1,0 +1,46 @@
+/* A training run put aside: a directory with state.json and state.safetensors that appears, and replaces its
+ * predecessor, in one rename. It holds everything needed to go on as if nothing had happened. */
+#ifndef BD_CHECKPOINT_H
+#define BD_CHECKPOINT_H
+
+#include "base/json.h"
+#include "format/safetensors.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bd_progress {
+	int64_t step, tokens, records; /* optimiser steps done, tokens and records consumed */
+	/* running sums of squared gradient norms, from which lambda and gamma follow; frozen after `balanced`
+	 * steps enough */
+	int64_t balanced;
+	double ce2, ld2, ad2, other2;
+	int64_t confident; /* steps in `confidence` (CAKLD's beta) */
+	double confidence;
+	/* the best evaluation so far */
+	bool scored;
+	int64_t best_step, scored_step; /* of the best, of the latest */
+	double best_accuracy, best_nll;
+	int64_t log_bytes; /* length of the log file: what lies beyond is cut on resume */
+	int64_t threads;
+};
+
+/* A block of memory that belongs to the state. */
+struct bd_blob {
+	const char *name;
+	enum bd_dtype dtype;
+	void *p;
+	size_t n; /* elements */
+};
+
+/* extra: kept and given back as it is; may be NULL. digest: of the options and the model that the state
+ * belongs to. */
+void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_progress *p, const json_t *extra,
+                        const struct bd_blob *blob, size_t n);
+/* False when there is no checkpoint. Dies BD_USAGE when it belongs to other options or another model, BD_DATA
+ * when it is damaged. A blob that is not in the checkpoint is left alone. *extra is replaced by what was
+ * saved. */
+bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress *p, json_t **extra,
+                        const struct bd_blob *blob, size_t n);
+
+#endif

@@ -1,0 +1,345 @@
+/* Running the teacher: batches of records through the net, their logits and states rounded to f16 into a
+ * teacher stream. Memory is bounded by one batch, unless the examples are held to be shuffled or repeated. */
+#include "train/dump.h"
+
+#include "base/history.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/num.h"
+#include "data/feed.h"
+#include "machine/quant.h"
+#include "net/net.h"
+#include "text/tokenizer.h"
+#include "train/distill.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct dump {
+	const struct bd_dump *o;
+	struct bd_par *par;
+	struct bd_model *m;
+	struct bd_net *net;
+	struct bd_acts *acts;
+	struct bd_feed *feed;
+	struct bd_sink *sink;
+	struct bd_head head;
+	size_t V, chunk;
+	struct bd_batch batch;
+	struct bd_record *rec; /* [n_rec] */
+	size_t n_rec, cap_rec;
+	struct place {
+		size_t row; /* of h */
+		struct bd_record *r;
+		size_t j; /* of r's positions */
+	} * place;        /* [n_place] positions that want logits */
+	size_t n_place;
+	size_t *row;    /* [chunk] */
+	float *z;       /* [chunk,V] */
+	uint32_t *heap; /* [threads,K] */
+};
+
+/* ---- opening ---- */
+
+/* "0.8": of the way from the first layer to the last; "22": that one; "-1": the last. */
+static int layer_of(const char *s, const struct bd_config *c)
+{
+	int L = c->layers;
+
+	if (strchr(s, '.') != NULL)
+		return (int)lround(bd_num_real(s, 0, 1, "--layer") * (L - 1));
+	int64_t l = bd_num_int(s, -L, L - 1, "--layer");
+	return (int)(l < 0 ? l + L : l);
+}
+
+static void check_tokenizer(const struct dump *d)
+{
+	const struct bd_source *s = bd_feed_source(d->feed);
+	char *path = bd_path(d->o->model, "tokenizer.json");
+	struct bd_tok *tok = bd_exists(path) ? bd_tok_open(path) : NULL;
+
+	bd_source_fits(s, tok != NULL ? bd_tok_digest(tok) : bd_feed_head(d->feed)->tokenizer,
+	               (uint32_t)d->m->cfg.vocab, d->o->model);
+	bd_tok_free(tok);
+	bd_free(path);
+}
+
+static struct bd_head make_head(const struct dump *d)
+{
+	const struct bd_config *c = &d->m->cfg;
+	const struct bd_dump *o = d->o;
+	struct bd_head h = *bd_feed_head(d->feed); /* its pointers are borrowed */
+	const struct bd_input in[] = {
+	    {"examples", bd_source_digest(bd_feed_source(d->feed)), h.history},
+	    {"teacher", d->m->digest, bd_config_history(c)},
+	};
+
+	h.teacher = true;
+	h.vocab = (uint32_t)c->vocab;
+	memcpy(h.teacher_digest, d->m->digest, sizeof(h.teacher_digest));
+	h.layer = o->no_states ? -1 : layer_of(o->layer, c);
+	h.teacher_layers = c->layers;
+	for (int i = 0; i < 3; i++) {
+		h.heads[i] = (uint32_t)(i == 0 ? c->heads : c->kv_heads);
+		h.width[i] = h.heads[i] * (uint32_t)c->head_dim;
+	}
+	h.states_f16 = !o->no_states;
+	h.after_rope = true;
+	h.logits = !o->no_logits;
+	h.top_k = o->no_logits ? 0 : (uint32_t)o->top_k;
+	h.all_positions = o->positions == 1;
+	h.examples = bd_feed_total(d->feed);
+	h.history = bd_history(in, sizeof(in) / sizeof(*in));
+	return h;
+}
+
+static void open_all(struct dump *d, const char *path)
+{
+	const struct bd_dump *o = d->o;
+
+	if (o->model == NULL)
+		bd_die(BD_USAGE, "--model DIR is missing");
+	d->par = bd_par_new((int)o->common.threads);
+	d->m = bd_model_load(o->model);
+	if (o->top_k >= d->m->cfg.vocab)
+		bd_die(BD_USAGE, "--top-k %lld: not below the vocabulary's %d", (long long)o->top_k,
+		       d->m->cfg.vocab);
+	d->feed = bd_feed_open(
+	    path, &(struct bd_feed_plan){
+	              .epochs = o->epochs,
+	              .count = true, /* the header then tells the student how long the stream is */
+	              .hold = o->epochs > 1,
+	              .shuffle = o->shuffle,
+	              .seed = (uint64_t)o->common.seed,
+	          });
+	check_tokenizer(d);
+	d->net = bd_net_from_model(d->m, d->par, false);
+	d->acts = bd_acts_new(d->net, false);
+	d->head = make_head(d);
+	bd_acts_watch(d->acts, d->head.layer);
+	d->V = (size_t)d->m->cfg.vocab;
+	d->chunk = bd_distill_chunk(d->V);
+	d->z = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->z));
+	d->row = bd_alloc(d->chunk, sizeof(*d->row));
+	d->heap = bd_alloc(bd_mul((size_t)o->common.threads, d->head.top_k + 1), sizeof(*d->heap));
+	d->sink = bd_sink_open(o->output, (int)o->level, &d->head);
+}
+
+/* ---- a batch ---- */
+
+/* Records of at most batch_tokens tokens, at least one; their teacher parts are allocated. */
+static bool read_batch(struct dump *d)
+{
+	const struct bd_record *next;
+	struct bd_batch *b = &d->batch;
+
+	d->n_rec = b->T = 0;
+	while ((next = bd_feed_peek(d->feed)) != NULL) {
+		if (d->n_rec > 0 && b->T + next->n > (size_t)d->o->batch_tokens)
+			break;
+		if (d->n_rec == d->cap_rec) {
+			d->rec = bd_resize(d->rec, d->cap_rec, 2 * d->cap_rec + 64, sizeof(*d->rec));
+			b->start = bd_resize(b->start, d->n_rec, 2 * d->cap_rec + 65, sizeof(*b->start));
+			d->cap_rec = 2 * d->cap_rec + 64;
+		}
+		b->start[d->n_rec] = b->T;
+		bd_feed_take(d->feed, &d->rec[d->n_rec]);
+		b->T += d->rec[d->n_rec++].n;
+		b->start[d->n_rec] = b->T;
+	}
+	b->n_seq = d->n_rec;
+	return d->n_rec > 0;
+}
+
+/* The ids of the batch, and the positions that want logits. */
+static void lay_batch(struct dump *d)
+{
+	const struct bd_head *h = &d->head;
+	struct bd_batch *b = &d->batch;
+
+	b->ids = bd_alloc(b->T, sizeof(*b->ids));
+	d->place = bd_alloc(b->T, sizeof(*d->place));
+	d->n_place = 0;
+	for (size_t s = 0; s < d->n_rec; s++) {
+		struct bd_record *r = &d->rec[s];
+
+		memcpy(b->ids + b->start[s], r->ids, r->n * sizeof(*b->ids));
+		r->positions = 0;
+		for (size_t i = 1; i < r->n; i++)
+			if (h->all_positions || r->target[i])
+				d->place[d->n_place++] =
+				    (struct place){b->start[s] + i - 1, r, r->positions++};
+		size_t cols = h->top_k ? h->top_k : d->V, P = h->logits ? r->positions : 0;
+		r->z = bd_alloc(bd_mul(P, cols), sizeof(*r->z));
+		r->zi = h->top_k ? bd_alloc(P * cols, sizeof(*r->zi)) : NULL;
+		r->zr = h->top_k ? bd_alloc(P, sizeof(*r->zr)) : NULL;
+		for (int w = 0; w < 3 && h->layer >= 0; w++)
+			r->state[w] = bd_alloc(bd_mul(r->n, h->width[w]), sizeof(*r->state[w]));
+	}
+}
+
+/* ---- logits ---- */
+
+static bool before(const float *z, uint32_t a, uint32_t b)
+{
+	return z[a] > z[b] || (z[a] == z[b] && a < b);
+}
+
+/* heap[n]: the last in order of `before` on top; the element at i sinks to its place. */
+static void sink_down(uint32_t *heap, size_t n, size_t i, const float *z)
+{
+	for (size_t c; (c = 2 * i + 1) < n; i = c) {
+		if (c + 1 < n && before(z, heap[c], heap[c + 1]))
+			c++;
+		if (!before(z, heap[i], heap[c]))
+			return;
+		uint32_t t = heap[i];
+		heap[i] = heap[c];
+		heap[c] = t;
+	}
+}
+
+/* The K first of z[V] in order, by a heap of the K best so far. */
+static void select_top(uint32_t *top, size_t K, const float *z, size_t V)
+{
+	for (size_t i = 0; i < K; i++)
+		top[i] = (uint32_t)i;
+	for (size_t i = K / 2; i-- > 0;)
+		sink_down(top, K, i, z);
+	for (size_t v = K; v < V; v++)
+		if (before(z, (uint32_t)v, top[0])) {
+			top[0] = (uint32_t)v;
+			sink_down(top, K, 0, z);
+		}
+	for (size_t n = K; n-- > 1;) {
+		uint32_t t = top[0];
+
+		top[0] = top[n];
+		top[n] = t;
+		sink_down(top, n, 0, z);
+	}
+}
+
+/* z[V] is destroyed. */
+static void put_top(const struct place *p, size_t K, uint32_t *top, float *z, size_t V)
+{
+	uint16_t *out = p->r->z + p->j * K;
+	uint32_t *ids = p->r->zi + p->j * K;
+	float max = -INFINITY;
+	double rest = 0;
+
+	select_top(top, K, z, V);
+	for (size_t k = 0; k < K; k++) {
+		ids[k] = top[k];
+		out[k] = bd_f32_to_f16(z[top[k]]);
+		z[top[k]] = -INFINITY;
+	}
+	for (size_t v = 0; v < V; v++)
+		max = z[v] > max ? z[v] : max;
+	for (size_t v = 0; v < V; v++)
+		rest += exp((double)(z[v] - max));
+	p->r->zr[p->j] = (float)(log(rest) + (double)max);
+}
+
+struct logits_job {
+	struct dump *d;
+	const struct place *place;
+};
+
+static void logits_slice(void *ctx, size_t begin, size_t end, int slice)
+{
+	struct logits_job *job = ctx;
+	struct dump *d = job->d;
+	size_t K = d->head.top_k;
+
+	for (size_t i = begin; i < end; i++) {
+		const struct place *p = &job->place[i];
+		float *z = d->z + i * d->V;
+
+		if (K)
+			put_top(p, K, d->heap + (size_t)slice * (K + 1), z, d->V);
+		else
+			bd_f16_row(p->r->z + p->j * d->V, z, d->V);
+	}
+}
+
+static void put_logits(struct dump *d, const float *h)
+{
+	for (size_t at = 0, P; at < d->n_place; at += P) {
+		P = d->n_place - at < d->chunk ? d->n_place - at : d->chunk;
+		for (size_t i = 0; i < P; i++)
+			d->row[i] = d->place[at + i].row;
+		bd_net_logits(d->net, d->z, h, d->row, P, true);
+		bd_par_for(d->par, P, logits_slice, &(struct logits_job){d, d->place + at});
+	}
+}
+
+/* ---- states ---- */
+
+static void states_slice(void *ctx, size_t begin, size_t end, int slice)
+{
+	struct dump *d = ctx;
+
+	(void)slice;
+	for (size_t s = begin; s < end; s++)
+		for (int w = 0; w < 3; w++) {
+			size_t width = d->head.width[w];
+
+			bd_f16_row(d->rec[s].state[w],
+			           bd_acts_state(d->acts, d->head.layer, w) + d->batch.start[s] * width,
+			           d->rec[s].n * width);
+		}
+}
+
+/* ---- all of it ---- */
+
+static void run_batch(struct dump *d)
+{
+	lay_batch(d);
+	const float *h = bd_net_forward(d->net, d->acts, &d->batch, NULL);
+	if (d->head.logits)
+		put_logits(d, h);
+	if (d->head.layer >= 0)
+		bd_par_for(d->par, d->n_rec, states_slice, d);
+	for (size_t s = 0; s < d->n_rec; s++) {
+		bd_sink_put(d->sink, &d->rec[s]);
+		bd_record_free(&d->rec[s]);
+	}
+	bd_free(d->batch.ids);
+	bd_free(d->place);
+}
+
+void bd_dump_run(const struct bd_dump *o, const char *path)
+{
+	struct dump d = {.o = o};
+	uint64_t done = 0, tokens = 0;
+	double begin = bd_seconds();
+	char text[64];
+
+	open_all(&d, path);
+	struct bd_log *log = bd_log_open(NULL, false, o->common.quiet);
+	while (read_batch(&d)) {
+		done += d.n_rec;
+		tokens += d.batch.T;
+		run_batch(&d);
+		snprintf(text, sizeof(text), "teacher  %.0f tok/s",
+		         (double)tokens / (bd_seconds() - begin + 1e-9));
+		bd_log_progress(log, (double)done, (double)bd_feed_total(d.feed), text);
+	}
+	bd_sink_close(d.sink);
+	bd_log_close(log);
+	bd_acts_free(d.acts);
+	bd_net_free(d.net);
+	bd_feed_close(d.feed);
+	bd_model_free(d.m);
+	bd_par_free(d.par);
+	json_decref(d.head.history);
+	bd_free(d.batch.start);
+	bd_free(d.rec);
+	bd_free(d.row);
+	bd_free(d.z);
+	bd_free(d.heap);
+}

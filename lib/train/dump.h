@@ -1,0 +1,24 @@
+/* The teacher's side of distillation: an example stream in, the same records with logits and states of one
+ * layer out. */
+#ifndef BD_DUMP_H
+#define BD_DUMP_H
+
+#include "base/opt.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct bd_dump {
+	const char *model, *output; /* output NULL or "-": stdout */
+	const char *layer;          /* an index, or a fraction of the depth such as "0.8" */
+	int positions;              /* index into "answer|all" */
+	int64_t top_k;              /* 0: full logits */
+	bool no_logits, no_states, shuffle;
+	double epochs;
+	int64_t batch_tokens; /* run together */
+	int64_t level;        /* of compression; < 0: the default */
+	struct bd_common common;
+};
+void bd_dump_run(const struct bd_dump *o, const char *path);
+
+#endif

@@ -1,0 +1,276 @@
+/* Planning a training run. */
+#include "train/plan.h"
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/msg.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+struct bd_train bd_train_defaults(const char *stage)
+{
+	bool cpt = strcmp(stage, "cpt") == 0;
+
+	return (struct bd_train){
+	    .stage = stage,
+	    .batch = 32,
+	    .accum = 1,
+	    .micro_tokens = 8192,
+	    .lr = cpt ? 2e-4 : 5e-5,
+	    .warmup = 0.05,
+	    .sched = BD_SCHED_COSINE,
+	    .decay = 0.01,
+	    .beta1 = 0.9,
+	    .beta2 = 0.95,
+	    .eps = 1e-8,
+	    .clip = 1,
+	    .ce = 1,
+	    .lambda = 1,
+	    .gamma_ratio = 0.3,
+	    .tau = 5,
+	    .cakld_beta = -1,
+	    .relation_temp = 1,
+	    .states = {true, true, true},
+	    .layer = -1,
+	};
+}
+
+/* ---- the losses ---- */
+
+static size_t student_width(const struct bd_config *c, int state)
+{
+	return (size_t)(state == 0 ? c->heads : c->kv_heads) * (size_t)c->head_dim;
+}
+
+static size_t gcd(size_t a, size_t b)
+{
+	return b ? gcd(b, a % b) : a;
+}
+
+/* A_r: every chosen state of both models splits into that many heads. */
+static size_t relation_heads(const struct bd_train *t, const struct bd_config *c, const struct bd_head *h)
+{
+	size_t common = 0, narrowest = SIZE_MAX, A = 1;
+
+	for (int i = 0; i < 3; i++) {
+		size_t w[2] = {student_width(c, i), h->width[i]};
+
+		for (int j = 0; t->states[i] && j < 2; j++) {
+			common = gcd(common, w[j]);
+			narrowest = w[j] < narrowest ? w[j] : narrowest;
+		}
+	}
+	if (t->heads > 0 && common % (size_t)t->heads != 0)
+		bd_die(BD_USAGE,
+		       "--heads %" PRId64
+		       ": does not divide the widths of the states (%zu %zu %zu here, %u %u %u in the "
+		       "teacher); any divisor of %zu does",
+		       t->heads, student_width(c, 0), student_width(c, 1), student_width(c, 2), h->width[0],
+		       h->width[1], h->width[2], common);
+	if (t->heads > 0)
+		return (size_t)t->heads;
+	while (A < 32 && common % (2 * A) == 0 && narrowest / (2 * A) >= 8)
+		A *= 2;
+	return A;
+}
+
+/* The student's layer at the teacher's depth. */
+static int student_layer(const struct bd_train *t, const struct bd_config *c, const struct bd_head *h)
+{
+	if (t->layer >= c->layers)
+		bd_die(BD_USAGE, "--layer %" PRId64 ": %s has layers 0 to %d", t->layer, c->name,
+		       c->layers - 1);
+	if (t->layer >= 0)
+		return (int)t->layer;
+	long l = lround((h->layer + 1.0) / h->teacher_layers * c->layers) - 1;
+	return l < 0 ? 0 : (int)l;
+}
+
+static void check_teacher(const struct bd_train *t, const struct bd_head *h, const struct bd_config *c,
+                          const char *name)
+{
+	if (!h->logits && h->layer < 0)
+		bd_die(BD_DATA, "%s: a teacher stream without logits and without states teaches nothing",
+		       name);
+	if (h->logits && h->vocab != (uint32_t)c->vocab)
+		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u is not the %d of %s", name, h->vocab,
+		       c->vocab, c->name);
+	if (t->objective == BD_OBJ_CAKLD && (!h->logits || h->top_k > 0))
+		bd_die(BD_USAGE, "--objective cakld needs full logits; %s has %s", name,
+		       h->logits ? "the largest only" : "none");
+}
+
+static struct bd_objective objective(const struct bd_train *t, const struct bd_config *c,
+                                     const struct bd_feed *f)
+{
+	const struct bd_head *h = bd_feed_head(f);
+	struct bd_objective o = {.ce = t->ce, .head = h, .layer = -1, .heads = 1};
+
+	if (!h->teacher)
+		return o;
+	check_teacher(t, h, c, bd_source_name(bd_feed_source(f)));
+	o.ld = h->logits && (t->lambda > 0 || t->lambda_ratio > 0);
+	o.ad = h->layer >= 0 && (t->gamma > 0 || t->gamma_ratio > 0) &&
+	       (t->states[0] || t->states[1] || t->states[2]);
+	o.kind = (enum bd_objective_kind)t->objective;
+	o.tau = t->tau;
+	o.tau2 = !t->no_tau2;
+	o.relation_temp = t->relation_temp;
+	o.cosine = t->relation == 0;
+	o.code_norm = t->relation_norm == 1;
+	memcpy(o.states, t->states, sizeof(o.states));
+	if (t->ce == 0 && ((o.ld && t->lambda_ratio > 0) || (o.ad && t->gamma_ratio > 0 && !o.ld)))
+		bd_die(BD_USAGE,
+		       "--ce 0: a gradient ratio needs another loss to relate to; give --lambda and --gamma");
+	if (o.ad) {
+		o.heads = relation_heads(t, c, h);
+		o.layer = student_layer(t, c, h);
+	}
+	return o;
+}
+
+/* ---- the length ---- */
+
+static int64_t div_up(int64_t a, int64_t b)
+{
+	return a / b + (a % b != 0);
+}
+
+static void length(struct bd_plan *p, const struct bd_train *t, const struct bd_feed *f)
+{
+	int64_t records = (int64_t)bd_feed_total(f), step = t->batch * t->accum;
+	bool by_sequences = t->batch_tokens == 0;
+
+	p->unit = BD_UNIT_STEPS;
+	if (t->steps > 0) {
+		p->total = t->steps;
+		if (records > 0 && by_sequences && div_up(records, step) < p->total)
+			p->total = div_up(records, step);
+	} else if (t->tokens > 0) {
+		p->unit = BD_UNIT_TOKENS;
+		p->total = t->tokens;
+	} else if (records > 0 && by_sequences) {
+		p->total = div_up(records, step);
+	} else if (records > 0) {
+		p->unit = BD_UNIT_RECORDS;
+		p->total = records;
+	}
+	if (p->total == 0 && t->sched != BD_SCHED_CONSTANT)
+		bd_die(BD_USAGE,
+		       "%s: its length is unknown, but the schedule needs it: "
+		       "give --steps or --tokens, a file, or --schedule constant",
+		       bd_source_name(bd_feed_source(f)));
+}
+
+double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t step, int64_t before,
+                    int64_t after)
+{
+	enum bd_sched s = (enum bd_sched)t->sched;
+	double part = t->warmup < 1 ? t->warmup * (double)p->total : p->unit == BD_UNIT_STEPS ? t->warmup : 0;
+	double f = bd_sched_factor(s, (long)(before + (after - before) / 2), (long)p->total, lround(part));
+
+	if (t->warmup >= 1 && p->unit != BD_UNIT_STEPS)
+		f *= bd_sched_factor(BD_SCHED_CONSTANT, (long)step, (long)step + 1, lround(t->warmup));
+	return t->lr * f;
+}
+
+/* ---- identity ---- */
+
+/* Everything that the result depends on, as text. */
+static void fingerprint(struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
+                        const struct bd_feed *f)
+{
+	const struct bd_head *h = bd_feed_head(f);
+	struct bd_buf b = {0};
+
+	bd_buf_fmt(&b, "%s %s %s %u ternary=%d dtype=%d ", m->digest, h->tokenizer, h->teacher_digest,
+	           h->top_k, m->cfg.ternary, t->dtype);
+	bd_buf_fmt(&b, "%s %.17g %" PRId64 " %" PRId64 " shuffle=%d seed=%" PRId64 " ", t->stage, t->epochs,
+	           t->steps, t->tokens, t->shuffle, t->common.seed);
+	bd_buf_fmt(&b, "batch %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ", t->batch, t->batch_tokens,
+	           t->accum, t->micro_tokens);
+	bd_buf_fmt(&b, "lr %.17g %.17g %d adam %.17g %.17g %.17g %.17g %.17g ", t->lr, t->warmup, t->sched,
+	           t->decay, t->beta1, t->beta2, t->eps, t->clip);
+	bd_buf_fmt(&b, "eval %s %" PRId64 " ", t->eval != NULL ? t->eval : "", t->eval_every);
+	bd_buf_fmt(&b, "loss %.17g %.17g %.17g %.17g %.17g ", t->ce, t->lambda, t->gamma, t->lambda_ratio,
+	           t->gamma_ratio);
+	bd_buf_fmt(&b, "kd %.17g %d %d %.17g ", t->tau, t->no_tau2, t->objective, t->cakld_beta);
+	bd_buf_fmt(&b, "ad %zu %.17g %d %d %d%d%d %d %d", p->o.heads, t->relation_temp, t->relation,
+	           t->relation_norm, t->states[0], t->states[1], t->states[2], p->o.layer, h->layer);
+	bd_hash128_hex(b.p, b.n, p->digest);
+	bd_buf_free(&b);
+}
+
+struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, const struct bd_feed *f)
+{
+	struct bd_plan p = {0};
+
+	p.o = objective(t, &m->cfg, f);
+	length(&p, t, f);
+	fingerprint(&p, t, m, f);
+	return p;
+}
+
+/* ---- for people ---- */
+
+/* Floats that one token's activations take (net.c). */
+static size_t token_floats(const struct bd_config *c)
+{
+	size_t C = (size_t)c->hidden, Q = student_width(c, 0), K = student_width(c, 1), F = (size_t)c->ffn;
+	size_t layer =
+	    2 * C + 2 * Q + 2 * K + 3 * F + (c->qk_norm ? Q + K : 0) + (c->ternary ? (2 * C + Q + F) / 4 : 0);
+	size_t widest = F > C ? F : C;
+
+	return (size_t)c->layers * layer + 4 * C + 3 * (widest > Q ? widest : Q) + Q + 2 * K + 2 * F;
+}
+
+static double mib(double bytes)
+{
+	return bytes / 1048576;
+}
+
+void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
+                   const struct bd_feed *f)
+{
+	static const char *const unit[] = {"steps", "tokens", "examples"};
+	const struct bd_config *c = &m->cfg;
+	size_t linear = 0, V = (size_t)c->vocab, C = (size_t)c->hidden;
+
+	for (size_t i = 0; i < m->n_param; i++)
+		if (bd_slot_info(m->param[i].slot)->kind == BD_KIND_LINEAR)
+			linear += m->param[i].rows * m->param[i].cols;
+	double n = (double)m->n, what = c->ternary ? 4.25 * (double)linear : 0;
+	size_t chunk = bd_distill_chunk(V);
+	double acts = 4 * (double)t->micro_tokens * (double)token_floats(c);
+	printf("model        %s, %d layers, %s linears\n", t->model, c->layers,
+	       c->ternary ? "ternary" : "dense");
+	printf("parameters   %.0f, %zu of them in linears, %zu in %s\n", n, linear, (c->tied ? 1 : 2) * V * C,
+	       c->tied ? "the tied embedding" : "embedding and head");
+	printf("memory       %.0f MiB: parameters %.0f, gradients %.0f, moments %.0f, quantised %.0f, best "
+	       "%.0f, logits %.0f, "
+	       "activations up to %.0f\n",
+	       mib(16 * n + what + (t->eval != NULL ? 4 * n : 0) + 8 * (double)(chunk * V) + acts),
+	       mib(4 * n), mib(4 * n), mib(8 * n), mib(what), mib(t->eval != NULL ? 4 * n : 0),
+	       mib(8 * (double)(chunk * V)), mib(acts));
+	printf("work         %.1f MFLOP a token, and %.1f a position with logits (forward and backward)\n",
+	       6e-6 * (double)linear, 6e-6 * (double)(V * C));
+	printf("step         %" PRId64 " x %" PRId64 " %s\n", t->accum,
+	       t->batch_tokens > 0 ? t->batch_tokens : t->batch,
+	       t->batch_tokens > 0 ? "tokens" : "sequences");
+	if (p->total > 0)
+		printf("length       %" PRId64 " %s", p->total, unit[p->unit]);
+	else
+		printf("length       to the end of the input");
+	if (bd_feed_total(f) > 0)
+		printf(" (%" PRIu64 " examples)", bd_feed_total(f));
+	printf("\nloss         %g CE", t->ce);
+	if (p->o.ld)
+		printf(" + LD of the %s positions", p->o.head->all_positions ? "teacher's" : "answer");
+	if (p->o.ad)
+		printf(" + AD of layer %d to the teacher's %d, %zu heads", p->o.layer, p->o.head->layer,
+		       p->o.heads);
+	printf("\n");
+}

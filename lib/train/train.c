@@ -1,0 +1,419 @@
+/* The training loop: step after step (step.h); evaluate, log and put aside in between; write the model at the
+ * end. */
+#include "train/train.h"
+
+#include "base/history.h"
+#include "base/io.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "base/signals.h"
+#include "eval/eval.h"
+#include "text/tokenizer.h"
+#include "train/codes.h"
+#include "train/plan.h"
+#include "train/step.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { CODES_EVERY = 50 }; /* steps between looks at the ternary codes */
+
+struct run {
+	const struct bd_train *t;
+	struct bd_par *par;
+	struct bd_model *m;
+	struct bd_net *net;
+	struct bd_feed *feed;
+	struct bd_plan plan;
+	struct bd_step s;
+	struct bd_progress p;
+	struct bd_codes codes;
+	struct bd_log *log;
+	float *best;            /* [n] parameters of the best evaluation; NULL without --eval */
+	char *aside;            /* OUTPUT.ckpt */
+	char tokenizer[BD_HEX]; /* "": the model has none */
+	bool begun;             /* there is a state to put aside; before, a run starts again from nothing */
+	bool reading;           /* between two steps: the state is whole */
+};
+
+/* A warning that --quiet suppresses. */
+#define note(t, ...) ((t)->common.quiet ? (void)0 : bd_warn(__VA_ARGS__))
+
+/* ---- checkpoints ---- */
+
+static size_t blobs(struct run *r, struct bd_blob blob[5], bool best)
+{
+	size_t n = 0;
+
+	blob[n++] = (struct bd_blob){"params", BD_F32, r->m->data, r->m->n};
+	blob[n++] = (struct bd_blob){"m", BD_F32, r->s.u.m, r->m->n};
+	blob[n++] = (struct bd_blob){"v", BD_F32, r->s.u.v, r->m->n};
+	if (best)
+		blob[n++] = (struct bd_blob){"best", BD_F32, r->best, r->m->n};
+	if (r->codes.n > 0)
+		blob[n++] = (struct bd_blob){"codes", BD_U8, r->codes.p, r->codes.n};
+	return n;
+}
+
+static void put_aside(struct run *r)
+{
+	struct bd_blob blob[5];
+	struct stat st;
+
+	r->p.log_bytes =
+	    r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
+	r->p.threads = r->t->common.threads;
+	bd_checkpoint_save(r->aside, r->plan.digest, &r->p, r->s.golden, blob, blobs(r, blob, r->p.scored));
+}
+
+static void say_resume(const struct run *r)
+{
+	const char *command = bd_opt_command();
+
+	bd_warn("interrupted after step %" PRId64 "; go on, with the same input, by: %s%s", r->p.step,
+	        command != NULL ? command : "", r->t->resume ? "" : " --resume");
+}
+
+/* A signal ends the wait for input; one to the whole pipeline also ends the teacher, and with it the
+ * stream in the middle of a step. The state of the last whole step is still put aside then. Runs when a
+ * message ends the process. */
+static void last_words(void *arg)
+{
+	struct run *r = arg;
+
+	if (!r->reading || !bd_signals_caught_soon())
+		return;
+	r->reading = false;
+	if (r->begun)
+		put_aside(r);
+	say_resume(r);
+	_exit(BD_SYS);
+}
+
+static void skip(struct run *r)
+{
+	struct bd_record x = {0};
+
+	for (int64_t i = 0; i < r->p.records; i++) {
+		if (!bd_feed_take(r->feed, &x))
+			bd_die(BD_DATA,
+			       "%s: ends after %" PRId64 " examples, but %s has used %" PRId64
+			       "; give the same input again",
+			       bd_source_name(bd_feed_source(r->feed)), i, r->aside, r->p.records);
+		bd_record_free(&x);
+	}
+}
+
+static void resume(struct run *r)
+{
+	struct bd_blob blob[5];
+	struct stat st;
+
+	if (!bd_checkpoint_load(r->aside, r->plan.digest, &r->p, &r->s.golden, blob,
+	                        blobs(r, blob, r->best != NULL))) {
+		note(r->t, "%s: there is no checkpoint; starting from the beginning", r->aside);
+		return;
+	}
+	if (r->p.threads != r->t->common.threads)
+		note(r->t, "%s: made with -t %" PRId64 "; sums are rounded differently with -t %" PRId64,
+		     r->aside, r->p.threads, r->t->common.threads);
+	if (r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) &&
+	    st.st_size > r->p.log_bytes && truncate(r->t->log, r->p.log_bytes) != 0)
+		bd_die(BD_SYS, "%s: cannot cut off the lines after the checkpoint:", r->t->log);
+	bd_net_refresh(r->net, r->m);
+	r->reading = true;
+	skip(r);
+	r->reading = false;
+}
+
+/* ---- opening ---- */
+
+static void set_weights(struct bd_model *m, int weights)
+{
+	if (weights != BD_WEIGHTS_AUTO)
+		m->cfg.ternary = weights == BD_WEIGHTS_TERNARY;
+}
+
+static void read_tokenizer(struct run *r)
+{
+	char *path = bd_path(r->t->model, "tokenizer.json");
+
+	if (bd_exists(path)) {
+		struct bd_tok *tok = bd_tok_open(path);
+
+		memcpy(r->tokenizer, bd_tok_digest(tok), BD_HEX);
+		bd_tok_free(tok);
+	}
+	bd_free(path);
+}
+
+static void fit(const struct run *r, const struct bd_source *s)
+{
+	bd_source_fits(s, r->tokenizer[0] ? r->tokenizer : bd_source_head(s)->tokenizer,
+	               (uint32_t)r->m->cfg.vocab, r->t->model);
+}
+
+/* The evaluation stream is opened once per evaluation, and now, so that a mistake shows at once. */
+static struct bd_source *open_eval(const struct run *r)
+{
+	struct bd_source *s = bd_source_open(r->t->eval);
+
+	if (!bd_source_seekable(s))
+		bd_die(BD_USAGE, "%s: --eval needs a regular file", r->t->eval);
+	fit(r, s);
+	return s;
+}
+
+static void check_output(const struct bd_train *t)
+{
+	if (t->model == NULL || (t->output == NULL && !t->dry_run))
+		bd_die(BD_USAGE, "%s is missing", t->model != NULL ? "-o OUTPUT" : "--model DIR");
+	if (t->eval_every > 0 && t->eval == NULL)
+		bd_die(BD_USAGE, "--eval-every needs --eval FILE");
+	if (!t->dry_run) /* an output that cannot be written is not found out after hours */
+		bd_outdir_drop(bd_outdir_open(t->output, t->force));
+}
+
+static void open_input(struct run *r, const char *path)
+{
+	const struct bd_train *t = r->t;
+	bool limited = t->steps > 0 || t->tokens > 0;
+	struct bd_feed_plan plan = {
+	    .epochs = t->epochs,
+	    .endless = limited,
+	    .count = !limited || t->epochs > 0,
+	    .shuffle = t->shuffle,
+	    .seed = (uint64_t)t->common.seed,
+	};
+
+	r->reading = true;
+	r->feed = bd_feed_open(path, &plan);
+	r->reading = false;
+	fit(r, bd_feed_source(r->feed));
+	r->plan = bd_plan_make(t, r->m, r->feed);
+}
+
+static void open_net(struct run *r)
+{
+	const struct bd_train *t = r->t;
+
+	r->net = bd_net_from_model(r->m, r->par, true);
+	r->s = (struct bd_step){
+	    .t = t,
+	    .plan = &r->plan,
+	    .par = r->par,
+	    .m = r->m,
+	    .net = r->net,
+	    .feed = r->feed,
+	};
+	bd_step_open(&r->s);
+	r->codes = bd_codes_new(r->net);
+	if (t->eval != NULL) {
+		bd_source_close(open_eval(r));
+		r->best = bd_alloc(r->m->n, sizeof(*r->best));
+	}
+}
+
+/* ---- between steps ---- */
+
+static json_t *history_of(const struct run *r)
+{
+	const struct bd_head *h = bd_feed_head(r->feed);
+	const struct bd_input in[] = {
+	    {"model", r->m->digest, bd_config_history(&r->m->cfg)},
+	    {h->teacher ? "teacher stream" : "examples", bd_source_digest(bd_feed_source(r->feed)),
+	     h->history},
+	};
+
+	return bd_history(in, sizeof(in) / sizeof(*in));
+}
+
+static void log_step(struct run *r, double seconds)
+{
+	json_t *j = json_object();
+	double speed = seconds > 0 ? (double)r->s.tokens / seconds : 0;
+	char text[80];
+
+	json_object_set_new(j, "step", json_integer(r->p.step));
+	json_object_set_new(j, "tokens", json_integer(r->p.tokens));
+	bd_step_log(&r->s, j);
+	json_object_set_new(j, "tokens_per_s", json_real(speed));
+	json_object_set_new(j, "rss_mib", json_real(bd_rss_mib()));
+	if (r->codes.n > 0 && r->p.step % CODES_EVERY == 0)
+		bd_codes_look(&r->codes, r->net, j);
+	bd_log_json(r->log, j);
+	snprintf(text, sizeof(text), "step %" PRId64 "  loss %.4f  %.0f tok/s", r->p.step, r->s.loss, speed);
+	bd_log_progress(r->log, (double)bd_step_units(&r->s, &r->p), (double)r->plan.total, text);
+}
+
+static void evaluate(struct run *r)
+{
+	struct bd_source *src = open_eval(r);
+	size_t classes = bd_source_head(src)->n_choice;
+	struct bd_score s = bd_eval(r->net, src, (size_t)r->t->micro_tokens, NULL);
+	double accuracy = classes && s.examples ? (double)s.correct / (double)s.examples : 0,
+	       nll = s.tokens ? s.nll / (double)s.tokens : 0;
+	json_t *j = json_object(), *score = bd_score_json(&s, classes);
+
+	bd_source_close(src);
+	if (!r->p.scored || accuracy > r->p.best_accuracy ||
+	    (accuracy == r->p.best_accuracy && nll < r->p.best_nll)) {
+		r->p.scored = true;
+		r->p.best_step = r->p.step;
+		r->p.best_accuracy = accuracy;
+		r->p.best_nll = nll;
+		memcpy(r->best, r->m->data, r->m->n * sizeof(*r->best));
+	}
+	r->p.scored_step = r->p.step;
+	json_object_set_new(j, "step", json_integer(r->p.step));
+	json_object_set_new(j, "eval", score);
+	json_object_set_new(j, "best_step", json_integer(r->p.best_step));
+	bd_log_json(r->log, j);
+}
+
+/* The next step's records; a stream that breaks off here leaves a whole state (last_words). */
+static bool read_step(struct run *r)
+{
+	r->reading = true;
+	bool more = bd_step_read(&r->s);
+	r->reading = false;
+	return more;
+}
+
+static bool wanted(const struct run *r)
+{
+	return !bd_signals_caught() && (r->t->steps == 0 || r->p.step < r->t->steps) &&
+	       (r->t->tokens == 0 || r->p.tokens < r->t->tokens);
+}
+
+static void loop(struct run *r)
+{
+	const struct bd_train *t = r->t;
+
+	for (double begin = bd_seconds(); wanted(r) && read_step(r); begin = bd_seconds()) {
+		bd_step_run(&r->s, &r->p);
+		log_step(r, bd_seconds() - begin);
+		if (t->eval_every > 0 && r->p.step % t->eval_every == 0)
+			evaluate(r);
+		if (t->checkpoint_every > 0 && r->p.step % t->checkpoint_every == 0 && !bd_signals_caught())
+			put_aside(r);
+	}
+	if (bd_signals_caught())
+		return;
+	if ((t->steps > 0 && r->p.step < t->steps) || (t->tokens > 0 && r->p.tokens < t->tokens))
+		note(t, "the input ended after %" PRId64 " steps, %" PRId64 " tokens", r->p.step,
+		     r->p.tokens);
+	if (t->eval != NULL && r->p.scored_step != r->p.step)
+		evaluate(r);
+}
+
+/* ---- closing ---- */
+
+static void describe(struct run *r)
+{
+	const struct bd_head *h = bd_feed_head(r->feed);
+	json_t *b = bd_config_bitdistill(&r->m->cfg), *task = json_object(), *choices = json_array();
+
+	json_object_set_new(b, "stage", json_string(r->t->stage));
+	json_object_set_new(b, "weights", json_string(r->m->cfg.ternary ? "ternary" : "full"));
+	json_object_set(b, "golden", r->s.golden);
+	if (h->teacher)
+		json_object_set_new(b, "teacher", json_string(h->teacher_digest));
+	for (size_t i = 0; i < h->n_choice; i++)
+		json_array_append_new(choices, json_integer(h->choice[i]));
+	if (h->template_ != NULL) {
+		json_object_set(task, "template", h->template_);
+		json_object_set(task, "choices", choices);
+		json_object_set(b, "task", task);
+	}
+	json_decref(task);
+	json_decref(choices);
+}
+
+static void save(struct run *r)
+{
+	static const enum bd_dtype dtype[] = {BD_F32, BD_BF16, BD_F16};
+	struct bd_outdir *out = bd_outdir_open(r->t->output, r->t->force);
+	json_t *history = history_of(r);
+
+	if (r->best != NULL && r->p.best_step != r->p.step)
+		memcpy(r->m->data, r->best, r->m->n * sizeof(*r->best));
+	describe(r);
+	bd_model_save(r->m, bd_outdir_path(out), dtype[r->t->dtype], history);
+	bd_outdir_commit(out);
+	if (bd_is_dir(r->aside))
+		bd_remove_tree(r->aside);
+	json_decref(history);
+}
+
+static void run_free(struct run *r)
+{
+	bd_log_close(r->log);
+	bd_step_close(&r->s);
+	bd_net_free(r->net);
+	bd_codes_free(&r->codes);
+	bd_feed_close(r->feed);
+	bd_model_free(r->m);
+	bd_par_free(r->par);
+	bd_free(r->best);
+	bd_free(r->aside);
+}
+
+static int train(struct run *r)
+{
+	const struct bd_train *t = r->t;
+
+	open_net(r);
+	r->begun = true;
+	if (t->resume)
+		resume(r);
+	else if (bd_is_dir(r->aside))
+		note(t, "%s: a checkpoint is there and not used; --resume goes on from it", r->aside);
+	r->log = bd_log_open(t->log, t->resume && r->p.step > 0, t->common.quiet);
+	bd_log_json(r->log, json_pack("{s:o}", "history", history_of(r)));
+	loop(r);
+	if (bd_signals_caught()) {
+		put_aside(r);
+		say_resume(r);
+		return BD_SYS;
+	}
+	save(r);
+	return BD_OK;
+}
+
+/* OUTPUT.ckpt, also for "OUTPUT/". */
+static char *aside_path(const char *output)
+{
+	size_t n = output != NULL ? strlen(output) : 0;
+
+	while (n > 1 && output[n - 1] == '/')
+		n--;
+	return output != NULL ? bd_sprintf("%.*s.ckpt", (int)n, output) : NULL;
+}
+
+int bd_train_run(const struct bd_train *t, const char *path)
+{
+	struct run r = {.t = t};
+	int rc = BD_OK;
+
+	bd_signals_catch();
+	bd_msg_cleanup(last_words, &r);
+	check_output(t);
+	r.aside = aside_path(t->output);
+	r.par = bd_par_new((int)t->common.threads);
+	r.m = bd_model_load(t->model);
+	set_weights(r.m, t->weights);
+	read_tokenizer(&r);
+	open_input(&r, path);
+	if (t->dry_run)
+		bd_plan_print(&r.plan, t, r.m, r.feed);
+	else
+		rc = train(&r);
+	bd_msg_undo(last_words, &r);
+	run_free(&r);
+	return rc;
+}

@@ -1,0 +1,73 @@
+#!/bin/sh
+# The folders of lib/ stand in one order: a file includes headers, and an object of $BUILD uses symbols, of its own
+# folder or of an earlier one.
+set -eu
+cd "$(dirname "$0")/.."
+
+folders='base machine format text data model math net pack run eval train'
+
+# Lines "A B PLACE": module A, such as "base/io", needs module B.
+needs() {
+	# shellcheck disable=SC2016 # awk's $
+	find lib -name '*.[ch]' -o -name '*.inc' | sort | xargs awk '
+	function module(path) {
+		sub(/^lib\//, "", path)
+		sub(/\.[a-z]*$/, "", path)
+		split(path, part, "/")
+		return part[1] "/" part[2]
+	}
+	/^#include "/ {
+		split($0, quoted, "\"")
+		print module(FILENAME), module(quoted[2]), FILENAME ":" FNR
+	}'
+	find lib -name '*.c' | sed "s,^lib/\(.*\)c\$,$build/\1o," | sort | xargs nm -A -P | awk -v skip="$build/" '
+	$2 !~ /^bd_/ || $3 ~ /[a-z]/ { next }
+	{
+		path = substr($1, length(skip) + 1)
+		sub(/\.o:$/, "", path)
+		split(path, part, "/")
+		name = part[1] "/" part[2]
+		if ($3 == "U")
+			use[name " " $2] = path
+		else
+			home[$2] = name
+	}
+	END {
+		for (u in use) {
+			split(u, word, " ")
+			if (word[2] in home)
+				print word[1], home[word[2]], "lib/" use[u] ".c:" word[2]
+		}
+	}'
+}
+
+build=${BUILD:-build}/lib
+if ! test -e "$build/base/io.o"; then
+	echo "no objects in $build: run make first"
+	exit 1
+fi
+list=$(mktemp)
+trap 'rm -f "$list"' EXIT
+needs >"$list"
+
+status=0
+awk -v folders="$folders" '
+BEGIN {
+	n = split(folders, name, " ")
+	for (i = 1; i <= n; i++)
+		place[name[i]] = i
+}
+{
+	split($1, from, "/")
+	split($2, to, "/")
+	if (!(from[1] in place) || !(to[1] in place))
+		what = "is not in the list of folders"
+	else if (place[to[1]] > place[from[1]])
+		what = "is of a later folder"
+	else
+		next
+	print $3 ": " $1 " needs " $2 ", which " what
+	failed = 1
+}
+END { exit failed }' "$list" || status=1
+exit "$status"

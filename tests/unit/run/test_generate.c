@@ -1,0 +1,413 @@
+/* Generation and answers with a small random model: what is computed again and what is not, endings, log
+ * probabilities, requests. */
+#include "base/io.h"
+#include "base/json.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "child.h"
+#include "model/model.h"
+#include "run/talk.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+#define TOKENIZER "tests/golden/tok-bytes.json"
+static const char config[] =
+    "{\"architectures\": [\"Qwen3ForCausalLM\"], \"model_type\": \"qwen3\", \"hidden_size\": 48, "
+    "\"num_hidden_layers\": 2,"
+    " \"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"head_dim\": 16, \"intermediate_size\": 80, "
+    "\"vocab_size\": 384,"
+    " \"max_position_embeddings\": 600, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-06, \"rope_theta\": "
+    "10000.0,"
+    " \"attention_bias\": false, \"tie_word_embeddings\": false, \"initializer_range\": 0.2}";
+
+static char dir[] = "/tmp/bd-test-gen.XXXXXX";
+static struct bd_par *par;
+static struct bd_infer *model;
+
+static int open_model(void **state)
+{
+	struct bd_config c;
+	struct bd_model *m;
+	char *path[2];
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	path[0] = bd_path(dir, "config.json");
+	path[1] = bd_path(dir, "tokenizer.json");
+	bd_write_file(path[0], config, strlen(config));
+	c = bd_config_load(path[0]);
+	m = bd_model_new(&c);
+	bd_model_init(m, 3);
+	bd_model_save(m, dir, BD_F32, NULL);
+	bd_copy_file(TOKENIZER, path[1]);
+	bd_model_free(m);
+	bd_config_free(&c);
+	par = bd_par_new(1);
+	model = bd_infer_open(dir, par, false);
+	bd_free(path[0]);
+	bd_free(path[1]);
+	return 0;
+}
+
+static int close_model(void **state)
+{
+	(void)state;
+	bd_infer_close(model);
+	bd_par_free(par);
+	bd_remove_tree(dir);
+	return 0;
+}
+
+static struct bd_gen_opts greedy(size_t n)
+{
+	return (struct bd_gen_opts){
+	    .max_tokens = n, .sampler = {.top_p = 1}, .repeat_penalty = 1, .repeat_last = 64, .end = -1};
+}
+
+static void add(void *ctx, const char *text, size_t n)
+{
+	bd_buf_add(ctx, text, n);
+}
+
+/* The continuation of text; caller frees. */
+static char *go_on(struct bd_gen *g, const char *text, const struct bd_gen_opts *o, struct bd_gen_result *r)
+{
+	struct bd_ids ids = {0};
+	struct bd_buf out = {0};
+
+	bd_buf_str(&out, "");
+	bd_tok_encode(model->tok, text, strlen(text), 0, &ids);
+	*r = bd_gen_run(g, &ids, o, add, &out);
+	bd_ids_free(&ids);
+	return out.p;
+}
+
+/* Second prompts that go on where the first ended, that leave it halfway, that are the same: only what is new
+ * is computed, and the text is that of a fresh sequence. */
+static void same_beginning(void **state)
+{
+	static const char *const prompt[] = {"the story was", "the story was good and", "the story is",
+	                                     "the story is", "no"};
+	struct bd_gen *g = bd_gen_new(model);
+	struct bd_gen_opts o = greedy(9);
+	size_t length = 0;
+
+	(void)state;
+	for (size_t i = 0; i < 5; i++) {
+		struct bd_gen *fresh = bd_gen_new(model);
+		struct bd_gen_result r, f;
+		size_t before = bd_gen_fed(g);
+		char *a = go_on(g, prompt[i], &o, &r), *b = go_on(fresh, prompt[i], &o, &f);
+
+		assert_string_equal(a, b);
+		assert_true(r.prompt == f.prompt && r.tokens == f.tokens);
+		assert_int_equal(bd_gen_fed(fresh), f.prompt + f.tokens - 1); /* the last token is not fed */
+		if (i == 3) /* the prompt's last token only */
+			assert_int_equal(bd_gen_fed(g) - before, r.tokens);
+		else if (i > 0 && i < 3)
+			assert_true(bd_gen_fed(g) - before < r.prompt + r.tokens - 1);
+		length = r.prompt;
+		bd_gen_free(fresh);
+		bd_free(a);
+		bd_free(b);
+	}
+	assert_true(length > 0);
+	bd_gen_free(g);
+}
+
+/* Beyond the room a sequence begins with, in pieces or at once. */
+static void grows(void **state)
+{
+	struct bd_gen *g = bd_gen_new(model), *whole = bd_gen_new(model);
+	struct bd_buf text = {0};
+	struct bd_gen_result r;
+	struct bd_gen_opts o = greedy(3);
+
+	(void)state;
+	for (int i = 0; i < 4; i++) {
+		char *a, *b;
+
+		for (int k = 0; k < 70; k++)
+			bd_buf_fmt(&text, "%d ", 100 * i + k);
+		text.p[text.n = text.n < 560 ? text.n : 560] = '\0';
+		a = go_on(g, text.p, &o, &r);
+		bd_gen_free(whole);
+		whole = bd_gen_new(model);
+		b = go_on(whole, text.p, &o, &r);
+		assert_string_equal(a, b);
+		bd_free(a);
+		bd_free(b);
+	}
+	assert_true(r.prompt > 300);
+	bd_gen_free(g);
+	bd_gen_free(whole);
+	bd_buf_free(&text);
+}
+
+static void endings(void **state)
+{
+	struct bd_gen *g = bd_gen_new(model);
+	struct bd_gen_opts o = greedy(12);
+	struct bd_gen_result r;
+	char *all = go_on(g, "the sea", &o, &r), *cut, *at;
+	char part[4] = {0};
+	const char *stop[] = {"no such text", part};
+
+	(void)state;
+	assert_string_equal(r.finish, "length");
+	assert_int_equal(r.tokens, 12);
+	assert_true(strlen(all) > 8);
+	memcpy(part, all + 4, 3);
+	at = strstr(all, part);
+	o.stop = stop;
+	o.n_stop = 2;
+	cut = go_on(g, "the sea", &o, &r);
+	assert_string_equal(r.finish, "stop");
+	assert_int_equal(strlen(cut), at - all);
+	assert_memory_equal(cut, all, strlen(cut));
+	bd_free(cut);
+	o = greedy(12);
+	o.context = r.prompt + 2;
+	cut = go_on(g, "the sea", &o, &r);
+	assert_string_equal(r.finish, "length");
+	assert_int_equal(r.tokens, 2);
+	bd_free(cut);
+	bd_free(all);
+	bd_gen_free(g);
+}
+
+/* Any token can be the one that ends a text; it is no part of it. */
+static void end_token(void **state)
+{
+	struct bd_gen *g = bd_gen_new(model);
+	struct bd_gen_opts o = greedy(5);
+	struct bd_gen_result r;
+	char *text;
+
+	(void)state;
+	o.logprobs = true;
+	text = go_on(g, "in the", &o, &r);
+	bd_free(text);
+	o.end = json_integer_value(json_object_get(json_array_get(r.logprobs, 0), "id"));
+	json_decref(r.logprobs);
+	text = go_on(g, "in the", &o, &r);
+	assert_string_equal(r.finish, "eos");
+	assert_true(r.tokens == 0 && *text == '\0' && json_array_size(r.logprobs) == 0);
+	json_decref(r.logprobs);
+	bd_free(text);
+	bd_gen_free(g);
+}
+
+/* log softmax of the logits, whatever is drawn. */
+static void log_probabilities(void **state)
+{
+	struct bd_gen *g = bd_gen_new(model);
+	struct bd_gen_opts o = greedy(4);
+	struct bd_gen_result r;
+	struct bd_session *s = bd_session_new(model, 4);
+	struct bd_ids ids = {0};
+	size_t V = (size_t)model->net->cfg.vocab;
+
+	(void)state;
+	o.logprobs = true;
+	o.top = 5;
+	o.sampler = (struct bd_sampler){.temperature = 2, .top_p = 1, .seed = 8};
+	o.repeat_penalty = 3;
+	bd_free(go_on(g, "maybe", &o, &r));
+	assert_int_equal(json_array_size(r.logprobs), 4);
+	bd_tok_encode(model->tok, "maybe", 5, 0, &ids);
+	for (size_t i = 0; i < 4; i++) {
+		const json_t *e = json_array_get(r.logprobs, i), *top = json_object_get(e, "top");
+		uint32_t id = (uint32_t)json_integer_value(json_object_get(e, "id")), first;
+		const float *z = bd_session_feed(s, ids.id, ids.n);
+		double sum = 0, last = 0;
+
+		for (size_t v = 0; v < V; v++)
+			sum += exp((double)z[v]);
+		assert_true(
+		    fabs(json_real_value(json_object_get(e, "logprob")) - ((double)z[id] - log(sum))) < 1e-5);
+		assert_int_equal(json_array_size(top), 5);
+		for (size_t k = 0; k < 5; k++) {
+			const json_t *t = json_array_get(top, k);
+			double p = json_real_value(json_object_get(t, "logprob"));
+			size_t above = 0;
+
+			first = (uint32_t)json_integer_value(json_object_get(t, "id"));
+			for (size_t v = 0; v < V; v++)
+				above += z[v] > z[first];
+			assert_int_equal(above, k);
+			assert_true(k == 0 || p <= last);
+			assert_true(fabs(p - ((double)z[first] - log(sum))) < 1e-5);
+			last = p;
+		}
+		ids.n = 0;
+		bd_ids_push(&ids, id);
+	}
+	json_decref(r.logprobs);
+	bd_ids_free(&ids);
+	bd_session_free(s);
+	bd_gen_free(g);
+}
+
+/* ---- requests ---- */
+
+static struct bd_asked asked(void)
+{
+	return (struct bd_asked){.m = model, .opts = greedy(6), .template = "chatml"};
+}
+
+static json_t *ask(struct bd_asked *a, const char *object)
+{
+	json_t *j = bd_json_parse(object, strlen(object), "test"), *out = bd_answer_object(a, j, "here");
+
+	json_decref(j);
+	return out;
+}
+
+static void same_text(const json_t *a, const json_t *b, bool same)
+{
+	assert_int_equal(strcmp(json_string_value(json_object_get(a, "text")),
+	                        json_string_value(json_object_get(b, "text"))) == 0,
+	                 same);
+}
+
+static void requests(void **state)
+{
+	struct bd_asked a = asked();
+	json_t *x = ask(&a, "{\"id\": {\"any\": [1]}, \"prompt\": \"the\", \"temperature\": 1, \"seed\": 5, "
+	                    "\"max_tokens\": 8}");
+	json_t *y = ask(
+	    &a, "{\"prompt\": \"the\", \"seed\": 5, \"temperature\": 1.0, \"max_tokens\": 8, \"top_k\": 0}");
+	json_t *z = ask(&a, "{\"prompt\": \"the\", \"seed\": 6, \"temperature\": 1.0, \"max_tokens\": 8}");
+
+	(void)state;
+	same_text(x, y, true);
+	same_text(x, z, false);
+	assert_int_equal(json_array_size(json_object_get(json_object_get(x, "id"), "any")), 1);
+	assert_null(json_object_get(y, "id"));
+	assert_int_equal(json_integer_value(json_object_get(x, "completion_tokens")), 8);
+	assert_int_equal(json_integer_value(json_object_get(x, "prompt_tokens")), 1);
+	json_decref(y);
+	json_decref(z);
+	y = ask(&a, "{\"prompt\": \"the\"}"); /* the options of one request end with it */
+	assert_int_equal(json_integer_value(json_object_get(y, "completion_tokens")), 6);
+	json_decref(y);
+	y = ask(&a, "{\"prompt\": \"the\", \"logprobs\": 1, \"stop\": [\"zz\", \"yy\"], \"repeat_penalty\": "
+	            "1.5, \"repeat_last_n\": 3}");
+	assert_int_equal(json_array_size(json_object_get(y, "logprobs")), 6);
+	json_decref(x);
+	json_decref(y);
+	bd_asked_close(&a);
+}
+
+/* A conversation is its text, continued; the end of a turn, of which this vocabulary has no token, ends it as
+ * a text. */
+static void conversations(void **state)
+{
+	struct bd_asked a = asked();
+	json_t *x = ask(&a, "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}]}");
+	json_t *y = ask(&a, "{\"prompt\": \"<|im_start|>user\\nthe<|im_end|>\\n<|im_start|>assistant\\n\"}"),
+	       *z;
+
+	(void)state;
+	same_text(x, y, true);
+	a.system = "Be brief.";
+	z = ask(&a, "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}]}");
+	assert_true(json_integer_value(json_object_get(z, "prompt_tokens")) >
+	            json_integer_value(json_object_get(x, "prompt_tokens")));
+	json_decref(x);
+	x = ask(&a, "{\"messages\": [{\"role\": \"system\", \"content\": \"Be brief.\"}, {\"role\": "
+	            "\"user\", \"content\": \"the\"}]}");
+	same_text(x, z, true);
+	assert_int_equal(json_integer_value(json_object_get(x, "prompt_tokens")),
+	                 json_integer_value(json_object_get(z, "prompt_tokens")));
+	json_decref(x);
+	json_decref(y);
+	json_decref(z);
+	bd_asked_close(&a);
+}
+
+/* A talk that outgrows its context goes on without its beginning; as long as it fits, only new tokens are
+ * computed. */
+static void talks(void **state)
+{
+	struct bd_asked a = asked();
+	struct bd_talk t = {0};
+	size_t longest = 0, computed = 0;
+
+	(void)state;
+	a.opts.context = 400;
+	a.opts.logprobs = false;
+	for (int i = 0; i < 6; i++) {
+		json_t *answer = bd_talk_turn(&t, &a, "the sea was good and the story was bad", NULL, NULL);
+		size_t prompt = (size_t)json_integer_value(json_object_get(answer, "prompt_tokens"));
+
+		if (i == 1)
+			assert_true(bd_gen_fed(a.gen) - computed < prompt);
+		computed = bd_gen_fed(a.gen);
+		longest = t.n > longest ? t.n : longest;
+		assert_true(prompt + 6 <= 400 && t.n % 2 == 0);
+		json_decref(answer);
+	}
+	assert_true(longest > 2 && longest < 12);
+	assert_int_equal(a.opts.sampler.seed, 6);
+	bd_talk_forget(&t);
+	assert_int_equal(t.n, 0);
+	bd_asked_close(&a);
+}
+
+static void try_ask(void *object)
+{
+	struct bd_asked a = asked();
+
+	ask(&a, object);
+}
+
+static void try_auto(void *object)
+{
+	struct bd_asked a = asked();
+
+	a.template = "auto";
+	ask(&a, object);
+}
+
+static void refusals(void **state)
+{
+	static const char *const bad[][2] = {
+	    {"[]", "no JSON object"},
+	    {"{}", "neither \"prompt\" nor \"messages\""},
+	    {"{\"prompt\": 1}", "\"prompt\" is no string"},
+	    {"{\"prompt\": \"\"}", "the prompt is empty"},
+	    {"{\"prompt\": \"x\", \"temprature\": 1}", "here: \"temprature\" is unknown"},
+	    {"{\"prompt\": \"x\", \"temperature\": -1}", "\"temperature\" is -1"},
+	    {"{\"prompt\": \"x\", \"max_tokens\": 0}", "max_tokens"},
+	    {"{\"prompt\": \"x\", \"top_p\": 1.5}", "top_p"},
+	    {"{\"prompt\": \"x\", \"stop\": [\"\"]}", "stop at once"},
+	    {"{\"prompt\": \"x\", \"stop\": 3}", "\"stop\" is no string"},
+	    {"{\"messages\": {}}", "\"messages\" is no list"},
+	    {"{\"messages\": [1]}", "\"role\" is no string"},
+	    {"{\"messages\": [{\"role\": \"user\"}]}", "\"content\" is no string"},
+	    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}", "NUL"},
+	    {"{\"messages\": []}", "without messages"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		child_dies(try_ask, (void *)bad[i][0], BD_DATA, bad[i][1]);
+	child_dies(try_auto, "{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}]}", BD_DATA,
+	           "--template");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(same_beginning),    cmocka_unit_test(grows),
+	    cmocka_unit_test(endings),           cmocka_unit_test(end_token),
+	    cmocka_unit_test(log_probabilities), cmocka_unit_test(requests),
+	    cmocka_unit_test(conversations),     cmocka_unit_test(talks),
+	    cmocka_unit_test(refusals),
+	};
+
+	return cmocka_run_group_tests(tests, open_model, close_model);
+}

@@ -1,0 +1,764 @@
+/* The trainer on tiny models: the losses' gradients, accumulation, reproducibility, interruption, the
+ * teacher's stream, refusals. Everything lives in a temporary directory and is made here. */
+#include "base/io.h"
+#include "base/mem.h"
+#include "base/msg.h"
+#include "child.h"
+#include "data/feed.h"
+#include "machine/gemm.h"
+#include "machine/quant.h"
+#include "near.h"
+#include "train/dump.h"
+#include "train/plan.h"
+#include "train/step.h"
+#include "train/train.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <math.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { V = 48, EXAMPLES = 60 };
+
+static char root[] = "/tmp/bd-test-train.XXXXXX";
+
+static char *kept[512];
+static size_t n_kept;
+
+/* A path in the temporary directory, freed at the end. */
+static char *at(const char *name)
+{
+	assert_true(n_kept < sizeof(kept) / sizeof(*kept));
+	return kept[n_kept++] = bd_path(root, name);
+}
+
+/* ---- material ---- */
+
+static struct bd_model *tiny(const char *family, int hidden, int layers, bool ternary)
+{
+	char *text = bd_sprintf(
+	    "{\"model_type\": \"%s\", \"hidden_size\": %d, \"num_hidden_layers\": %d, "
+	    "\"num_attention_heads\": 4, "
+	    "\"num_key_value_heads\": 2, \"head_dim\": 16, \"intermediate_size\": 80, \"vocab_size\": %d, "
+	    "\"tie_word_embeddings\": %s, \"initializer_range\": 0.1%s}",
+	    family, hidden, layers, V, strcmp(family, "qwen3") == 0 ? "true" : "false",
+	    ternary ? ", \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}" : "");
+	json_t *j = bd_json_parse(text, strlen(text), "test");
+	struct bd_config c = bd_config_parse(j, "test");
+
+	if (ternary) {
+		c.ternary = true;
+		c.norms = BD_NORMS_SUBLN;
+	}
+	struct bd_model *m = bd_model_new(&c);
+	bd_model_init(m, 3);
+	bd_config_free(&c);
+	json_decref(j);
+	bd_free(text);
+	return m;
+}
+
+static void make_model(const char *name, const char *family, int hidden, int layers, bool ternary)
+{
+	struct bd_model *m = tiny(family, hidden, layers, ternary);
+	char *path = at(name);
+	struct bd_outdir *d = bd_outdir_open(path, true);
+
+	bd_model_save(m, bd_outdir_path(d), BD_F32, NULL);
+	bd_outdir_commit(d);
+	bd_model_free(m);
+}
+
+/* Sequences of 4 to 12 tokens with a rule to learn: the answer, the last token, is the class of the first
+ * one. */
+static void make_example(struct bd_record *r, uint64_t i)
+{
+	r->n = 4 + (size_t)bd_rng_below(5, 0, i, 9);
+	r->ids = bd_alloc(r->n, sizeof(*r->ids));
+	r->target = bd_zalloc(r->n, 1);
+	for (size_t t = 0; t < r->n; t++)
+		r->ids[t] = 2 + (uint32_t)bd_rng_below(5, i + 1, t, V - 2);
+	r->label = (int32_t)(r->ids[0] & 1);
+	r->ids[r->n - 1] = (uint32_t)r->label;
+	r->target[r->n - 1] = 1;
+	if (i % 3 == 0) /* a second target inside */
+		r->target[r->n / 2] = 1;
+}
+
+static void make_stream(const char *name, size_t n)
+{
+	uint32_t choice[2] = {0, 1};
+	struct bd_head h = {.vocab = V, .layer = -1, .choice = choice, .n_choice = 2};
+	char *path = at(name);
+
+	memset(h.tokenizer, 'a', 32);
+	struct bd_sink *s = bd_sink_open(path, 0, &h);
+	for (size_t i = 0; i < n; i++) {
+		struct bd_record r = {0};
+
+		make_example(&r, i);
+		bd_sink_put(s, &r);
+		bd_record_free(&r);
+	}
+	bd_sink_close(s);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	bd_msg_tool("test_train");
+	if (mkdtemp(root) == NULL)
+		return 1;
+	make_model("dense", "qwen3", 64, 2, false);
+	make_model("ternary", "qwen3", 64, 2, true);
+	make_model("untied", "llama", 64, 2, false);
+	make_model("big", "llama", 96, 5, false);
+	make_stream("examples", EXAMPLES);
+	make_stream("empty", 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	bd_remove_tree(root);
+	while (n_kept > 0)
+		bd_free(kept[--n_kept]);
+	return 0;
+}
+
+/* ---- runs ---- */
+
+static struct bd_train job(const char *stage, const char *model, const char *output)
+{
+	struct bd_train t = bd_train_defaults(stage);
+
+	t.model = at(model);
+	t.output = at(output);
+	t.force = true;
+	t.batch = 8;
+	t.lr = 3e-3;
+	t.common = (struct bd_common){.threads = 2, .seed = 1, .quiet = true};
+	return t;
+}
+
+static char *with_log(struct bd_train *t, const char *name)
+{
+	return (char *)(uintptr_t)(t->log = at(name));
+}
+
+/* Value of `key` in line i (from the end when negative) of a log. */
+static double logged(const char *log, int i, const char *key)
+{
+	struct bd_in *in = bd_in_open(log);
+	double value = NAN, v[2000];
+	int n = 0;
+	size_t len;
+
+	for (char *line; (line = bd_in_line(in, &len)) != NULL;) {
+		json_t *j = bd_json_parse(line, len, log);
+
+		if (json_object_get(j, "loss") != NULL && n < 2000)
+			v[n++] = json_number_value(json_object_get(j, key));
+		json_decref(j);
+	}
+	bd_in_close(in);
+	i = i < 0 ? n + i : i;
+	if (i >= 0 && i < n)
+		value = v[i];
+	return value;
+}
+
+static void assert_same_file(const char *a, const char *b, bool same)
+{
+	size_t n, m;
+	char *p = bd_read_file(a, &n), *q = bd_read_file(b, &m);
+
+	assert_int_equal(n == m && memcmp(p, q, n) == 0, same);
+	bd_free(p);
+	bd_free(q);
+}
+
+static void assert_same_model(const char *a, const char *b, bool same)
+{
+	char *p = bd_sprintf("%s/%s/model.safetensors", root, a),
+	     *q = bd_sprintf("%s/%s/model.safetensors", root, b);
+
+	assert_same_file(p, q, same);
+	bd_free(p);
+	bd_free(q);
+}
+
+static void dump(const char *model, const char *out, struct bd_dump o)
+{
+	char *path = at("examples");
+
+	o.model = at(model);
+	o.output = at(out);
+	o.layer = o.layer != NULL ? o.layer : "0.8";
+	o.batch_tokens = o.batch_tokens ? o.batch_tokens : 50;
+	o.common = (struct bd_common){.threads = 2, .seed = 1, .quiet = true};
+	bd_dump_run(&o, path);
+}
+
+static void learns(const char *model, int weights)
+{
+	struct bd_train t = job("sft", model, "learnt");
+	char *log = with_log(&t, "learn.log"), *in = at("examples");
+
+	t.epochs = 12;
+	t.weights = weights;
+	t.shuffle = true;
+	assert_int_equal(bd_train_run(&t, in), BD_OK);
+	double first = logged(log, 0, "ce"), last = logged(log, -1, "ce");
+	assert_true(first > 2 && last < 0.5 * first);
+	assert_int_equal(logged(log, -1, "step"), 90); /* 12 * 60 / 8 */
+}
+
+static void test_loss_decreases(void **state)
+{
+	(void)state;
+	learns("dense", BD_WEIGHTS_AUTO);
+	learns("ternary", BD_WEIGHTS_AUTO);
+	learns("untied", BD_WEIGHTS_TERNARY);
+}
+
+static void test_same_bytes(void **state)
+{
+	(void)state;
+	char *in = at("examples");
+	for (int i = 0; i < 3; i++) {
+		struct bd_train t = job("sft", "ternary", i == 0 ? "a" : i == 1 ? "b" : "c");
+
+		t.epochs = 2;
+		t.shuffle = true;
+		t.common.seed = i < 2 ? 5 : 6;
+		assert_int_equal(bd_train_run(&t, in), BD_OK);
+	}
+	assert_same_model("a", "b", true);
+	assert_same_model("a", "c", false);
+}
+
+/* One step's gradient by three divisions of the same 24 records. */
+static void test_accumulation(void **state)
+{
+	(void)state;
+	char *in = at("examples"), *logs[4];
+	for (int i = 0; i < 4; i++) {
+		struct bd_train t = job("sft", "dense", "acc");
+		char name[16];
+
+		snprintf(name, sizeof(name), "acc%d.log", i);
+		logs[i] = with_log(&t, name);
+		t.steps = 2;
+		t.batch = i == 0 ? 24 : i == 1 ? 4 : i == 2 ? 24 : 23;
+		t.accum = i == 1 ? 6 : 1;
+		t.micro_tokens = i == 2 ? 13 : 8192;
+		assert_int_equal(bd_train_run(&t, in), BD_OK);
+	}
+	static const char *const key[] = {"loss", "grad_norm"};
+	for (int k = 0; k < 2; k++) {
+		double want = logged(logs[0], 0, key[k]);
+
+		assert_true(want > 0);
+		assert_near1(key[k], logged(logs[1], 0, key[k]), want, 1e-6);
+		assert_near1(key[k], logged(logs[2], 0, key[k]), want, 1e-6);
+		assert_false(fabs(logged(logs[3], 0, key[k]) - want) <
+		             1e-6 * want); /* other records: another answer */
+	}
+	assert_near1("second step", logged(logs[1], 1, "loss"), logged(logs[0], 1, "loss"), 1e-5);
+}
+
+/* ---- the losses together ---- */
+
+struct whole {
+	struct bd_step s;
+	struct bd_plan plan;
+	struct bd_train t;
+};
+
+static void open_whole(struct whole *w, const char *model, const char *teacher, struct bd_train t)
+{
+	char *dir = at(model), *in = at(teacher);
+
+	w->t = t;
+	w->s = (struct bd_step){.t = &w->t, .plan = &w->plan, .m = bd_model_load(dir)};
+	w->s.feed = bd_feed_open(in, &(struct bd_feed_plan){.count = true});
+	w->plan = bd_plan_make(&w->t, w->s.m, w->s.feed);
+	w->s.net = bd_net_from_model(w->s.m, NULL, true);
+	bd_step_open(&w->s);
+	assert_true(bd_step_read(&w->s));
+}
+
+static void close_whole(struct whole *w)
+{
+	for (size_t i = 0; i < w->s.n_rec; i++)
+		bd_record_free(&w->s.rec[i]);
+	bd_step_close(&w->s);
+	bd_net_free(w->s.net);
+	bd_feed_close(w->s.feed);
+	bd_model_free(w->s.m);
+}
+
+static double loss_of(struct whole *w, const struct bd_mix *mix, float *grad)
+{
+	struct bd_sums s = {0};
+	const struct bd_counts *c = &w->s.counts;
+
+	memset(grad, 0, w->s.m->n * sizeof(*grad));
+	bd_distill_run(w->s.d, w->s.acts, w->s.rec, w->s.n_rec, c, mix, w->s.m, grad, &s);
+	return w->t.ce * s.ce / (double)c->targets + mix->lambda * s.ld / (double)c->ld +
+	       mix->gamma * bd_distill_ad_unit(&w->plan.o, c) * s.ad;
+}
+
+/* The gradient along a direction, against a central difference of the loss. */
+static void check_direction(struct whole *w, const struct bd_mix *mix)
+{
+	size_t n = w->s.m->n;
+	float *x = w->s.m->data, *grad = bd_alloc(n, sizeof(*grad)), *dir = normal(n, 1),
+	      *keep = copy_of(x, n);
+	double along = 0, h = 2e-4, at_x[2];
+
+	loss_of(w, mix, grad);
+	for (size_t i = 0; i < n; i++)
+		along += (double)grad[i] * (double)dir[i];
+	for (int sign = 0; sign < 2; sign++) {
+		float *unused = bd_alloc(n, sizeof(*unused));
+
+		for (size_t i = 0; i < n; i++)
+			x[i] = keep[i] + (float)(sign ? -h : h) * dir[i];
+		at_x[sign] = loss_of(w, mix, unused);
+		bd_free(unused);
+	}
+	memcpy(x, keep, n * sizeof(*x));
+	assert_near1("directional derivative", (at_x[0] - at_x[1]) / (2 * h), along, 5e-3);
+	bd_free(grad);
+	bd_free(dir);
+	bd_free(keep);
+}
+
+static void test_gradient(void **state)
+{
+	(void)state;
+	dump("big", "all.bds", (struct bd_dump){.positions = 1});
+	dump("big", "top.bds", (struct bd_dump){.top_k = 7});
+	for (int i = 0; i < 6; i++) {
+		struct bd_train t = job("distill", i & 1 ? "untied" : "dense", "none");
+		struct bd_mix mix = {.lambda = 2, .gamma = 300, .beta = 0.3};
+		struct whole w;
+
+		t.gamma_ratio = 0;
+		t.gamma = 300;
+		t.ce = i == 4 ? 0 : 0.7;
+		t.tau = 3;
+		t.no_tau2 = i == 1;
+		t.objective = i == 3 ? BD_OBJ_CAKLD : BD_OBJ_KL;
+		t.relation = i == 5;
+		t.relation_norm = i == 2;
+		t.states[1] = i != 2;
+		open_whole(&w, i & 1 ? "untied" : "dense", i == 2 ? "top.bds" : "all.bds", t);
+		assert_int_equal(w.plan.o.layer, 1); /* teacher layer 3 of 5: depth 0.8 of 2 layers */
+		check_direction(&w, &mix);
+		close_whole(&w);
+	}
+}
+
+/* A student that is its teacher has nothing to learn from it. */
+static void test_own_teacher(void **state)
+{
+	(void)state;
+	struct bd_train t = job("distill", "dense", "none");
+	struct whole w;
+	struct bd_sums s = {0};
+	dump("dense", "own.bds", (struct bd_dump){0});
+	open_whole(&w, "dense", "own.bds", t);
+	bd_distill_run(w.s.d, w.s.acts, w.s.rec, w.s.n_rec, &w.s.counts, &(struct bd_mix){1, 1, 0}, w.s.m,
+	               w.s.u.grad, &s);
+	assert_true(s.ce / (double)w.s.counts.targets > 1);
+	assert_true(fabs(s.ld) < 1e-4 && fabs(s.ad) < 1e-4);
+	assert_int_equal(w.s.counts.ld, w.s.counts.targets);
+	close_whole(&w);
+}
+
+static void test_ratios(void **state)
+{
+	(void)state;
+	struct bd_train t = job("distill", "ternary", "ratios");
+	char *log = with_log(&t, "ratios.log"), *in = at("all.bds");
+	t.lambda_ratio = 0.5;
+	t.gamma_ratio = 0.25;
+	t.epochs = 10;
+	assert_int_equal(bd_train_run(&t, in), BD_OK);
+	assert_near1("first ratio of LD", logged(log, 0, "ratio_ld"), 0.5, 1e-5);
+	assert_near1("first ratio of AD", logged(log, 0, "ratio_ad"), 0.25, 1e-4);
+	assert_true(logged(log, 60, "lambda") > 0 && logged(log, 60, "gamma") > 0);
+	assert_true(logged(log, 1, "lambda") != logged(log, 2, "lambda"));
+	assert_true(logged(log, 60, "lambda") == logged(log, 70, "lambda")); /* frozen */
+	assert_true(logged(log, 60, "gamma") == logged(log, 70, "gamma"));
+}
+
+/* ---- the teacher's stream ---- */
+
+static void test_dump(void **state)
+{
+	(void)state;
+	char *top = at("top.bds"), *all = at("all.bds");
+	dump("big", "full.bds", (struct bd_dump){.batch_tokens = 7});
+	struct bd_source *f = bd_source_open(at("full.bds")), *k = bd_source_open(top),
+	                 *a = bd_source_open(all);
+	struct bd_record rf = {0}, rk = {0}, ra = {0};
+	float *z = bd_alloc(V, sizeof(*z));
+	assert_int_equal(bd_source_head(f)->layer, 3);
+	assert_int_equal(bd_source_head(f)->teacher_layers, 5);
+	while (bd_source_next(f, &rf)) {
+		assert_true(bd_source_next(k, &rk) && bd_source_next(a, &ra));
+		assert_int_equal(ra.positions, ra.n - 1);
+		for (size_t j = 0, p = 0; p + 1 < ra.n; p++) {
+			if (!ra.target[p + 1])
+				continue;
+			double rest = 0, worst = INFINITY, sum = 0;
+			bd_f32_row(
+			    z, ra.z + p * V,
+			    V); /* answer positions are those of "all", batching changes rounding only */
+			for (size_t v = 0; v < V; v++)
+				assert_true(fabsf(z[v] - bd_f16_to_f32(rf.z[j * V + v])) < 4e-3f);
+			for (size_t i = 0; i < 7; i++) {
+				float zi = bd_f16_to_f32(rk.z[j * 7 + i]);
+
+				assert_true(fabsf(zi - z[rk.zi[j * 7 + i]]) < 4e-3f);
+				assert_true((double)zi <= worst + 1e-9);
+				worst = (double)zi;
+				sum += exp((double)z[rk.zi[j * 7 + i]]);
+			}
+			for (size_t v = 0; v < V; v++)
+				rest += exp((double)z[v]);
+			assert_near1("log-sum-exp of the rest", (double)rk.zr[j], log(rest - sum), 2e-3);
+			j++;
+		}
+	}
+	assert_false(bd_source_next(k, &rk) || bd_source_next(a, &ra));
+	bd_source_close(f);
+	bd_source_close(k);
+	bd_source_close(a);
+	bd_free(z);
+}
+
+static void test_dump_epochs(void **state)
+{
+	(void)state;
+	dump("big", "twice.bds", (struct bd_dump){.epochs = 2, .shuffle = true, .no_states = true});
+	char *path = at("twice.bds");
+	struct bd_source *s = bd_source_open(path);
+	struct bd_record r = {0};
+	size_t n = 0, same = 0;
+	assert_int_equal(bd_source_head(s)->examples, 2 * EXAMPLES);
+	assert_int_equal(bd_source_head(s)->layer, -1);
+	for (; bd_source_next(s, &r); n++) {
+		struct bd_record x = {0};
+
+		make_example(&x, n % EXAMPLES);
+		same += x.n == r.n && memcmp(x.ids, r.ids, r.n * sizeof(*r.ids)) == 0;
+		bd_record_free(&x);
+	}
+	assert_int_equal(n, 2 * EXAMPLES);
+	assert_true(same < EXAMPLES / 2);
+	bd_source_close(s);
+}
+
+/* ---- feeding ---- */
+
+static uint64_t drain(const struct bd_feed_plan *plan, uint64_t *sum, uint64_t most)
+{
+	char *path = at("examples");
+	struct bd_feed *f = bd_feed_open(path, plan);
+	struct bd_record r;
+	uint64_t n = 0;
+
+	*sum = 0;
+	while (n < most && bd_feed_take(f, &r)) {
+		*sum += r.index;
+		bd_record_free(&r);
+		n++;
+	}
+	bd_feed_close(f);
+	return n;
+}
+
+static void test_feed(void **state)
+{
+	(void)state;
+	const uint64_t all = EXAMPLES * (EXAMPLES - 1) / 2, half = EXAMPLES / 2 * (EXAMPLES / 2 - 1) / 2;
+	uint64_t sum;
+	assert_int_equal(drain(&(struct bd_feed_plan){0}, &sum, 1000), EXAMPLES);
+	assert_int_equal(sum, all);
+	assert_int_equal(drain(&(struct bd_feed_plan){.epochs = 1.5}, &sum, 1000), EXAMPLES * 3 / 2);
+	assert_int_equal(sum, all + half);
+	assert_int_equal(drain(&(struct bd_feed_plan){.epochs = 3, .shuffle = true, .seed = 9}, &sum, 1000),
+	                 3 * EXAMPLES);
+	assert_int_equal(sum, 3 * all);
+	assert_int_equal(drain(&(struct bd_feed_plan){.epochs = 0.5, .shuffle = true, .seed = 9}, &sum, 1000),
+	                 EXAMPLES / 2);
+	assert_int_not_equal(sum, half);
+	assert_int_equal(drain(&(struct bd_feed_plan){.endless = true}, &sum, 200), 200);
+}
+
+/* ---- evaluation, interruption ---- */
+
+static void test_best_is_kept(void **state)
+{
+	(void)state;
+	struct bd_train t = job("sft", "dense", "best");
+	char *in = at("examples"), *log = with_log(&t, "best.log");
+	t.eval = in;
+	t.eval_every = 4;
+	t.steps = 30;
+	t.epochs = 5;
+	t.lr = 0.05; /* wild enough that the last is not the best */
+	t.sched = BD_SCHED_CONSTANT;
+	assert_int_equal(bd_train_run(&t, in), BD_OK);
+	struct bd_in *f = bd_in_open(log);
+	size_t len, evals = 0;
+	double best = 0, best_step = 0;
+	for (char *line; (line = bd_in_line(f, &len)) != NULL;) {
+		json_t *j = bd_json_parse(line, len, log), *e = json_object_get(j, "eval");
+		double accuracy = json_number_value(json_object_get(e, "accuracy"));
+
+		evals += e != NULL;
+		best = accuracy > best ? accuracy : best;
+		best_step = e != NULL ? json_number_value(json_object_get(j, "best_step")) : best_step;
+		json_decref(j);
+	}
+	bd_in_close(f);
+	assert_int_equal(evals, 8); /* 4, 8, ..., 28 and the last step */
+	/* evaluating the result without training gives that accuracy again */
+	struct bd_train again = job("sft", "best", "best2");
+	char *log2 = with_log(&again, "best2.log");
+	again.eval = in;
+	again.steps = 1;
+	again.lr = 0;
+	again.decay = 0;
+	assert_int_equal(bd_train_run(&again, in), BD_OK);
+	f = bd_in_open(log2);
+	double accuracy = -1;
+	for (char *line; (line = bd_in_line(f, &len)) != NULL;) {
+		json_t *j = bd_json_parse(line, len, log2), *e = json_object_get(j, "eval");
+
+		accuracy = e != NULL ? json_number_value(json_object_get(e, "accuracy")) : accuracy;
+		json_decref(j);
+	}
+	bd_in_close(f);
+	assert_true(accuracy == best);
+	assert_true(best_step > 0);
+}
+
+struct piped {
+	struct bd_train t;
+	int fd; /* read end, becomes stdin */
+};
+
+static void run_piped(void *arg)
+{
+	struct piped *p = arg;
+
+	dup2(p->fd, STDIN_FILENO);
+	_exit(bd_train_run(&p->t, "-"));
+}
+
+static void run_file(void *arg)
+{
+	struct bd_train *t = arg;
+	char *in = at("examples");
+
+	_exit(bd_train_run(t, in));
+}
+
+/* Steps and evaluations in a log; where a run begins there is a line without "step", its history. */
+static size_t lines_of(const char *path)
+{
+	size_t n = 0;
+
+	if (!bd_exists(path))
+		return 0;
+	char *text = bd_read_file(path, NULL);
+	for (char *s = text; (s = strstr(s, "{\"step\":")) != NULL; s++)
+		n++;
+	bd_free(text);
+	return n;
+}
+
+/* Gives the trainer the first `some` bytes of its stream, waits for `lines` in its log, sends a signal, then
+ * gives the rest or cuts the pipe. Returns the trainer's exit status, or minus the signal that ended it. */
+static int interrupt(struct bd_train *t, size_t some, size_t lines, int sig, bool rest)
+{
+	char *in = at("examples");
+	size_t n;
+	char *bytes = bd_read_file(in, &n);
+	int fd[2], status;
+
+	assert_true(some < n && pipe(fd) == 0);
+	fflush(NULL);
+	pid_t pid = fork();
+	if (pid == 0) {
+		struct piped p = {*t, fd[0]};
+
+		close(fd[1]);
+		int null = open("/dev/null", O_WRONLY);
+		dup2(null, STDERR_FILENO);
+		run_piped(&p);
+	}
+	close(fd[0]);
+	assert_int_equal(write(fd[1], bytes, some), some);
+	for (int i = 0; lines_of(t->log) < lines; i++) {
+		assert_true(i < 10000);
+		usleep(1000);
+	}
+	kill(pid, sig);
+	if (rest)
+		assert_int_equal(write(fd[1], bytes + some, n - some), n - some);
+	close(fd[1]);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	bd_free(bytes);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+static struct bd_train resumable(const char *model, const char *output, const char *log)
+{
+	struct bd_train t = job("sft", model, output);
+
+	t.log = at(log);
+	t.steps = 14;
+	t.batch = 4;
+	t.eval = at("examples");
+	t.eval_every = 2;
+	return t;
+}
+
+static void test_resume(void **state)
+{
+	(void)state;
+	struct bd_train whole = resumable("ternary", "whole", "whole.log"),
+	                parts = resumable("ternary", "parts", "parts.log");
+	char *in = at("examples"), *aside = at("parts.ckpt"), *output = at("parts");
+	assert_int_equal(bd_train_run(&whole, in), BD_OK);
+	for (int rest = 0; rest < 2; rest++) {
+		unlink(parts.log);
+		parts.resume = false;
+		assert_int_equal(interrupt(&parts, 2000, 2, SIGTERM, rest), BD_SYS);
+		assert_true(bd_is_dir(aside));
+		assert_false(bd_is_dir(output));
+		parts.resume = true;
+		struct child c = child_run(run_file, &parts);
+		assert_int_equal(c.status, BD_OK);
+		assert_same_model("whole", "parts", true);
+		assert_false(bd_is_dir(aside));
+		assert_int_equal(lines_of(parts.log), lines_of(whole.log));
+		for (int i = 0; i < 14; i++)
+			assert_true(logged(parts.log, i, "loss") == logged(whole.log, i, "loss"));
+		bd_remove_tree(output);
+	}
+}
+
+/* Killed some steps after a periodic checkpoint: the log's lines beyond it are not written twice. */
+static void test_periodic_checkpoint(void **state)
+{
+	(void)state;
+	struct bd_train whole = resumable("dense", "periodic1", "periodic1.log"),
+	                t = resumable("dense", "periodic2", "periodic2.log");
+	char *aside = at("periodic2.ckpt"), *in = at("examples"), *output = at("periodic2");
+	whole.checkpoint_every = t.checkpoint_every = 3;
+	assert_int_equal(bd_train_run(&whole, in), BD_OK);
+	assert_int_equal(interrupt(&t, 2500, 6, SIGKILL, false),
+	                 -SIGKILL); /* 6 lines: 4 steps and 2 evaluations */
+	assert_true(bd_is_dir(aside));
+	t.resume = true;
+	t.lr *= 2;
+	child_dies(run_file, &t, BD_USAGE, "other options");
+	t.lr /= 2;
+	assert_false(bd_is_dir(output));
+	assert_int_equal(child_run(run_file, &t).status, BD_OK);
+	assert_same_model("periodic1", "periodic2", true);
+	assert_int_equal(lines_of(t.log), lines_of(whole.log));
+}
+
+static void test_divergence(void **state)
+{
+	(void)state;
+	struct bd_train t = job("sft", "dense", "diverged");
+	char *output = at("diverged");
+	t.lr = 1e30;
+	child_dies(run_file, &t, BD_NO, "is not finite at step");
+	assert_false(bd_is_dir(output));
+}
+
+/* ---- refusals ---- */
+
+static void run_empty(void *arg)
+{
+	char *in = at("empty");
+
+	bd_train_run(arg, in);
+}
+
+static void run_fifo(void *arg)
+{
+	char *in = at("examples"), *cmd = bd_sprintf("cat %s", in);
+	FILE *f = popen(cmd, "r");
+
+	dup2(fileno(f), STDIN_FILENO);
+	_exit(bd_train_run(arg, "-"));
+}
+
+static void run_teacher(void *arg)
+{
+	char *in = at("all.bds");
+
+	_exit(bd_train_run(arg, in));
+}
+
+static void test_refusals(void **state)
+{
+	(void)state;
+	struct bd_train t = job("sft", "dense", "refused");
+	char *output = at("refused");
+	child_dies(run_empty, &t, BD_DATA, "no examples");
+	child_dies(run_fifo, &t, BD_USAGE, "--steps or --tokens");
+	t.epochs = 2;
+	child_dies(run_fifo, &t, BD_USAGE, "a pipe cannot be read 2 times");
+	t.shuffle = true; /* held: a pipe will do */
+	assert_int_equal(child_run(run_fifo, &t).status, BD_OK);
+	bd_remove_tree(output);
+	child_dies(run_teacher, &t, BD_USAGE, "bd-teacher-dump");
+	t = job("distill", "dense", "refused");
+	t.heads = 7;
+	child_dies(run_teacher, &t, BD_USAGE, "any divisor of 32");
+	t.heads = 0;
+	t.layer = 2;
+	child_dies(run_teacher, &t, BD_USAGE, "layers 0 to 1");
+	t.layer = -1;
+	t.ce = t.lambda = 0;
+	child_dies(run_teacher, &t, BD_USAGE, "another loss to relate to");
+	assert_false(bd_is_dir(output));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_feed),        cmocka_unit_test(test_loss_decreases),
+	    cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_accumulation),
+	    cmocka_unit_test(test_gradient),    cmocka_unit_test(test_own_teacher),
+	    cmocka_unit_test(test_ratios),      cmocka_unit_test(test_dump),
+	    cmocka_unit_test(test_dump_epochs), cmocka_unit_test(test_best_is_kept),
+	    cmocka_unit_test(test_resume),      cmocka_unit_test(test_periodic_checkpoint),
+	    cmocka_unit_test(test_divergence),  cmocka_unit_test(test_refusals),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}
