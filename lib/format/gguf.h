@@ -3,31 +3,11 @@
 #ifndef BD_GGUF_H
 #define BD_GGUF_H
 
+#include "format/gguf_type.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-/* Ids of ggml; 36 is Microsoft's (upstream removed what it had there), 134 and 135 are ik_llama.cpp's. */
-enum bd_ggml_type {
-	BD_GGML_F32 = 0,
-	BD_GGML_F16 = 1,
-	BD_GGML_Q4_0 = 2,
-	BD_GGML_Q8_0 = 8,
-	BD_GGML_Q6_K = 14,
-	BD_GGML_BF16 = 30,
-	BD_GGML_TQ1_0 = 34,
-	BD_GGML_TQ2_0 = 35,
-	BD_GGML_I2_S = 36, /* rows of n/4 bytes, then one f32 scale and 28 zero bytes per tensor */
-	BD_GGML_Q2_0 = 42,
-	BD_GGML_IQ1_BN = 134,
-	BD_GGML_IQ2_BN = 135,
-};
-/* "I2_S"; "unknown" for types not listed here */
-const char *bd_ggml_name(uint32_t type);
-size_t bd_ggml_block(uint32_t type); /* columns of a block; 0 for unknown types */
-/* Bytes of a tensor of rows x cols, or 0 if the type is unknown or cols is no multiple of its block. */
-size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols);
-size_t bd_ggml_stride(uint32_t type, size_t cols); /* bytes of a row, or 0 likewise */
 
 /* Types of values. */
 enum bd_gguf_type {
@@ -102,6 +82,5 @@ void bd_gguf_declare(struct bd_gguf_writer *w, const char *name, uint32_t type, 
 void bd_gguf_data(struct bd_gguf_writer *w, const void *p, size_t bytes);
 /* checks that all bytes came; renames */
 void bd_gguf_finish(struct bd_gguf_writer *w);
-void bd_gguf_drop(struct bd_gguf_writer *w);
 
 #endif

@@ -214,11 +214,3 @@ void bd_gguf_finish(struct bd_gguf_writer *w)
 	bd_out_close(w->out);
 	writer_free(w);
 }
-
-void bd_gguf_drop(struct bd_gguf_writer *w)
-{
-	if (w == NULL)
-		return;
-	bd_out_drop(w->out);
-	writer_free(w);
-}

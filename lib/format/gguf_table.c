@@ -1,7 +1,7 @@
 /* Number formats of tables. */
 #include "format/gguf_table.h"
 
-#include "format/gguf.h"
+#include "format/gguf_type.h"
 #include "machine/quant.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
  * has its own order. */
 #include "format/gguf_ternary.h"
 
-#include "format/gguf.h"
+#include "format/gguf_type.h"
 #include "machine/quant.h"
 
 #include <string.h>

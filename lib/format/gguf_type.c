@@ -1,14 +1,4 @@
-/* The tensor types of ggml that are known here: sizes, and rows as floats. */
-#include "base/mem.h"
-#include "base/msg.h"
-#include "format/gguf.h"
-#include "format/gguf_table.h"
-#include "format/gguf_ternary.h"
-#include "machine/quant.h"
-
-#include <string.h>
-
-#define I2_S_TAIL 32 /* bytes behind the codes: the scale and zeros */
+#include "format/gguf_type.h"
 
 static const struct type {
 	uint32_t id;
@@ -61,34 +51,8 @@ size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols)
 {
 	size_t bytes;
 
-	if (__builtin_mul_overflow(bd_ggml_stride(type, cols), rows, &bytes) || bytes > INT64_MAX - I2_S_TAIL)
+	if (__builtin_mul_overflow(bd_ggml_stride(type, cols), rows, &bytes) ||
+	    bytes > INT64_MAX - BD_I2_S_TAIL)
 		return 0;
-	return bytes + (type == BD_GGML_I2_S && bytes > 0 ? I2_S_TAIL : 0);
-}
-
-static void ternary_row(const struct bd_gguf_tensor *t, const uint8_t *p, float *out)
-{
-	uint8_t *codes = bd_alloc(bd_ternary_stride(t->cols), 1);
-	float d;
-
-	if (!bd_ternary_load(t->type, codes, p, t->cols, &d))
-		bd_die(BD_DATA,
-		       "tensor %s: a row of %s with a code other than -1, 0 and 1, or with several scales",
-		       t->name, bd_ggml_name(t->type));
-	if (t->type == BD_GGML_I2_S)
-		memcpy(&d, (const uint8_t *)t->data + t->bytes - I2_S_TAIL, sizeof(d));
-	bd_ternary_unpack(out, codes, 1, t->cols, d);
-	bd_free(codes);
-}
-
-void bd_gguf_f32(const struct bd_gguf_tensor *t, size_t r, float *out)
-{
-	const uint8_t *p = (const uint8_t *)t->data + r * bd_ggml_stride(t->type, t->cols);
-
-	if (bd_ggml_table(t->type))
-		bd_table_load(t->type, out, p, t->cols);
-	else if (bd_ggml_ternary(t->type))
-		ternary_row(t, p, out);
-	else
-		bd_die(BD_DATA, "tensor %s: values of type %u are not read", t->name, t->type);
+	return bytes + (type == BD_GGML_I2_S && bytes > 0 ? BD_I2_S_TAIL : 0);
 }

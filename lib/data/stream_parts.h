@@ -1,0 +1,51 @@
+/* Inside of the stream's reader: the input and the MessagePack map at hand, for stream_map.c, which takes it
+ * off the input, and stream_in.c, which knows what it means. */
+#ifndef BD_STREAM_PARTS_H
+#define BD_STREAM_PARTS_H
+
+#include "base/hash.h"
+#include "base/io.h"
+#include "base/json.h"
+#include "base/msg.h"
+#include "data/stream.h"
+
+#include <inttypes.h>
+#include <msgpack.h>
+
+struct bd_source {
+	struct bd_in *in;
+	struct bd_head head;
+	struct bd_hash *hash;
+	unsigned char *p; /* [n] of [cap]: the object at hand */
+	size_t n, cap;
+	uint64_t at; /* offset of its first byte */
+	uint64_t records, head_hash;
+	bool ended;
+	char digest[17]; /* once the end was seen, by any pass */
+	msgpack_unpacked u;
+};
+
+/* The object at hand is wrong. */
+#define BAD(s, fmt, ...)                                                                                     \
+	bd_die(BD_DATA, "%s: byte %" PRIu64 ": " fmt, bd_in_name((s)->in), (s)->at, ##__VA_ARGS__)
+
+/* The next whole object into s->u.data; dies at the end of the input. */
+void bd_source_take(struct bd_source *s);
+
+/* Values of the map at hand. Those that are missing or not as asked for die BD_DATA, save in
+ * bd_source_find: NULL. */
+const msgpack_object *bd_source_find(const struct bd_source *s, const char *key);
+const msgpack_object *bd_source_get(const struct bd_source *s, const char *key, msgpack_object_type type);
+int64_t bd_source_int(const struct bd_source *s, const char *key, int64_t min, int64_t max);
+/* Which of the words `key` holds. */
+int bd_source_word(const struct bd_source *s, const char *key, const char *const *words, int n);
+void bd_source_hex(const struct bd_source *s, const char *key, char out[33]);
+/* A new array from a bin of exactly n elements. */
+void *bd_source_bin(const struct bd_source *s, const char *key, size_t n, size_t size);
+void bd_source_u32s(const struct bd_source *s, const char *key, uint32_t *out, size_t n, int64_t max);
+
+bool bd_source_is_int(const msgpack_object *o, int64_t min, int64_t max, int64_t *v);
+bool bd_source_is_str(const msgpack_object *o, const char *text); /* o may be NULL */
+json_t *bd_source_json(const struct bd_source *s, const msgpack_object *o);
+
+#endif
