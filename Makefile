@@ -86,8 +86,8 @@ endif
 check:
 	BUILD=$(BUILD) BIN=$(BIN) SAN=$(SAN) sh tests/run.sh
 
-lint:
-	sh tests/lint.sh
+lint: $(LIB)
+	BUILD=$(BUILD) sh tests/lint.sh
 
 $(BUILD)/complete/bash/%: $(BIN)/%
 	@mkdir -p $(@D)

@@ -41,7 +41,7 @@ static void put_speed(json_t *o, const char *name, double *v, int64_t reps)
 {
 	char key[32];
 
-	json_object_set_new(o, name, json_real(bd_median(v, (size_t)reps)));
+	json_object_set_new(o, name, json_real(bd_bench_median(v, (size_t)reps)));
 	snprintf(key, sizeof(key), "%s_min", name);
 	json_object_set_new(o, key, json_real(v[0]));
 	snprintf(key, sizeof(key), "%s_max", name);
@@ -64,8 +64,9 @@ static json_t *result_json(const struct result *r, const struct plan *p, double 
 		json_object_set_new(o, "accuracy",
 		                    json_real((double)r->score.correct / (double)r->score.labelled));
 	json_object_set_new(o, "read_bytes", json_integer((json_int_t)r->b.read));
-	json_object_set_new(o, "of_bandwidth",
-	                    json_real(r->b.read * bd_median(r->speed[DECODE], (size_t)p->reps) / bandwidth));
+	json_object_set_new(
+	    o, "of_bandwidth",
+	    json_real(r->b.read * bd_bench_median(r->speed[DECODE], (size_t)p->reps) / bandwidth));
 	return o;
 }
 

@@ -46,7 +46,7 @@ static const struct bd_tool tool = {
 /* Where the sequences go. The stream is opened with the first one, so that bad input leaves no output. */
 struct writer {
 	const char *path;
-	struct bd_head head;
+	struct bd_stream_head head;
 	struct bd_sink *sink;
 	uint64_t seen, written;
 };
@@ -79,7 +79,7 @@ static json_t *history_of(const struct bd_examples *e, char *const *file, size_t
 	return history;
 }
 
-static void fill_head(struct bd_head *h, const struct bd_examples *e)
+static void fill_head(struct bd_stream_head *h, const struct bd_examples *e)
 {
 	h->layer = -1;
 	h->vocab = e->beside.vocab;
@@ -159,7 +159,7 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 		       : e.rows ? "no row makes a sequence of two tokens"
 		                : "empty: no rows");
 	bd_sink_close(w.sink);
-	bd_head_free(&w.head);
+	bd_stream_head_free(&w.head);
 	bd_rows_close(rows);
 	bd_free(name);
 	bd_free(path);

@@ -4,7 +4,7 @@
 #include "base/opt.h"
 #include "eval/eval.h"
 #include "eval/eval_text.h"
-#include "eval/pairs.h"
+#include "eval/text_scores.h"
 
 #include <stdio.h>
 
@@ -36,7 +36,7 @@ static json_t *confusion_json(const uint64_t *count, size_t n)
 }
 
 /* Names of the classes from the stream's template, "0", "1"... without one. */
-static json_t *class_names(const struct bd_head *h, const char *name)
+static json_t *class_names(const struct bd_stream_head *h, const char *name)
 {
 	struct bd_template *t = h->template_ != NULL ? bd_template_from(h->template_, name) : NULL;
 	json_t *list = json_array();
@@ -114,22 +114,22 @@ struct args {
 /* --score: texts against references, without a model. */
 static json_t *score_texts(const struct args *a, const char *file)
 {
-	struct bd_pairs *pairs = bd_pairs_new();
+	struct bd_text_scores *pairs = bd_text_scores_new();
 	struct bd_out *lines =
 	    a->eval.predictions != NULL ? bd_out_open(a->eval.predictions, false, 0) : NULL;
 	char digest[BD_HEX];
 	json_t *o;
 
-	bd_pairs_read(pairs, file, lines);
+	bd_text_scores_read(pairs, file, lines);
 	if (lines != NULL)
 		bd_out_close(lines);
-	o = json_pack("{s:I}", "pairs", (json_int_t)bd_pairs_count(pairs));
-	json_object_update_new(o, bd_pairs_json(pairs, (uint64_t)a->common.seed));
+	o = json_pack("{s:I}", "pairs", (json_int_t)bd_text_scores_count(pairs));
+	json_object_update_new(o, bd_text_scores_json(pairs, (uint64_t)a->common.seed));
 	if (!a->tsv) {
 		bd_history_file(file != NULL ? file : "-", digest);
 		json_object_set_new(o, "history", bd_history(&(struct bd_input){"text", digest, NULL}, 1));
 	}
-	bd_pairs_free(pairs);
+	bd_text_scores_free(pairs);
 	return o;
 }
 
@@ -144,7 +144,7 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 	struct bd_par *par = bd_par_new((int)a->common.threads);
 	struct bd_infer *m = bd_infer_open(model, par, a->ternary);
 	struct bd_source *src = bd_source_open(stream);
-	const struct bd_head *h = bd_source_head(src);
+	const struct bd_stream_head *h = bd_source_head(src);
 	size_t n = h->n_choice;
 	struct bd_score s;
 	json_t *o;

@@ -77,7 +77,7 @@ static json_t *describe_gguf(const char *path, struct want *w)
 
 /* ---- streams ---- */
 
-static void describe_head(json_t *o, const struct bd_head *h)
+static void describe_head(json_t *o, const struct bd_stream_head *h)
 {
 	set(o, "tokenizer", json_string(h->tokenizer));
 	set_int(o, "vocab", h->vocab);
@@ -102,7 +102,7 @@ static void describe_head(json_t *o, const struct bd_head *h)
 static json_t *describe_stream(const char *path)
 {
 	struct bd_source *s = bd_source_open(path);
-	const struct bd_head *h = bd_source_head(s);
+	const struct bd_stream_head *h = bd_source_head(s);
 	json_t *o = kind(bd_source_name(s), h->teacher ? "teacher stream" : "example stream"),
 	       *labels = json_array();
 	uint64_t tokens = 0, predicted = 0, longest = 0, *count = bd_zalloc(h->n_choice + 1, sizeof(*count)),

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/opt.h"
+#include "model/ckpt.h"
 #include "model/hf.h"
 #include "pack/pack.h"
 #include "pack/packed.h"

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/opt.h"
+#include "model/ckpt.h"
 #include "model/model_out.h"
 
 static void check(const char *dir, const struct bd_ckpt *k, enum bd_norms norms)

@@ -1,11 +1,11 @@
 /* bd-teacher-dump: run the teacher over examples; stream its logits and the Q, K, V states of one layer. */
 #include "base/io.h"
 #include "base/msg.h"
-#include "train/dump.h"
+#include "train/teacher.h"
 
 int main(int argc, char **argv)
 {
-	struct bd_dump d = {.layer = "0.8", .epochs = 1, .batch_tokens = 4096, .level = -1};
+	struct bd_teacher d = {.layer = "0.8", .epochs = 1, .batch_tokens = 4096, .level = -1};
 	const struct bd_opt opts[] = {
 	    {"model", 'm', BD_STR, &d.model, "DIR", "the teacher", 0, 0},
 	    {"output", 'o', BD_STR, &d.output, "FILE", "where the stream goes (default: stdout)", 0, 0},
@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 
 	if (d.no_logits && d.no_states)
 		bd_die(BD_USAGE, "--no-logits and --no-states leave nothing to stream");
-	bd_dump_run(&d, i < argc ? argv[i] : "-");
+	bd_teacher_run(&d, i < argc ? argv[i] : "-");
 	bd_stdout_close();
 	return BD_OK;
 }

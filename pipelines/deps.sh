@@ -13,7 +13,7 @@ esac
 
 packages='gcc libc6-dev make pkg-config libzstd-dev libxxhash-dev libjansson-dev libutf8proc-dev libpcre2-dev libdnnl-dev'
 test "${1-}" = --build ||
-	packages="$packages libcmocka-dev bats mandoc shellcheck zstd gnuplot-nox"
+	packages="$packages libcmocka-dev bats mandoc shellcheck clang-format zstd gnuplot-nox"
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	cat >&2 <<-END

@@ -1,6 +1,7 @@
 #!/bin/sh
 # The folders of lib/ stand in one order: a file includes headers, and an object of $BUILD uses symbols, of its own
-# folder or of an earlier one.
+# folder or of an earlier one. And no modules need each other in a circle; a module is NAME.c, NAME.h, NAME.inc and
+# what stands in a folder NAME/ beside them.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -70,4 +71,6 @@ BEGIN {
 	failed = 1
 }
 END { exit failed }' "$list" || status=1
+awk '$1 != $2 { print $1, $2 }' "$list" | sort -u | tsort 2>&1 >/dev/null |
+	sed 's/^tsort: //; s/^-: .*/a circle of modules:/' | grep . && status=1
 exit "$status"

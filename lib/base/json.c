@@ -6,6 +6,7 @@
 #include "base/msg.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -137,4 +138,9 @@ const char *bd_json_str(const json_t *obj, const char *key, const char *def, con
 	if (!json_is_string(j))
 		bd_die(BD_DATA, "%s: \"%s\" is not a string", name, key);
 	return json_string_value(j);
+}
+
+json_t *bd_json_number(double x)
+{
+	return isfinite(x) ? json_real(x) : json_null();
 }

@@ -1,4 +1,4 @@
-/* Completion scripts for shells, from a tool's table of options. For opt.c. */
+/* Completion scripts for shells, from a tool's table of options. For opt_parse.c. */
 #ifndef BD_OPT_COMPLETE_H
 #define BD_OPT_COMPLETE_H
 

@@ -93,7 +93,7 @@ struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan)
 
 	f->plan = *plan;
 	f->src = bd_source_open(path);
-	const struct bd_head *h = bd_source_head(f->src);
+	const struct bd_stream_head *h = bd_source_head(f->src);
 	if ((plan->hold || plan->shuffle) && h->teacher)
 		bd_die(BD_USAGE,
 		       "%s: a teacher stream is not shuffled here; give --shuffle to bd-teacher-dump",
@@ -123,7 +123,7 @@ void bd_feed_close(struct bd_feed *f)
 	bd_free(f);
 }
 
-const struct bd_head *bd_feed_head(const struct bd_feed *f)
+const struct bd_stream_head *bd_feed_head(const struct bd_feed *f)
 {
 	return bd_source_head(f->src);
 }
@@ -136,11 +136,6 @@ const struct bd_source *bd_feed_source(const struct bd_feed *f)
 uint64_t bd_feed_total(const struct bd_feed *f)
 {
 	return f->total;
-}
-
-bool bd_feed_regular(const struct bd_feed *f)
-{
-	return bd_source_seekable(f->src);
 }
 
 /* The next record of this pass into f->next. */

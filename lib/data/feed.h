@@ -18,10 +18,9 @@ struct bd_feed;
 /* path "-" or NULL: stdin. Dies BD_DATA on an empty stream, BD_USAGE on passes that a pipe cannot give. */
 struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan);
 void bd_feed_close(struct bd_feed *f); /* NULL is fine */
-const struct bd_head *bd_feed_head(const struct bd_feed *f);
+const struct bd_stream_head *bd_feed_head(const struct bd_feed *f);
 const struct bd_source *bd_feed_source(const struct bd_feed *f);
 uint64_t bd_feed_total(const struct bd_feed *f); /* records of all passes; 0: unknown or endless */
-bool bd_feed_regular(const struct bd_feed *f);
 
 /* The record that comes next, NULL at the end. Owned by f; reading is done here, so a broken stream dies
  * here. */

@@ -19,12 +19,12 @@
 
 static const char state_key[3][2] = {"q", "k", "v"};
 
-void bd_head_free(struct bd_head *h)
+void bd_stream_head_free(struct bd_stream_head *h)
 {
 	json_decref(h->template_);
 	json_decref(h->history);
 	bd_free(h->choice);
-	*h = (struct bd_head){0};
+	*h = (struct bd_stream_head){0};
 }
 
 void bd_record_free(struct bd_record *r)
@@ -43,7 +43,7 @@ void bd_record_free(struct bd_record *r)
 struct bd_sink {
 	struct bd_out *out;
 	struct bd_hash *hash;
-	struct bd_head head; /* sizes only; its pointers are not owned and not used after opening */
+	struct bd_stream_head head; /* sizes only; its pointers are not owned and not used after opening */
 	msgpack_packer pk;
 	bool flush; /* a pipe: hand over at every check record */
 	uint64_t records, bytes, check_records, check_bytes;
@@ -131,7 +131,7 @@ static void put_json(struct bd_sink *s, const json_t *j)
 	}
 }
 
-static void put_teacher_head(struct bd_sink *s, const struct bd_head *h)
+static void put_teacher_head(struct bd_sink *s, const struct bd_stream_head *h)
 {
 	put_str(s, "teacher", h->teacher_digest);
 	put_key(s, "layer");
@@ -147,7 +147,7 @@ static void put_teacher_head(struct bd_sink *s, const struct bd_head *h)
 	put_str(s, "positions", h->all_positions ? "all" : "answer");
 }
 
-static void put_head(struct bd_sink *s, const struct bd_head *h)
+static void put_head(struct bd_sink *s, const struct bd_stream_head *h)
 {
 	size_t n = 4u + (h->template_ != NULL ? 1u : 0u) + (h->choice != NULL ? 1u : 0u) +
 	           (h->history != NULL ? 1u : 0u) + (h->examples ? 1u : 0u) + (h->teacher ? 10u : 0u);
@@ -184,7 +184,7 @@ static bool is_regular(const char *path)
 	return stat(path, &st) != 0 || S_ISREG(st.st_mode);
 }
 
-struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_head *h)
+struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_stream_head *h)
 {
 	struct bd_sink *s = bd_zalloc(1, sizeof(*s));
 	bool regular = is_regular(path);
@@ -218,7 +218,7 @@ static void put_check(struct bd_sink *s, bool end)
 
 static void put_teacher(struct bd_sink *s, const struct bd_record *r)
 {
-	const struct bd_head *h = &s->head;
+	const struct bd_stream_head *h = &s->head;
 	size_t cols = h->top_k ? h->top_k : h->vocab, P = r->positions;
 
 	if (h->logits)
@@ -232,7 +232,7 @@ static void put_teacher(struct bd_sink *s, const struct bd_record *r)
 }
 
 /* Bytes of the record's arrays, and room for the keys. */
-static size_t record_bytes(const struct bd_head *h, const struct bd_record *r)
+static size_t record_bytes(const struct bd_stream_head *h, const struct bd_record *r)
 {
 	size_t bytes = 256 + r->n * 5 + (r->ref != NULL ? strlen(r->ref) : 0);
 
@@ -245,7 +245,7 @@ static size_t record_bytes(const struct bd_head *h, const struct bd_record *r)
 
 void bd_sink_put(struct bd_sink *s, const struct bd_record *r)
 {
-	const struct bd_head *h = &s->head;
+	const struct bd_stream_head *h = &s->head;
 
 	assert(r->n > 0 && r->target[0] == 0);
 	if (record_bytes(h, r) > MAX_RECORD)

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 /* The header. JSON objects are owned by it. */
-struct bd_head {
+struct bd_stream_head {
 	bool teacher;       /* "teacher", else "examples" */
 	char tokenizer[33]; /* XXH3-128 of the tokenizer definition, hex */
 	uint32_t vocab;
@@ -30,7 +30,7 @@ struct bd_head {
 	json_t *history;    /* provenance: array of strings, or NULL */
 	uint64_t examples;  /* records in the stream, where its writer knew; 0: unknown */
 };
-void bd_head_free(struct bd_head *h); /* frees the members */
+void bd_stream_head_free(struct bd_stream_head *h); /* frees the members */
 
 /* One example. A position i with target[i] = 1 is predicted from position i - 1 and counts in
  * the loss; target[0] is always 0. P = number of such positions (all_positions: n - 1, every
@@ -53,14 +53,14 @@ void bd_record_free(struct bd_record *r); /* frees the members, zeroes the struc
 
 /* Writing. level < 0: the default (3 when the output is a regular file, none when it is a pipe). */
 struct bd_sink;
-struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_head *h);
+struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_stream_head *h);
 void bd_sink_put(struct bd_sink *s, const struct bd_record *r); /* index is assigned by the sink */
 void bd_sink_close(struct bd_sink *s);                          /* end record, flush */
 
 /* Reading. Every check is verified; a stream that stops before its end record dies BD_DATA. */
 struct bd_source;
 struct bd_source *bd_source_open(const char *path); /* "-" or NULL: stdin */
-const struct bd_head *bd_source_head(const struct bd_source *s);
+const struct bd_stream_head *bd_source_head(const struct bd_source *s);
 const char *bd_source_name(const struct bd_source *s);
 /* false at the end record; r's old members are freed */
 bool bd_source_next(struct bd_source *s, struct bd_record *r);

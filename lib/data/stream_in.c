@@ -10,7 +10,7 @@
 
 /* ---- header ---- */
 
-static void teacher_head(struct bd_source *s, struct bd_head *h)
+static void teacher_head(struct bd_source *s, struct bd_stream_head *h)
 {
 	static const char *const logits[] = {"none", "full", "top-k"}, *const positions[] = {"answer", "all"};
 
@@ -35,7 +35,7 @@ static void teacher_head(struct bd_source *s, struct bd_head *h)
 static void parse_head(struct bd_source *s)
 {
 	static const char *const kinds[] = {"examples", "teacher"};
-	struct bd_head *h = &s->head;
+	struct bd_stream_head *h = &s->head;
 	int64_t version;
 	const msgpack_object *o = bd_source_find(s, "version");
 
@@ -103,14 +103,14 @@ void bd_source_close(struct bd_source *s)
 	if (s == NULL)
 		return;
 	bd_in_close(s->in);
-	bd_head_free(&s->head);
+	bd_stream_head_free(&s->head);
 	bd_hash_free(s->hash);
 	msgpack_unpacked_destroy(&s->u);
 	bd_free(s->p);
 	bd_free(s);
 }
 
-const struct bd_head *bd_source_head(const struct bd_source *s)
+const struct bd_stream_head *bd_source_head(const struct bd_source *s)
 {
 	return &s->head;
 }
@@ -127,7 +127,7 @@ bool bd_source_seekable(const struct bd_source *s)
 
 void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model)
 {
-	const struct bd_head *h = &s->head;
+	const struct bd_stream_head *h = &s->head;
 
 	if (strcmp(h->tokenizer, tokenizer))
 		bd_die(
@@ -155,7 +155,7 @@ static void check_ids(const struct bd_source *s, const uint32_t *id, size_t n)
 static void read_teacher(const struct bd_source *s, struct bd_record *r)
 {
 	static const char *const state_key[3] = {"q", "k", "v"};
-	const struct bd_head *h = &s->head;
+	const struct bd_stream_head *h = &s->head;
 	size_t P = r->positions, cols = h->top_k ? h->top_k : h->vocab;
 
 	if (h->logits)
@@ -171,7 +171,7 @@ static void read_teacher(const struct bd_source *s, struct bd_record *r)
 
 static void read_record(const struct bd_source *s, struct bd_record *r)
 {
-	const struct bd_head *h = &s->head;
+	const struct bd_stream_head *h = &s->head;
 	size_t bytes = bd_source_get(s, "ids", MSGPACK_OBJECT_BIN)->via.bin.size;
 
 	if (bytes == 0 || bytes % 4)

@@ -14,7 +14,7 @@
 
 struct bd_source {
 	struct bd_in *in;
-	struct bd_head head;
+	struct bd_stream_head head;
 	struct bd_hash *hash;
 	unsigned char *p; /* [n] of [cap]: the object at hand */
 	size_t n, cap;

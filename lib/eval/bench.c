@@ -151,7 +151,7 @@ static int compare(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-double bd_median(double *v, size_t n)
+double bd_bench_median(double *v, size_t n)
 {
 	qsort(v, n, sizeof(*v), compare);
 	return n % 2 == 1 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;

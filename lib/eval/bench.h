@@ -26,6 +26,6 @@ double bd_bench_decode(struct bd_bench *b);
 struct bd_score bd_bench_task(struct bd_bench *b, const char *path, size_t batch_tokens);
 
 /* Sorts v[n]; the median. */
-double bd_median(double *v, size_t n);
+double bd_bench_median(double *v, size_t n);
 
 #endif

@@ -14,7 +14,7 @@ static bool blank(const char *s, size_t *len)
 {
 	uint32_t c = bd_utf8(s, len);
 
-	return bd_class(c) == BD_SPACE || (c >= 0x1c && c <= 0x1f);
+	return bd_char_class(c) == BD_SPACE || (c >= 0x1c && c <= 0x1f);
 }
 
 /* Bytes of t without the blanks at its end. */

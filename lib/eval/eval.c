@@ -54,7 +54,7 @@ static void classify(struct scorer *c, const struct bd_record *r, const float *z
 {
 	size_t label = (size_t)r->label, i;
 
-	c->predicted = bd_choose(z, c->choice, c->n_choice, c->p);
+	c->predicted = bd_infer_choose(z, c->choice, c->n_choice, c->p);
 	for (i = 0; i < c->n_choice && c->choice[i] != best; i++)
 		;
 	c->s->invalid += i == c->n_choice;
@@ -76,13 +76,13 @@ static bool labelled(const struct scorer *c, const struct bd_record *r)
 static void write_line(struct scorer *c, const struct bd_record *r, size_t P)
 {
 	json_t *o = json_pack("{s:I, s:I, s:o}", "index", (json_int_t)r->index, "tokens", (json_int_t)P,
-	                      "nll", bd_number(c->nll));
+	                      "nll", bd_json_number(c->nll));
 
 	if (labelled(c, r) && P > 0) {
 		json_t *p = json_array();
 
 		for (size_t i = 0; i < c->n_choice; i++)
-			json_array_append_new(p, bd_number(c->p[i]));
+			json_array_append_new(p, bd_json_number(c->p[i]));
 		json_object_set_new(o, "label", json_integer(r->label));
 		json_object_set_new(o, "predicted", json_integer((json_int_t)c->predicted));
 		json_object_set_new(o, "probability", p);
@@ -226,7 +226,7 @@ struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_
                         const struct bd_eval_opts *opts)
 {
 	static const struct bd_eval_opts none;
-	const struct bd_head *h = bd_source_head(src);
+	const struct bd_stream_head *h = bd_source_head(src);
 	struct bd_score s = {0};
 	struct scorer c = {.s = &s,
 	                   .opts = opts != NULL ? opts : &none,
@@ -266,8 +266,8 @@ json_t *bd_score_json(const struct bd_score *s, size_t n_choice)
 {
 	double n = (double)s->labelled, per_token = s->tokens > 0 ? s->nll / (double)s->tokens : NAN;
 	json_t *o = json_pack("{s:I, s:I, s:o, s:o}", "examples", (json_int_t)s->examples, "tokens",
-	                      (json_int_t)s->tokens, "nll", bd_number(per_token), "perplexity",
-	                      bd_number(exp(per_token)));
+	                      (json_int_t)s->tokens, "nll", bd_json_number(per_token), "perplexity",
+	                      bd_json_number(exp(per_token)));
 
 	if (isfinite(s->perplexity.low)) {
 		json_object_set_new(o, "perplexity_low", json_real(s->perplexity.low));
@@ -283,6 +283,7 @@ json_t *bd_score_json(const struct bd_score *s, size_t n_choice)
 		json_object_set_new(o, "correct", json_integer((json_int_t)s->correct));
 	}
 	json_object_set_new(o, "seconds", json_real(s->seconds));
-	json_object_set_new(o, "tokens_per_second", bd_number((double)s->input / fmax(s->seconds, 1e-9)));
+	json_object_set_new(o, "tokens_per_second",
+	                    bd_json_number((double)s->input / fmax(s->seconds, 1e-9)));
 	return o;
 }

@@ -63,8 +63,3 @@ void bd_spool_close(struct bd_spool *s)
 	bd_ids_free(&s->ids);
 	bd_free(s);
 }
-
-json_t *bd_number(double x)
-{
-	return isfinite(x) ? json_real(x) : json_null();
-}

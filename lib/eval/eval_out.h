@@ -14,6 +14,4 @@ struct bd_spool *bd_spool_new(const char *path, size_t V);
 void bd_spool_add(struct bd_spool *s, const float *z, size_t P, const struct bd_record *r, const size_t *row);
 void bd_spool_close(struct bd_spool *s); /* writes the file */
 
-json_t *bd_number(double x); /* null if it is not finite, which JSON cannot say */
-
 #endif

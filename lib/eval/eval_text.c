@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "eval/interval.h"
-#include "eval/pairs.h"
+#include "eval/text_scores.h"
 #include "run/greedy.h"
 
 #include <string.h>
@@ -29,7 +29,7 @@ struct bd_answers {
 	struct question *q;     /* [n] */
 	size_t n, cap, waiting; /* tokens of all prompts */
 	struct bd_out *lines;
-	struct bd_pairs *pairs;
+	struct bd_text_scores *pairs;
 	uint64_t answers, tokens, ended, labelled, correct, invalid;
 };
 
@@ -48,7 +48,7 @@ struct bd_answers *bd_answers_new(struct bd_infer *m, const struct bd_source *sr
 	for (size_t i = 0; i < a->classes && !o->max; i++)
 		a->o.max = a->label[i].n > a->o.max ? a->label[i].n : a->o.max;
 	a->o.max = a->o.max ? a->o.max : BD_ANSWER_MAX;
-	a->pairs = bd_pairs_new();
+	a->pairs = bd_text_scores_new();
 	a->lines = o->predictions != NULL ? bd_out_open(o->predictions, false, 0) : NULL;
 	return a;
 }
@@ -128,8 +128,8 @@ static void judge(struct bd_answers *a, struct question *q, struct bd_greedy *g)
 	if (known && q->label >= 0)
 		count_label(a, q, class_of(a, &g->ids), line);
 	else if (known)
-		bd_pairs_add(a->pairs, (struct bd_text){said.p, said.n}, &(struct bd_text){ref.p, ref.n}, 1,
-		             false);
+		bd_text_scores_add(a->pairs, (struct bd_text){said.p, said.n},
+		                   &(struct bd_text){ref.p, ref.n}, 1, false);
 	if (a->lines != NULL)
 		bd_json_line(a->lines, line);
 	a->answers++;
@@ -209,8 +209,8 @@ static json_t *answers_json(const struct bd_answers *a)
 
 		json_object_update_new(o, labels);
 	}
-	if (bd_pairs_count(a->pairs))
-		json_object_update_new(o, bd_pairs_json(a->pairs, a->o.seed));
+	if (bd_text_scores_count(a->pairs))
+		json_object_update_new(o, bd_text_scores_json(a->pairs, a->o.seed));
 	return o;
 }
 
@@ -227,7 +227,7 @@ json_t *bd_answers_finish(struct bd_answers *a)
 		bd_ids_free(&a->label[i]);
 	bd_free(a->label);
 	bd_template_free(a->task);
-	bd_pairs_free(a->pairs);
+	bd_text_scores_free(a->pairs);
 	bd_free(a->q);
 	bd_free(a);
 	return o;

@@ -23,7 +23,7 @@ struct bd_answers *bd_answers_new(struct bd_infer *m, const struct bd_source *sr
 void bd_answers_add(struct bd_answers *a, const struct bd_record *r);
 /* What is still waiting is run, the predictions are written. {"answers", "tokens", "ended"} and, with
  * labels, {"accuracy", "low", "high", "correct", "invalid"}, or, where there are references, the scores
- * of pairs.h. Frees a. */
+ * of text_scores.h. Frees a. */
 json_t *bd_answers_finish(struct bd_answers *a);
 
 #endif

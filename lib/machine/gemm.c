@@ -1,19 +1,16 @@
 /* Dense GEMM: one single-threaded kernel call for each slice of the longer side of C. */
+#include "machine/gemm.h"
+
 #include "base/msg.h"
 #include "machine/cpu.h"
 #include "machine/gemm_job.h"
 
-#include <dnnl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling
- * thread. */
-extern void omp_set_num_threads(int n);
 
 enum {
 	GRAIN = 32,          /* rows or columns of C a slice is a multiple of: the kernels' register tiles */
@@ -67,16 +64,6 @@ static bool use_amx(const struct gemm_job *j)
 	return choice == AMX && j->K > 0;
 }
 
-void bd_gemm_lib(const struct gemm_job *j)
-{
-	omp_set_num_threads(1);
-	if (dnnl_sgemm(j->ta == BD_T ? 'T' : 'N', j->tb == BD_T ? 'T' : 'N', (dnnl_dim_t)j->M,
-	               (dnnl_dim_t)j->N, (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B,
-	               (dnnl_dim_t)j->ldb, j->beta, j->C, (dnnl_dim_t)j->ldc) != dnnl_success)
-		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", j->M, j->K,
-		       j->N);
-}
-
 #if !defined(__x86_64__)
 void bd_gemm_amx(const struct gemm_job *j)
 {
@@ -121,7 +108,8 @@ void bd_gemm(struct bd_par *par, enum bd_trans ta, enum bd_trans tb, size_t M, s
              float alpha, const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C,
              size_t ldc)
 {
-	struct sliced s = {{ta, tb, M, N, K, alpha, beta, A, B, C, lda, ldb, ldc}, M >= N, false};
+	struct sliced s = {
+	    {ta == BD_T, tb == BD_T, M, N, K, alpha, beta, A, B, C, lda, ldb, ldc}, M >= N, false};
 
 	s.amx = use_amx(&s.job);
 	if (M * N < SMALL && M * N * K < SMALL)

@@ -2,11 +2,12 @@
 #ifndef BD_GEMM_JOB_H
 #define BD_GEMM_JOB_H
 
-#include "machine/gemm.h"
+#include <stdbool.h>
+#include <stddef.h>
 
 /* C[M,N] = alpha op(A)[M,K] op(B)[K,N] + beta C */
 struct gemm_job {
-	enum bd_trans ta, tb;
+	bool ta, tb; /* A, B are stored as their transposes */
 	size_t M, N, K;
 	float alpha, beta;
 	const float *A, *B;
@@ -21,8 +22,8 @@ static inline struct gemm_job gemm_part(const struct gemm_job *j, size_t m, size
 	struct gemm_job p = *j;
 
 	p.M = M, p.N = N, p.K = K;
-	p.A += j->ta == BD_T ? k * j->lda + m : m * j->lda + k;
-	p.B += j->tb == BD_T ? n * j->ldb + k : k * j->ldb + n;
+	p.A += j->ta ? k * j->lda + m : m * j->lda + k;
+	p.B += j->tb ? n * j->ldb + k : k * j->ldb + n;
 	p.C += m * j->ldc + n;
 	return p;
 }

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "model/ckpt.h"
 #include "model/hf_quant.h"
 #include "model/model_out.h"
 

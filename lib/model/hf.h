@@ -12,7 +12,7 @@
 #ifndef BD_HF_H
 #define BD_HF_H
 
-#include "model/model.h"
+#include "model/ckpt.h"
 
 #include <stdbool.h>
 

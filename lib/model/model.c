@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/rng.h"
+#include "model/ckpt.h"
 #include "model/model_out.h"
 
 #include <stdio.h>

@@ -5,7 +5,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf.h"
-#include "model/model.h"
+#include "model/ckpt.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
-#include "model/model.h"
+#include "model/ckpt.h"
 #include "text/tokenizer.h"
 
 #include <math.h>

@@ -2,7 +2,7 @@
 #ifndef BD_MODEL_OUT_H
 #define BD_MODEL_OUT_H
 
-#include "model/model.h"
+#include "model/ckpt.h"
 
 /* How a tensor of the new directory is made. */
 enum bd_make {

@@ -2,7 +2,7 @@
 #include "machine/quant.h"
 #include "math/adamw.h"
 #include "math/op_glu.h"
-#include "math/op_norm.h"
+#include "math/op_rmsnorm.h"
 #include "math/op_rope.h"
 #include "net/net_pass.h"
 
@@ -13,8 +13,8 @@ static void norm_back_slice(void *ctx, size_t t0, size_t t1, int slice)
 	struct pass *p = ctx;
 	size_t n = p->n;
 
-	bd_norm_backward(p->out + t0 * n, p->a->part + (size_t)slice * n, p->x + t0 * n, p->x2 + t0 * n,
-	                 p->r + t0, p->gain, t1 - t0, n, p->overwrite);
+	bd_rmsnorm_backward(p->out + t0 * n, p->a->part + (size_t)slice * n, p->x + t0 * n, p->x2 + t0 * n,
+	                    p->r + t0, p->gain, t1 - t0, n, p->overwrite);
 }
 
 /* dx[rows,n] (+)=, dgain[n] += from dy, x[rows,n], r[rows]. Partial gain gradients are added in slice order.

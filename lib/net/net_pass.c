@@ -1,7 +1,7 @@
 /* What forward and backward share: a layer, its attention, norms and sums, over the threads. */
 #include "net/net_pass.h"
 
-#include "math/op_norm.h"
+#include "math/op_rmsnorm.h"
 
 static void norm_slice(void *ctx, size_t t0, size_t t1, int slice)
 {
@@ -9,8 +9,8 @@ static void norm_slice(void *ctx, size_t t0, size_t t1, int slice)
 	size_t n = p->n;
 
 	(void)slice;
-	bd_norm_forward(p->net->kern, p->out + t0 * n, p->r != NULL ? p->r + t0 : NULL, p->x + t0 * n,
-	                p->gain, p->net->cfg.eps, t1 - t0, n);
+	bd_rmsnorm_forward(p->net->kern, p->out + t0 * n, p->r != NULL ? p->r + t0 : NULL, p->x + t0 * n,
+	                   p->gain, p->net->cfg.eps, t1 - t0, n);
 }
 
 void bd_pass_norm(struct pass *p, float *out, float *r, const float *x, const float *gain, size_t rows,

@@ -15,7 +15,7 @@ struct pass {
 	bool slides; /* this layer */
 	enum bd_lin lin;
 	/* operands of the small operations */
-	float *out, *out2;
+	float *out;
 	const float *x, *x2, *gain;
 	float *r;
 	size_t n;

@@ -11,7 +11,8 @@
 #include "base/temp.h"
 #include "format/gguf_table.h"
 #include "math/op_embed.h"
-#include "net/student.h"
+#include "model/ckpt.h"
+#include "net/net_ckpt.h"
 #include "pack/pack_items.h"
 #include "pack/pack_keys.h"
 #include "pack/pack_tok.h"
@@ -259,7 +260,7 @@ static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, co
 {
 	struct bd_scratch s[2] = {{0}};
 
-	j->net = bd_student_open(k, par);
+	j->net = bd_net_from_ckpt(k, par);
 	round_tables(j->net, j->opt, file, s);
 	j->digest = bd_ckpt_digest(k);
 	j->golden = golden_of(j->net);

@@ -115,7 +115,7 @@ static void convert_rows(void *ctx, size_t begin, size_t end, int slice)
 	}
 }
 
-static void send_linear(const struct bd_items *t, const struct bd_item *i, bd_sink *sink, void *to)
+static void send_linear(const struct bd_items *t, const struct bd_item *i, bd_items_sink *sink, void *to)
 {
 	const struct bd_linear *lin = i->part->linear;
 	struct piece p = {.t = t, .i = i, .stride = bd_ggml_stride(i->type, i->cols)};
@@ -147,7 +147,7 @@ void bd_rope_factors(float *factor, const struct bd_rope *r, size_t D)
 }
 
 /* A vector of n floats: a gain, a bias, ones, or rope's factors. */
-static void send_vector(const struct bd_items *t, const struct bd_item *i, bd_sink *sink, void *to)
+static void send_vector(const struct bd_items *t, const struct bd_item *i, bd_items_sink *sink, void *to)
 {
 	float *v = bd_alloc(i->cols, sizeof(*v));
 
@@ -162,7 +162,7 @@ static void send_vector(const struct bd_items *t, const struct bd_item *i, bd_si
 	bd_free(v);
 }
 
-void bd_items_send(const struct bd_items *t, size_t n, bd_sink *sink, void *to)
+void bd_items_send(const struct bd_items *t, size_t n, bd_items_sink *sink, void *to)
 {
 	const struct bd_item *i = &t->v[n];
 	const struct bd_part *p = i->part;

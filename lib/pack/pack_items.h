@@ -3,7 +3,7 @@
 #ifndef BD_PACK_ITEMS_H
 #define BD_PACK_ITEMS_H
 
-#include "net/student.h"
+#include "net/net_parts.h"
 #include "pack/target.h"
 
 struct bd_item {
@@ -27,8 +27,8 @@ struct bd_items bd_items_new(struct bd_net *net, const struct bd_layout *l, enum
 void bd_items_free(struct bd_items *t);
 
 /* The bytes of item i, in pieces. */
-typedef void bd_sink(void *to, const void *p, size_t n);
-void bd_items_send(const struct bd_items *t, size_t i, bd_sink *sink, void *to);
+typedef void bd_items_sink(void *to, const void *p, size_t n);
+void bd_items_send(const struct bd_items *t, size_t i, bd_items_sink *sink, void *to);
 
 /* Whether D of the linears has a place in the file; else it is rounded there, and bd.scales keeps it. */
 bool bd_items_exact(const struct bd_layout *l, enum bd_ggml_type ternary);

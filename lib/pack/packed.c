@@ -6,7 +6,7 @@
 #include "format/gguf_table.h"
 #include "format/gguf_ternary.h"
 #include "machine/quant.h"
-#include "net/student.h"
+#include "net/net_parts.h"
 #include "pack/packed_config.h"
 
 #include <math.h>

@@ -6,16 +6,11 @@
 #include "format/gguf.h"
 #include "format/safetensors.h"
 #include "net/net.h"
-
-#define BD_PACKED_VERSION 1
-/* over keys (the digests of the tensors among them) and names: identifies the whole file */
-#define BD_PACKED_DIGEST "bd.digest"
+#include "pack/packed_config.h"
 
 /* The net of a packed file, its config from the file's bd.config; I2_S rows and tables are used where they
  * are mapped. Checks names, types, shapes and scales; not the digests, which cost a pass over the file. */
 struct bd_net *bd_packed_open(const char *path, struct bd_par *par);
-/* the lines of bd.history, none without it; the caller's */
-json_t *bd_packed_history(const struct bd_gguf *g);
 const char *bd_packed_digest(const struct bd_net *net); /* as stored; "" in a file without one */
 /* Tensors whose bytes do not have the digest stored for them, and 1 if the header has not; *n =
  * tensors in the file. */

@@ -4,7 +4,6 @@
 
 #include "base/mem.h"
 #include "base/msg.h"
-#include "pack/packed.h"
 
 #include <stdio.h>
 #include <string.h>

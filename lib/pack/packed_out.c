@@ -4,7 +4,7 @@
 #include "base/mem.h"
 #include "format/gguf_table.h"
 #include "machine/quant.h"
-#include "net/student.h"
+#include "net/net_parts.h"
 #include "pack/packed.h"
 
 #include <string.h>

@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "format/gguf_ternary.h"
+#include "model/ckpt.h"
 #include "model/hf.h"
 
 #include <math.h>

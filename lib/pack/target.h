@@ -4,7 +4,7 @@
 #define BD_TARGET_H
 
 #include "format/gguf.h"
-#include "model/model.h"
+#include "model/ckpt.h"
 
 enum bd_target {
 	BD_TARGET_BD,

@@ -50,7 +50,7 @@ static void choose(void *ctx, size_t s, size_t P, const size_t *row, float *z)
 	struct choice *c = ctx;
 
 	(void)s, (void)P, (void)row;
-	c->best = bd_choose(z, c->m->choice, c->m->n_choice, c->p);
+	c->best = bd_infer_choose(z, c->m->choice, c->m->n_choice, c->p);
 }
 
 static json_t *class_object(const struct choice *c)

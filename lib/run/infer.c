@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf.h"
-#include "net/student.h"
+#include "model/ckpt.h"
+#include "net/net_ckpt.h"
 #include "pack/packed.h"
 
 #include <dirent.h>
@@ -56,7 +57,7 @@ static void open_dir(struct bd_infer *m, struct bd_par *par, bool ternary)
 	char *tok = bd_path(m->path, "tokenizer.json");
 
 	if (c.ternary || ternary) {
-		m->net = bd_student_open(bd_ckpt_open(m->path), par);
+		m->net = bd_net_from_ckpt(bd_ckpt_open(m->path), par);
 	} else {
 		m->model = bd_model_load(m->path);
 		m->net = bd_net_from_model(m->model, par, false);
@@ -315,7 +316,7 @@ void bd_infer_batch(struct bd_infer *m, const struct bd_record *r, size_t n, bd_
 	bd_net_run(m->net, m->acts, r, n, fn, ctx);
 }
 
-size_t bd_choose(const float *z, const uint32_t *choice, size_t n_choice, double *p)
+size_t bd_infer_choose(const float *z, const uint32_t *choice, size_t n_choice, double *p)
 {
 	size_t best = 0;
 	double sum = 0;

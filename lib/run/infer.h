@@ -52,6 +52,6 @@ void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r
 
 /* Probabilities of the n_choice classes from the logits at the answer: p = softmax(z[choice]). Returns the
  * likeliest, first of equals. */
-size_t bd_choose(const float *z, const uint32_t *choice, size_t n_choice, double *p);
+size_t bd_infer_choose(const float *z, const uint32_t *choice, size_t n_choice, double *p);
 
 #endif

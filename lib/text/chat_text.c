@@ -15,7 +15,7 @@ static bool is(const struct bd_message *m, const char *role)
 /* Python's str.strip: Unicode's white space and the four separators before the blank. */
 static bool blank(uint32_t c)
 {
-	return bd_class(c) == BD_SPACE || (c >= 0x1c && c <= 0x1f);
+	return bd_char_class(c) == BD_SPACE || (c >= 0x1c && c <= 0x1f);
 }
 
 static void add_trimmed(struct bd_buf *out, const char *text)

@@ -28,7 +28,7 @@ static int by_pattern(const void *a, const void *b)
 	return c ? c : by_id(x, y);
 }
 
-static void read_one(struct bd_added *a, const json_t *j, const struct bd_norm *norm, const char *name)
+static void read_one(struct bd_added *a, const json_t *j, const struct bd_tok_norm *norm, const char *name)
 {
 	struct bd_buf buf[2] = {{0}};
 	const char *text = bd_json_str(j, "content", "", name);
@@ -46,7 +46,7 @@ static void read_one(struct bd_added *a, const json_t *j, const struct bd_norm *
 	a->right = bd_json_bool(j, "rstrip", false, name);
 	a->pattern_n = a->n;
 	if (a->normalized)
-		text = bd_norm_run(norm, text, &a->pattern_n, true, buf);
+		text = bd_tok_norm_run(norm, text, &a->pattern_n, true, buf);
 	a->pattern = bd_strndup(text, a->pattern_n);
 	bd_buf_free(&buf[0]);
 	bd_buf_free(&buf[1]);
@@ -67,7 +67,7 @@ static void index_patterns(struct bd_matcher *m, struct bd_addeds *a, bool norma
 	}
 }
 
-void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_norm *norm, const char *name)
+void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_tok_norm *norm, const char *name)
 {
 	memset(a, 0, sizeof(*a));
 	a->n = json_array_size(list);
@@ -114,14 +114,14 @@ static size_t spaces_before(const char *s, size_t i)
 {
 	size_t len, c;
 
-	for (; i && bd_class(bd_utf8(s + (c = previous(s, i)), &len)) == BD_SPACE; i = c)
+	for (; i && bd_char_class(bd_utf8(s + (c = previous(s, i)), &len)) == BD_SPACE; i = c)
 		;
 	return i;
 }
 
 static size_t spaces_after(const char *s, size_t n, size_t i)
 {
-	for (size_t len; i < n && bd_class(bd_utf8(s + i, &len)) == BD_SPACE; i += len)
+	for (size_t len; i < n && bd_char_class(bd_utf8(s + i, &len)) == BD_SPACE; i += len)
 		;
 	return i;
 }

@@ -28,7 +28,7 @@ struct bd_addeds {
 	struct bd_matcher raw, normal;
 };
 
-void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_norm *norm, const char *name);
+void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_tok_norm *norm, const char *name);
 void bd_added_free(struct bd_addeds *a);
 const struct bd_added *bd_added_at(const struct bd_addeds *a, uint32_t id); /* NULL if there is none */
 

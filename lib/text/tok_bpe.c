@@ -75,7 +75,7 @@ static size_t word(const char *s, size_t n)
 
 	while (n - i >= mark && !memcmp(s + i, BD_METASPACE, mark))
 		i += mark;
-	const char *next = bd_find(s + i, n - i, BD_METASPACE);
+	const char *next = bd_tok_find(s + i, n - i, BD_METASPACE);
 	return next != NULL ? (size_t)(next - s) : n;
 }
 

@@ -3,8 +3,8 @@
 #define BD_TOK_BPE_H
 
 #include "base/json.h"
+#include "text/ids.h"
 #include "text/tok_vocab.h"
-#include "text/tokenizer.h"
 
 struct bd_bpe;
 /* `model` of a tokenizer.json. byte_level: entries are spelled in GPT-2's printable stand-ins for bytes. */

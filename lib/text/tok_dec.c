@@ -135,7 +135,7 @@ static void replaced(const struct bd_dec *d, const char *text, size_t n, struct 
 	struct bd_buf a = {0}, b = {0};
 
 	if (d->replaces == 1) {
-		bd_replace(text, n, d->from[0], d->to[0], out);
+		bd_tok_replace(text, n, d->from[0], d->to[0], out);
 		return;
 	}
 	bd_buf_add(&a, text, n);
@@ -143,7 +143,7 @@ static void replaced(const struct bd_dec *d, const char *text, size_t n, struct 
 		struct bd_buf t = a;
 
 		bd_buf_clear(&b);
-		bd_replace(a.p, a.n, d->from[i], d->to[i], &b);
+		bd_tok_replace(a.p, a.n, d->from[i], d->to[i], &b);
 		a = b;
 		b = t;
 	}
@@ -185,7 +185,7 @@ void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *te
 	} else {
 		end_run(&s->held, out);
 		if (d->kind == BD_DEC_METASPACE)
-			bd_replace(text, n, BD_METASPACE, s->started ? " " : "", out);
+			bd_tok_replace(text, n, BD_METASPACE, s->started ? " " : "", out);
 		else
 			replaced(d, text, n, out);
 	}

@@ -6,17 +6,17 @@
 
 #include <string.h>
 
-static struct bd_norm_step *add(struct bd_norm *r, const char *name)
+static struct bd_tok_norm_step *add(struct bd_tok_norm *r, const char *name)
 {
-	if (r->n == BD_NORM_STEPS)
-		bd_die(BD_DATA, "%s: normalizer: more than %d steps", name, BD_NORM_STEPS);
+	if (r->n == BD_TOK_NORM_STEPS)
+		bd_die(BD_DATA, "%s: normalizer: more than %d steps", name, BD_TOK_NORM_STEPS);
 	return &r->step[r->n++];
 }
 
-static void parse(struct bd_norm *r, const json_t *j, const char *name)
+static void parse(struct bd_tok_norm *r, const json_t *j, const char *name)
 {
 	const char *type = bd_json_str(j, "type", "", name);
-	struct bd_norm_step *s;
+	struct bd_tok_norm_step *s;
 
 	if (!strcmp(type, "Sequence")) {
 		size_t i;
@@ -24,10 +24,10 @@ static void parse(struct bd_norm *r, const json_t *j, const char *name)
 
 		json_array_foreach(bd_json_get(j, "normalizers"), i, e) parse(r, e, name);
 	} else if (!strcmp(type, "NFC")) {
-		add(r, name)->kind = BD_NORM_NFC;
+		add(r, name)->kind = BD_TOK_NORM_NFC;
 	} else if (!strcmp(type, "Prepend")) {
 		s = add(r, name);
-		s->kind = BD_NORM_PREPEND;
+		s->kind = BD_TOK_NORM_PREPEND;
 		s->to = bd_strdup(bd_json_str(j, "prepend", "", name));
 	} else if (!strcmp(type, "Replace")) {
 		const char *from = bd_json_str(bd_json_get(j, "pattern"), "String", "", name);
@@ -36,7 +36,7 @@ static void parse(struct bd_norm *r, const json_t *j, const char *name)
 			bd_die(BD_DATA, "%s: normalizer: Replace is known with a String as its pattern only",
 			       name);
 		s = add(r, name);
-		s->kind = BD_NORM_REPLACE;
+		s->kind = BD_TOK_NORM_REPLACE;
 		s->from = bd_strdup(from);
 		s->to = bd_strdup(bd_json_str(j, "content", "", name));
 	} else
@@ -44,14 +44,14 @@ static void parse(struct bd_norm *r, const json_t *j, const char *name)
 		       *type ? type : "a step without a type");
 }
 
-void bd_norm_parse(struct bd_norm *r, const json_t *j, const char *name)
+void bd_tok_norm_parse(struct bd_tok_norm *r, const json_t *j, const char *name)
 {
 	memset(r, 0, sizeof(*r));
 	if (j != NULL)
 		parse(r, j, name);
 }
 
-void bd_norm_free(struct bd_norm *r)
+void bd_tok_norm_free(struct bd_tok_norm *r)
 {
 	for (size_t i = 0; i < r->n; i++) {
 		bd_free(r->step[i].from);
@@ -61,7 +61,7 @@ void bd_norm_free(struct bd_norm *r)
 }
 
 /* By the first byte: reads no further than the place found, which memmem does not promise. */
-const char *bd_find(const char *s, size_t n, const char *what)
+const char *bd_tok_find(const char *s, size_t n, const char *what)
 {
 	size_t len = strlen(what);
 	const char *end = s + n;
@@ -74,36 +74,37 @@ const char *bd_find(const char *s, size_t n, const char *what)
 	return NULL;
 }
 
-void bd_replace(const char *s, size_t n, const char *from, const char *to, struct bd_buf *out)
+void bd_tok_replace(const char *s, size_t n, const char *from, const char *to, struct bd_buf *out)
 {
 	size_t from_n = strlen(from), to_n = strlen(to);
 	const char *end = s + n;
 
-	for (const char *hit; (hit = bd_find(s, (size_t)(end - s), from)) != NULL; s = hit + from_n) {
+	for (const char *hit; (hit = bd_tok_find(s, (size_t)(end - s), from)) != NULL; s = hit + from_n) {
 		bd_buf_add(out, s, (size_t)(hit - s));
 		bd_buf_add(out, to, to_n);
 	}
 	bd_buf_add(out, s, (size_t)(end - s));
 }
 
-const char *bd_norm_run(const struct bd_norm *r, const char *s, size_t *n, bool prepend, struct bd_buf buf[2])
+const char *bd_tok_norm_run(const struct bd_tok_norm *r, const char *s, size_t *n, bool prepend,
+                            struct bd_buf buf[2])
 {
 	for (size_t i = 0; i < r->n && *n; i++) {
-		const struct bd_norm_step *step = &r->step[i];
+		const struct bd_tok_norm_step *step = &r->step[i];
 		struct bd_buf *out = &buf[s == buf[0].p];
 
 		bd_buf_clear(out);
-		if (step->kind == BD_NORM_NFC) {
+		if (step->kind == BD_TOK_NORM_NFC) {
 			if (bd_nfc_quick(s, *n))
 				continue;
 			bd_nfc(s, *n, out);
-		} else if (step->kind == BD_NORM_PREPEND) {
+		} else if (step->kind == BD_TOK_NORM_PREPEND) {
 			if (!prepend)
 				continue;
 			bd_buf_str(out, step->to);
 			bd_buf_add(out, s, *n);
 		} else
-			bd_replace(s, *n, step->from, step->to, out);
+			bd_tok_replace(s, *n, step->from, step->to, out);
 		s = out->p;
 		*n = out->n;
 	}

@@ -3,7 +3,7 @@
 #define BD_TOK_POST_H
 
 #include "base/json.h"
-#include "text/tokenizer.h"
+#include "text/ids.h"
 
 struct bd_post {
 	struct bd_ids front, back;

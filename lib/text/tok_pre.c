@@ -8,13 +8,13 @@
 
 #include <string.h>
 
-static enum bd_class class_at(const char *s, size_t *len)
+static enum bd_char_class class_at(const char *s, size_t *len)
 {
-	return bd_class(bd_utf8(s, len));
+	return bd_char_class(bd_utf8(s, len));
 }
 
 /* Bytes of the run of class c that starts s[n], at most `max` characters. */
-static size_t run(const char *s, size_t n, enum bd_class c, size_t max)
+static size_t run(const char *s, size_t n, enum bd_char_class c, size_t max)
 {
 	size_t i = 0, len;
 
@@ -63,7 +63,7 @@ static size_t words(const char *s, size_t n, size_t digits)
 
 	if (i)
 		return i;
-	enum bd_class c = class_at(s, &len);
+	enum bd_char_class c = class_at(s, &len);
 	if (c == BD_LETTER)
 		return run(s, n, BD_LETTER, n);
 	if (c == BD_NUMBER)
@@ -101,7 +101,7 @@ static size_t split_gpt2(const char *s, size_t n)
 	if (i)
 		return i;
 	i = *s == ' ' && n > 1;
-	enum bd_class c = class_at(s + i, &len);
+	enum bd_char_class c = class_at(s + i, &len);
 	return c == BD_SPACE ? white(s, n) : i + run(s + i, n - i, c, n);
 }
 
@@ -142,7 +142,7 @@ static size_t split_metaspace(const char *s, size_t n)
 	size_t len;
 
 	bd_utf8(s, &len);
-	const char *mark = bd_find(s + len, n - len, BD_METASPACE);
+	const char *mark = bd_tok_find(s + len, n - len, BD_METASPACE);
 	return mark != NULL ? (size_t)(mark - s) : n;
 }
 
@@ -288,7 +288,7 @@ void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place p
 		bd_buf_clear(buf);
 		if (prepend && *s != ' ' && (n < mark || memcmp(s, BD_METASPACE, mark)))
 			bd_buf_str(buf, BD_METASPACE);
-		bd_replace(s, n, " ", BD_METASPACE, buf);
+		bd_tok_replace(s, n, " ", BD_METASPACE, buf);
 	} else if (p->prefix_space && *s != ' ' && place != BD_CONTINUED) {
 		bd_buf_clear(buf);
 		bd_buf_str(buf, " ");

@@ -23,7 +23,7 @@ struct bd_tok {
 	char digest[BD_HEX];
 	char *json;
 	size_t json_n;
-	struct bd_norm norm;
+	struct bd_tok_norm norm;
 	struct bd_pre pre;
 	struct bd_bpe *bpe;
 	const struct bd_vocab *vocab;
@@ -99,7 +99,7 @@ static struct bd_tok *from_json(const json_t *root, char *json, size_t n, const 
 		bd_warn("%s: its truncation and padding are not applied", name);
 	t->json = json;
 	t->json_n = n;
-	bd_norm_parse(&t->norm, bd_json_get(root, "normalizer"), name);
+	bd_tok_norm_parse(&t->norm, bd_json_get(root, "normalizer"), name);
 	bd_pre_parse(&t->pre, bd_json_get(root, "pre_tokenizer"), name);
 	bd_post_parse(&t->post, bd_json_get(root, "post_processor"), name);
 	bd_dec_parse(&t->dec, bd_json_get(root, "decoder"), name);
@@ -168,28 +168,13 @@ void bd_tok_free(struct bd_tok *t)
 {
 	if (t == NULL)
 		return;
-	bd_norm_free(&t->norm);
+	bd_tok_norm_free(&t->norm);
 	bd_post_free(&t->post);
 	bd_bpe_free(t->bpe);
 	bd_added_free(&t->added);
 	bd_dec_free(&t->dec);
 	bd_free(t->json);
 	bd_free(t);
-}
-
-void bd_ids_push(struct bd_ids *v, uint32_t id)
-{
-	if (v->n == v->cap) {
-		v->cap = v->cap ? 2 * v->cap : 64;
-		v->id = bd_resize(v->id, v->n, v->cap, sizeof(*v->id));
-	}
-	v->id[v->n++] = id;
-}
-
-void bd_ids_free(struct bd_ids *v)
-{
-	bd_free(v->id);
-	memset(v, 0, sizeof(*v));
 }
 
 /* One call of bd_tok_encode. */
@@ -215,7 +200,7 @@ static void encode_text(struct job *j, const char *s, size_t n, enum bd_place pl
 	struct bd_added_scan scan = {.plain = j->plain};
 	struct bd_piece piece;
 
-	s = bd_norm_run(&t->norm, s, &n, place != BD_CONTINUED, j->norm);
+	s = bd_tok_norm_run(&t->norm, s, &n, place != BD_CONTINUED, j->norm);
 	while (bd_added_next(&t->added.normal, s, n, &scan, &piece)) {
 		if (piece.token != NULL)
 			bd_ids_push(j->out, piece.token->id);

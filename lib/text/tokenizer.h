@@ -5,6 +5,7 @@
 #define BD_TOKENIZER_H
 
 #include "base/mem.h"
+#include "text/ids.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,12 +29,6 @@ enum bd_tok_flag {
 	BD_TOK_EOS = 4,   /* what the post-processor puts behind (nothing for most) */
 	BD_TOK_PLAIN = 8, /* special tokens that are spelled in the text are plain text */
 };
-struct bd_ids {
-	uint32_t *id;
-	size_t n, cap;
-};
-void bd_ids_push(struct bd_ids *v, uint32_t id);
-void bd_ids_free(struct bd_ids *v);
 /* Appends the ids of text[n] (any bytes; invalid UTF-8 becomes U+FFFD as HF does). */
 void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned flags, struct bd_ids *out);
 /* Appends the text of id[n]; special tokens are left out unless asked for. Whole sequence, lossy

@@ -28,7 +28,7 @@ static bool in_ranges(const struct range *r, size_t n, uint32_t c)
 	return lo < n && c >= r[lo].first;
 }
 
-static enum bd_class ascii_class(uint32_t c)
+static enum bd_char_class ascii_class(uint32_t c)
 {
 	uint32_t lower = c | 0x20;
 
@@ -39,7 +39,7 @@ static enum bd_class ascii_class(uint32_t c)
 	return c == ' ' || (c >= '\t' && c <= '\r') ? BD_SPACE : BD_OTHER;
 }
 
-enum bd_class bd_class(uint32_t c)
+enum bd_char_class bd_char_class(uint32_t c)
 {
 	if (c < 0x80)
 		return ascii_class(c);

@@ -11,8 +11,8 @@
 
 #define BD_REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-enum bd_class { BD_OTHER, BD_LETTER, BD_NUMBER, BD_SPACE }; /* \p{L}, \p{N}, \s and the rest */
-enum bd_class bd_class(uint32_t c);
+enum bd_char_class { BD_OTHER, BD_LETTER, BD_NUMBER, BD_SPACE }; /* \p{L}, \p{N}, \s and the rest */
+enum bd_char_class bd_char_class(uint32_t c);
 bool bd_word_char(uint32_t c); /* \w of Rust's regular expressions */
 
 /* The code point at s, which must be valid UTF-8; *len: its bytes. */

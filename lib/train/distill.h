@@ -23,9 +23,9 @@ struct bd_objective {
 	int layer;    /* student layer of AD */
 	size_t heads; /* A_r */
 	double relation_temp;
-	bool cosine, code_norm;     /* AD / (A_r^2 rows) */
-	bool states[3];             /* which of Q, K, V */
-	const struct bd_head *head; /* of the stream; borrowed */
+	bool cosine, code_norm;            /* AD / (A_r^2 rows) */
+	bool states[3];                    /* which of Q, K, V */
+	const struct bd_stream_head *head; /* of the stream; borrowed */
 };
 
 /* Sums over micro-batches. The norms are of the terms with weight 1, at the logits (ce2, ld2) and at the

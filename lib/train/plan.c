@@ -10,34 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-struct bd_train bd_train_defaults(const char *stage)
-{
-	bool cpt = strcmp(stage, "cpt") == 0;
-
-	return (struct bd_train){
-	    .stage = stage,
-	    .batch = 32,
-	    .accum = 1,
-	    .micro_tokens = 8192,
-	    .lr = cpt ? 2e-4 : 5e-5,
-	    .warmup = 0.05,
-	    .sched = BD_SCHED_COSINE,
-	    .decay = 0.01,
-	    .beta1 = 0.9,
-	    .beta2 = 0.95,
-	    .eps = 1e-8,
-	    .clip = 1,
-	    .ce = 1,
-	    .lambda = 1,
-	    .gamma_ratio = 0.3,
-	    .tau = 5,
-	    .cakld_beta = -1,
-	    .relation_temp = 1,
-	    .states = {true, true, true},
-	    .layer = -1,
-	};
-}
-
 /* ---- the losses ---- */
 
 static size_t student_width(const struct bd_config *c, int state)
@@ -51,7 +23,8 @@ static size_t gcd(size_t a, size_t b)
 }
 
 /* A_r: every chosen state of both models splits into that many heads. */
-static size_t relation_heads(const struct bd_train *t, const struct bd_config *c, const struct bd_head *h)
+static size_t relation_heads(const struct bd_train *t, const struct bd_config *c,
+                             const struct bd_stream_head *h)
 {
 	size_t common = 0, narrowest = SIZE_MAX, A = 1;
 
@@ -78,7 +51,7 @@ static size_t relation_heads(const struct bd_train *t, const struct bd_config *c
 }
 
 /* The student's layer at the teacher's depth. */
-static int student_layer(const struct bd_train *t, const struct bd_config *c, const struct bd_head *h)
+static int student_layer(const struct bd_train *t, const struct bd_config *c, const struct bd_stream_head *h)
 {
 	if (t->layer >= c->layers)
 		bd_die(BD_USAGE, "--layer %" PRId64 ": %s has layers 0 to %d", t->layer, c->name,
@@ -89,7 +62,7 @@ static int student_layer(const struct bd_train *t, const struct bd_config *c, co
 	return l < 0 ? 0 : (int)l;
 }
 
-static void check_teacher(const struct bd_train *t, const struct bd_head *h, const struct bd_config *c,
+static void check_teacher(const struct bd_train *t, const struct bd_stream_head *h, const struct bd_config *c,
                           const char *name)
 {
 	if (!h->logits && h->layer < 0)
@@ -106,7 +79,7 @@ static void check_teacher(const struct bd_train *t, const struct bd_head *h, con
 static struct bd_objective objective(const struct bd_train *t, const struct bd_config *c,
                                      const struct bd_feed *f)
 {
-	const struct bd_head *h = bd_feed_head(f);
+	const struct bd_stream_head *h = bd_feed_head(f);
 	struct bd_objective o = {.ce = t->ce, .head = h, .layer = -1, .heads = 1};
 
 	if (!h->teacher)
@@ -183,7 +156,7 @@ double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t s
 static void fingerprint(struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
                         const struct bd_feed *f)
 {
-	const struct bd_head *h = bd_feed_head(f);
+	const struct bd_stream_head *h = bd_feed_head(f);
 	struct bd_buf b = {0};
 
 	bd_buf_fmt(&b, "%s %s %s %u ternary=%d dtype=%d ", m->digest, h->tokenizer, h->teacher_digest,

@@ -5,7 +5,7 @@
 #include "base/hash.h"
 #include "data/feed.h"
 #include "train/distill.h"
-#include "train/train.h"
+#include "train/options.h"
 
 /* In what the schedule counts its progress. */
 enum bd_unit { BD_UNIT_STEPS, BD_UNIT_TOKENS, BD_UNIT_RECORDS };

@@ -21,7 +21,7 @@ void bd_step_open(struct bd_step *s)
 
 	s->acts = bd_acts_new(s->net, true);
 	s->d = bd_distill_new(&s->plan->o, s->net);
-	s->u = bd_update_new(s->m, &(struct bd_adamw){t->beta1, t->beta2, t->eps, t->decay}, t->clip);
+	s->u = bd_optimiser_new(s->m, &(struct bd_adamw){t->beta1, t->beta2, t->eps, t->decay}, t->clip);
 	s->golden = json_array();
 }
 
@@ -29,7 +29,7 @@ void bd_step_close(struct bd_step *s)
 {
 	bd_distill_free(s->d);
 	bd_acts_free(s->acts);
-	bd_update_free(&s->u);
+	bd_optimiser_free(&s->u);
 	json_decref(s->golden);
 	bd_free(s->rec);
 	bd_free(s->cut);
@@ -152,7 +152,7 @@ static void calibrate(struct bd_step *s)
 		weigh(s, &(struct bd_progress){
 		             .ce2 = sums.ce2, .ld2 = sums.ld2, .ad2 = sums.ad2, .other2 = sums.other2});
 	}
-	bd_update_zero(&s->u, s->par);
+	bd_optimiser_zero(&s->u, s->par);
 }
 
 static void find_beta(struct bd_step *s, struct bd_progress *p)
@@ -213,7 +213,7 @@ static void losses(struct bd_step *s)
 	s->ad = s->plan->o.ad ? bd_distill_ad_unit(&s->plan->o, &s->counts) * x->ad : 0;
 	s->loss = s->t->ce * mean(x->ce, s->counts.targets) + s->mix.lambda * mean(x->ld, s->counts.ld) +
 	          s->mix.gamma * s->ad;
-	s->norm = bd_update_norm(&s->u, s->par);
+	s->norm = bd_optimiser_norm(&s->u, s->par);
 }
 
 void bd_step_run(struct bd_step *s, struct bd_progress *p)
@@ -231,7 +231,7 @@ void bd_step_run(struct bd_step *s, struct bd_progress *p)
 	p->tokens += (int64_t)s->tokens;
 	p->records += (int64_t)s->n_rec;
 	s->rate = bd_plan_rate(s->plan, s->t, p->step - 1, before, bd_step_units(s, p));
-	bd_update_step(&s->u, s->par, s->m, s->norm, s->rate, (long)p->step);
+	bd_optimiser_step(&s->u, s->par, s->m, s->norm, s->rate, (long)p->step);
 	bd_net_refresh(s->net, s->m);
 	remember_norms(s, p);
 	for (size_t i = 0; i < s->n_rec; i++)

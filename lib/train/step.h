@@ -3,8 +3,8 @@
 #define BD_STEP_H
 
 #include "train/checkpoint.h"
+#include "train/optimiser.h"
 #include "train/plan.h"
-#include "train/update.h"
 
 struct bd_step {
 	/* set by the owner; borrowed */
@@ -17,7 +17,7 @@ struct bd_step {
 	/* made by bd_step_open */
 	struct bd_acts *acts;
 	struct bd_distill *d;
-	struct bd_update u;
+	struct bd_optimiser u;
 	json_t *golden; /* array of arrays: the ids of the first prompts */
 	/* the step at hand */
 	struct bd_record *rec; /* [n_rec] */

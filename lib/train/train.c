@@ -10,7 +10,7 @@
 #include "base/signals.h"
 #include "eval/eval.h"
 #include "text/tokenizer.h"
-#include "train/codes.h"
+#include "train/code_stats.h"
 #include "train/plan.h"
 #include "train/step.h"
 
@@ -31,7 +31,7 @@ struct run {
 	struct bd_plan plan;
 	struct bd_step s;
 	struct bd_progress p;
-	struct bd_codes codes;
+	struct bd_code_stats codes;
 	struct bd_log *log;
 	float *best;            /* [n] parameters of the best evaluation; NULL without --eval */
 	char *aside;            /* OUTPUT.ckpt */
@@ -211,7 +211,7 @@ static void open_net(struct run *r)
 	    .feed = r->feed,
 	};
 	bd_step_open(&r->s);
-	r->codes = bd_codes_new(r->net);
+	r->codes = bd_code_stats_new(r->net);
 	if (t->eval != NULL) {
 		bd_source_close(open_eval(r));
 		r->best = bd_alloc(r->m->n, sizeof(*r->best));
@@ -222,7 +222,7 @@ static void open_net(struct run *r)
 
 static json_t *history_of(const struct run *r)
 {
-	const struct bd_head *h = bd_feed_head(r->feed);
+	const struct bd_stream_head *h = bd_feed_head(r->feed);
 	const struct bd_input in[] = {
 	    {"model", r->m->digest, bd_config_history(&r->m->cfg)},
 	    {h->teacher ? "teacher stream" : "examples", bd_source_digest(bd_feed_source(r->feed)),
@@ -244,7 +244,7 @@ static void log_step(struct run *r, double seconds)
 	json_object_set_new(j, "tokens_per_s", json_real(speed));
 	json_object_set_new(j, "rss_mib", json_real(bd_rss_mib()));
 	if (r->codes.n > 0 && r->p.step % CODES_EVERY == 0)
-		bd_codes_look(&r->codes, r->net, j);
+		bd_code_stats_look(&r->codes, r->net, j);
 	bd_log_json(r->log, j);
 	snprintf(text, sizeof(text), "step %" PRId64 "  loss %.4f  %.0f tok/s", r->p.step, r->s.loss, speed);
 	bd_log_progress(r->log, (double)bd_step_units(&r->s, &r->p), (double)r->plan.total, text);
@@ -315,7 +315,7 @@ static void loop(struct run *r)
 
 static void describe(struct run *r)
 {
-	const struct bd_head *h = bd_feed_head(r->feed);
+	const struct bd_stream_head *h = bd_feed_head(r->feed);
 	json_t *b = bd_config_bitdistill(&r->m->cfg), *task = json_object(), *choices = json_array();
 
 	json_object_set_new(b, "stage", json_string(r->t->stage));
@@ -355,7 +355,7 @@ static void run_free(struct run *r)
 	bd_log_close(r->log);
 	bd_step_close(&r->s);
 	bd_net_free(r->net);
-	bd_codes_free(&r->codes);
+	bd_code_stats_free(&r->codes);
 	bd_feed_close(r->feed);
 	bd_model_free(r->m);
 	bd_par_free(r->par);

@@ -130,12 +130,11 @@ static void multiply_block(const struct gemm_job *j)
 		uint16_t bytes[16];
 		uint8_t rows[16];
 	} tiles = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
-	const struct split b = bd_split(j->B, j->ldb, j->tb == BD_T, j->tb == BD_T, j->N, j->K, scratch.b);
+	const struct split b = bd_split(j->B, j->ldb, j->tb, j->tb, j->N, j->K, scratch.b);
 
 	for (size_t g = 0; g < j->M; g += GROUP) {
 		const struct gemm_job group = gemm_part(j, g, min(j->M - g, GROUP), 0, j->N, 0, j->K);
-		const struct split a =
-		    bd_split(group.A, j->lda, j->ta == BD_N, j->ta == BD_T, group.M, j->K, scratch.a);
+		const struct split a = bd_split(group.A, j->lda, !j->ta, j->ta, group.M, j->K, scratch.a);
 
 		if (!a.possible || !b.possible) {
 			bd_gemm_lib(&group);

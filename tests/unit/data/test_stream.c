@@ -35,9 +35,9 @@ static int tear_down(void **state)
 
 enum kind { EXAMPLES, FULL, TOP_K, STATES_ONLY };
 
-static struct bd_head head_of(enum kind kind)
+static struct bd_stream_head head_of(enum kind kind)
 {
-	struct bd_head h = {.vocab = VOCAB, .layer = -1, .n_choice = 2};
+	struct bd_stream_head h = {.vocab = VOCAB, .layer = -1, .n_choice = 2};
 
 	strcpy(h.tokenizer, "0123456789abcdef0123456789abcdef");
 	h.choice = bd_alloc(2, sizeof(*h.choice));
@@ -73,7 +73,7 @@ static void *noise(uint64_t stream, size_t bytes)
 }
 
 /* Record i: 1 to 7 tokens, a label except every third, a reference every second. */
-static struct bd_record record_of(const struct bd_head *h, uint64_t i)
+static struct bd_record record_of(const struct bd_stream_head *h, uint64_t i)
 {
 	struct bd_record r = {.index = i, .n = 1 + i % TOKENS, .label = i % 3 == 0 ? -1 : (int32_t)(i % 2)};
 	size_t cols = h->top_k ? h->top_k : h->vocab;
@@ -103,7 +103,7 @@ static struct bd_record record_of(const struct bd_head *h, uint64_t i)
 
 static void write_stream(const char *path, int level, enum kind kind, size_t records)
 {
-	struct bd_head h = head_of(kind);
+	struct bd_stream_head h = head_of(kind);
 	struct bd_sink *s = bd_sink_open(path, level, &h);
 
 	for (size_t i = 0; i < records; i++) {
@@ -113,7 +113,7 @@ static void write_stream(const char *path, int level, enum kind kind, size_t rec
 		bd_record_free(&r);
 	}
 	bd_sink_close(s);
-	bd_head_free(&h);
+	bd_stream_head_free(&h);
 }
 
 static void same_bytes(const void *a, const void *b, size_t n)
@@ -123,7 +123,7 @@ static void same_bytes(const void *a, const void *b, size_t n)
 		assert_memory_equal(a, b, n);
 }
 
-static void same_record(const struct bd_head *h, const struct bd_record *a, const struct bd_record *b)
+static void same_record(const struct bd_stream_head *h, const struct bd_record *a, const struct bd_record *b)
 {
 	size_t cols = h->top_k ? h->top_k : h->vocab;
 
@@ -143,7 +143,7 @@ static void same_record(const struct bd_head *h, const struct bd_record *a, cons
 		same_bytes(a->state[i], b->state[i], a->n * WIDTH * 2);
 }
 
-static void same_head(const struct bd_head *a, const struct bd_head *b)
+static void same_head(const struct bd_stream_head *a, const struct bd_stream_head *b)
 {
 	assert_int_equal(a->teacher, b->teacher);
 	assert_string_equal(a->tokenizer, b->tokenizer);
@@ -164,7 +164,7 @@ static void same_head(const struct bd_head *a, const struct bd_head *b)
 	assert_int_equal(a->all_positions, b->all_positions);
 }
 
-static void read_back(struct bd_source *s, const struct bd_head *h, size_t records)
+static void read_back(struct bd_source *s, const struct bd_stream_head *h, size_t records)
 {
 	struct bd_record got = {0};
 
@@ -188,7 +188,7 @@ static void round_trip(void **state)
 	for (enum kind kind = EXAMPLES; kind <= STATES_ONLY; kind++)
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 			for (int level = -1; level <= 1; level++) {
-				struct bd_head h = head_of(kind);
+				struct bd_stream_head h = head_of(kind);
 
 				write_stream("a.bds", level, kind, sizes[i]);
 				struct bd_source *s = bd_source_open("a.bds");
@@ -198,7 +198,7 @@ static void round_trip(void **state)
 				bd_source_rewind(s);
 				read_back(s, &h, sizes[i]);
 				bd_source_close(s);
-				bd_head_free(&h);
+				bd_stream_head_free(&h);
 			}
 }
 
@@ -344,7 +344,7 @@ static void wrong_values(void **state)
 
 static void id_beyond_vocabulary(void **state)
 {
-	struct bd_head h = head_of(EXAMPLES);
+	struct bd_stream_head h = head_of(EXAMPLES);
 	struct bd_record r = record_of(&h, 3);
 	struct bd_sink *s = bd_sink_open("bad.bds", 0, &h);
 
@@ -353,7 +353,7 @@ static void id_beyond_vocabulary(void **state)
 	bd_sink_put(s, &r);
 	bd_sink_close(s);
 	bd_record_free(&r);
-	bd_head_free(&h);
+	bd_stream_head_free(&h);
 	child_dies(read_all, "bad.bds", BD_DATA, "token id 50, but the vocabulary has 50");
 }
 
@@ -417,7 +417,7 @@ static void other_tokenizer(void **state)
  * writer then waits. */
 static void pipe_is_flushed(void **state)
 {
-	struct bd_head h = head_of(STATES_ONLY);
+	struct bd_stream_head h = head_of(STATES_ONLY);
 	struct bd_record got = {0};
 	struct bd_source *s;
 	int go[2];
@@ -455,13 +455,13 @@ static void pipe_is_flushed(void **state)
 	alarm(0);
 	bd_record_free(&got);
 	bd_source_close(s);
-	bd_head_free(&h);
+	bd_stream_head_free(&h);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
 static void put_giant(void *arg)
 {
-	struct bd_head h = head_of(FULL);
+	struct bd_stream_head h = head_of(FULL);
 	struct bd_record r = {.n = 3000, .positions = 3000, .label = -1};
 	uint16_t z = 0;
 

@@ -8,9 +8,9 @@
 #include "child.h"
 #include "eval/bleu.h"
 #include "eval/interval.h"
-#include "eval/pairs.h"
 #include "eval/rouge.h"
 #include "eval/stem.h"
+#include "eval/text_scores.h"
 
 #include <math.h>
 #include <stdlib.h>

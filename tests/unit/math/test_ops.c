@@ -6,7 +6,7 @@
 #include "math/op_embed.h"
 #include "math/op_glu.h"
 #include "math/op_linear.h"
-#include "math/op_norm.h"
+#include "math/op_rmsnorm.h"
 #include "math/op_rope.h"
 #include "near.h"
 
@@ -63,21 +63,21 @@ static void norm_case(const struct bd_kern *k, size_t T, size_t n, bool gained)
 		}
 		want_r[t] = 1 / sqrt(ss / (double)n + c.eps);
 	}
-	bd_norm_forward(k, y, r, x, gain, eps, T, n);
+	bd_rmsnorm_forward(k, y, r, x, gain, eps, T, n);
 	assert_near("norm", y, want, T * n, 1e-6);
 	assert_near("norm r", r, want_r, T, 1e-6);
 	float *in_place = copy_of(x, T * n);
-	bd_norm_forward(k, in_place, NULL, in_place, gain, eps, T, n);
+	bd_rmsnorm_forward(k, in_place, NULL, in_place, gain, eps, T, n);
 	assert_same("norm in place", in_place, y, T * n);
 
 	double *want_dx = gradient(norm_loss, &c, c.x, T * n, dx),
 	       *want_dx0 = gradient(norm_loss, &c, c.x, T * n, NULL);
-	bd_norm_backward(dx, NULL, dy, x, r, gain, T, n, 0);
+	bd_rmsnorm_backward(dx, NULL, dy, x, r, gain, T, n, 0);
 	assert_near("norm dx", dx, want_dx, T * n, 2e-6);
 	double *want_dgain = NULL;
 	if (gained)
 		want_dgain = gradient(norm_loss, &c, c.gain, n, dgain);
-	bd_norm_backward(dy, gained ? dgain : NULL, dy, x, r, gain, T, n, 1);
+	bd_rmsnorm_backward(dy, gained ? dgain : NULL, dy, x, r, gain, T, n, 1);
 	assert_near("norm dx over dy", dy, want_dx0, T * n, 2e-6);
 	if (gained)
 		assert_near("norm dgain", dgain, want_dgain, n, 2e-6);

@@ -6,9 +6,10 @@
 #include "base/rng.h"
 #include "child.h"
 #include "machine/quant.h"
+#include "model/ckpt.h"
 #include "model/hf.h"
 #include "model/hf_quant.h"
-#include "net/student.h"
+#include "net/net_ckpt.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,7 +86,7 @@ static float *logits(const char *dir)
 	size_t start[2] = {0, T}, row[T];
 	uint32_t ids[T];
 	struct bd_batch b = {.n_seq = 1, .T = T, .start = start, .ids = ids};
-	struct bd_net *net = bd_student_open(bd_ckpt_open(dir), NULL);
+	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), NULL);
 	struct bd_acts *a = bd_acts_new(net, false);
 	float *z = bd_alloc(T * V, sizeof(*z));
 
@@ -473,7 +474,7 @@ static void test_variants(void **state)
 
 static void open_student(void *dir)
 {
-	bd_net_free(bd_student_open(bd_ckpt_open(dir), NULL));
+	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir), NULL));
 }
 
 static void load(void *dir)

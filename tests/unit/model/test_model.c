@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "child.h"
+#include "model/ckpt.h"
 #include "model/model.h"
 #include "model/model_diff.h"
 

@@ -7,7 +7,8 @@
 #include "eval/eval.h"
 #include "format/gguf.h"
 #include "machine/quant.h"
-#include "net/student.h"
+#include "model/ckpt.h"
+#include "net/net_ckpt.h"
 #include "pack/pack.h"
 #include "pack/packed.h"
 #include "run/infer.h"
@@ -150,7 +151,7 @@ static void test_student_is_the_trained_net(void **state)
 	for (size_t i = 0; i < CONFIGS; i++) {
 		struct bd_model *m = bd_model_load(dir[i]);
 		struct bd_net *trained = bd_net_from_model(m, NULL, true);
-		struct bd_net *student = bd_student_open(bd_ckpt_open(dir[i]), NULL);
+		struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), NULL);
 		float *a = logits(trained), *b = logits(student);
 
 		assert_same(a, b, T * V);
@@ -185,7 +186,7 @@ static void test_packed_is_the_student(void **state)
 	for (size_t i = 0; i < CONFIGS; i++)
 		for (size_t k = 0; k < 2; k++) {
 			struct bd_pack_opt o = {.ternary = type[k], .embd = BD_GGML_F32};
-			struct bd_net *student = bd_student_open(bd_ckpt_open(dir[i]), NULL), *packed;
+			struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), NULL), *packed;
 			float *a = logits(student), *b;
 
 			bd_pack_write(dir[i], file, &o, NULL);
@@ -347,7 +348,7 @@ static void test_unpack(void **state)
  * them lost its answer. */
 static void write_stream(const char *path, size_t n)
 {
-	struct bd_head h = {.vocab = V, .layer = -1, .n_choice = 2};
+	struct bd_stream_head h = {.vocab = V, .layer = -1, .n_choice = 2};
 	struct bd_sink *s;
 
 	strcpy(h.tokenizer, "0123456789abcdef0123456789abcdef");
@@ -368,7 +369,7 @@ static void write_stream(const char *path, size_t n)
 		bd_record_free(&r);
 	}
 	bd_sink_close(s);
-	bd_head_free(&h);
+	bd_stream_head_free(&h);
 }
 
 /* The same by the definitions, one example at a time. */

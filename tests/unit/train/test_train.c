@@ -8,9 +8,9 @@
 #include "machine/gemm.h"
 #include "machine/quant.h"
 #include "near.h"
-#include "train/dump.h"
 #include "train/plan.h"
 #include "train/step.h"
+#include "train/teacher.h"
 #include "train/train.h"
 
 #include <setjmp.h>
@@ -96,7 +96,7 @@ static void make_example(struct bd_record *r, uint64_t i)
 static void make_stream(const char *name, size_t n)
 {
 	uint32_t choice[2] = {0, 1};
-	struct bd_head h = {.vocab = V, .layer = -1, .choice = choice, .n_choice = 2};
+	struct bd_stream_head h = {.vocab = V, .layer = -1, .choice = choice, .n_choice = 2};
 	char *path = at(name);
 
 	memset(h.tokenizer, 'a', 32);
@@ -197,7 +197,7 @@ static void assert_same_model(const char *a, const char *b, bool same)
 	bd_free(q);
 }
 
-static void dump(const char *model, const char *out, struct bd_dump o)
+static void dump(const char *model, const char *out, struct bd_teacher o)
 {
 	char *path = at("examples");
 
@@ -206,7 +206,7 @@ static void dump(const char *model, const char *out, struct bd_dump o)
 	o.layer = o.layer != NULL ? o.layer : "0.8";
 	o.batch_tokens = o.batch_tokens ? o.batch_tokens : 50;
 	o.common = (struct bd_common){.threads = 2, .seed = 1, .quiet = true};
-	bd_dump_run(&o, path);
+	bd_teacher_run(&o, path);
 }
 
 static void learns(const char *model, int weights)
@@ -348,8 +348,8 @@ static void check_direction(struct whole *w, const struct bd_mix *mix)
 static void test_gradient(void **state)
 {
 	(void)state;
-	dump("big", "all.bds", (struct bd_dump){.positions = 1});
-	dump("big", "top.bds", (struct bd_dump){.top_k = 7});
+	dump("big", "all.bds", (struct bd_teacher){.positions = 1});
+	dump("big", "top.bds", (struct bd_teacher){.top_k = 7});
 	for (int i = 0; i < 6; i++) {
 		struct bd_train t = job("distill", i & 1 ? "untied" : "dense", "none");
 		struct bd_mix mix = {.lambda = 2, .gamma = 300, .beta = 0.3};
@@ -378,7 +378,7 @@ static void test_own_teacher(void **state)
 	struct bd_train t = job("distill", "dense", "none");
 	struct whole w;
 	struct bd_sums s = {0};
-	dump("dense", "own.bds", (struct bd_dump){0});
+	dump("dense", "own.bds", (struct bd_teacher){0});
 	open_whole(&w, "dense", "own.bds", t);
 	bd_distill_run(w.s.d, w.s.acts, w.s.rec, w.s.n_rec, &w.s.counts, &(struct bd_mix){1, 1, 0}, w.s.m,
 	               w.s.u.grad, &s);
@@ -411,7 +411,7 @@ static void test_dump(void **state)
 {
 	(void)state;
 	char *top = at("top.bds"), *all = at("all.bds");
-	dump("big", "full.bds", (struct bd_dump){.batch_tokens = 7});
+	dump("big", "full.bds", (struct bd_teacher){.batch_tokens = 7});
 	struct bd_source *f = bd_source_open(at("full.bds")), *k = bd_source_open(top),
 	                 *a = bd_source_open(all);
 	struct bd_record rf = {0}, rk = {0}, ra = {0};
@@ -454,7 +454,7 @@ static void test_dump(void **state)
 static void test_dump_epochs(void **state)
 {
 	(void)state;
-	dump("big", "twice.bds", (struct bd_dump){.epochs = 2, .shuffle = true, .no_states = true});
+	dump("big", "twice.bds", (struct bd_teacher){.epochs = 2, .shuffle = true, .no_states = true});
 	char *path = at("twice.bds");
 	struct bd_source *s = bd_source_open(path);
 	struct bd_record r = {0};

@@ -1,8 +1,8 @@
 /* RMSNorm forward and backward. */
-#include "math/op_norm.h"
+#include "math/op_rmsnorm.h"
 
-void bd_norm_forward(const struct bd_kern *k, float *y, float *r, const float *x, const float *gain,
-                     float eps, size_t T, size_t n)
+void bd_rmsnorm_forward(const struct bd_kern *k, float *y, float *r, const float *x, const float *gain,
+                        float eps, size_t T, size_t n)
 {
 	for (size_t t = 0; t < T; t++) {
 		float rt = k->rmsnorm(y + t * n, x + t * n, gain, eps, n);
@@ -33,8 +33,8 @@ static float dot3(const float *dy, const float *gain, const float *x, size_t n)
 	return sum;
 }
 
-void bd_norm_backward(float *dx, float *dgain, const float *dy, const float *x, const float *r,
-                      const float *gain, size_t T, size_t n, int overwrite)
+void bd_rmsnorm_backward(float *dx, float *dgain, const float *dy, const float *x, const float *r,
+                         const float *gain, size_t T, size_t n, int overwrite)
 {
 	for (size_t t = 0; t < T; t++, dx += n, dy += n, x += n) {
 		/* r (dn - nx mean(dn nx)) = r dn - c x */

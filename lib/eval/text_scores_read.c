@@ -1,7 +1,7 @@
 /* Pairs of prediction and references from JSON lines. */
 #include "base/mem.h"
 #include "base/msg.h"
-#include "eval/pairs.h"
+#include "eval/text_scores.h"
 
 #include <string.h>
 
@@ -30,7 +30,8 @@ static size_t references(const json_t *o, struct bd_text **list, const char *whe
 	return n;
 }
 
-static void read_pair(struct bd_pairs *s, const char *line, size_t n, const char *where, struct bd_out *lines)
+static void read_pair(struct bd_text_scores *s, const char *line, size_t n, const char *where,
+                      struct bd_out *lines)
 {
 	json_t *o = bd_json_parse(line, n, where), *scores;
 	struct bd_text *list;
@@ -38,8 +39,8 @@ static void read_pair(struct bd_pairs *s, const char *line, size_t n, const char
 	if (!json_is_object(o))
 		bd_die(BD_DATA, "%s: not a JSON object", where);
 	struct bd_text prediction = text_of(bd_json_get(o, "prediction"), "prediction", where);
-	size_t count = references(o, &list, where), index = bd_pairs_count(s);
-	scores = bd_pairs_add(s, prediction, list, count, lines != NULL);
+	size_t count = references(o, &list, where), index = bd_text_scores_count(s);
+	scores = bd_text_scores_add(s, prediction, list, count, lines != NULL);
 	if (lines != NULL) {
 		json_object_set_new(scores, "index", json_integer((json_int_t)index));
 		bd_json_line(lines, scores);
@@ -49,7 +50,7 @@ static void read_pair(struct bd_pairs *s, const char *line, size_t n, const char
 	bd_free(list);
 }
 
-void bd_pairs_read(struct bd_pairs *s, const char *path, struct bd_out *lines)
+void bd_text_scores_read(struct bd_text_scores *s, const char *path, struct bd_out *lines)
 {
 	struct bd_in *in = bd_in_open(path);
 	size_t n;
@@ -62,7 +63,7 @@ void bd_pairs_read(struct bd_pairs *s, const char *path, struct bd_out *lines)
 			read_pair(s, line, n, where, lines);
 		bd_free(where);
 	}
-	if (!bd_pairs_count(s))
+	if (!bd_text_scores_count(s))
 		bd_die(BD_DATA,
 		       "%s: empty; a JSON object with \"prediction\" and \"reference\" a line is wanted",
 		       bd_in_name(in));

@@ -1,11 +1,10 @@
 /* Command lines: the tool's table and the common options become one array for getopt_long; --help is printed
  * from the same array, with the defaults read from the variables. */
-#include "base/opt.h"
-
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/num.h"
+#include "base/opt.h"
 #include "base/opt_complete.h"
 #include "base/procs.h"
 #include "base/signals.h"

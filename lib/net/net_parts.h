@@ -1,7 +1,6 @@
-/* The parts of a net, slot by slot, for those that fill or write one; and the ternary net of a checkpoint
- * directory, made tensor by tensor so that the masters never stand in memory together. */
-#ifndef BD_STUDENT_H
-#define BD_STUDENT_H
+/* The parts of a net, slot by slot, for those that fill or write one. */
+#ifndef BD_NET_PARTS_H
+#define BD_NET_PARTS_H
 
 #include "net/net.h"
 
@@ -17,9 +16,5 @@ struct bd_part {
 };
 /* All parts of the net's config: embedding, layer by layer, final norm, head unless tied. Caller frees. */
 struct bd_part *bd_net_parts(struct bd_net *net, size_t *n);
-
-/* Quantises every linear of the checkpoint as the trainer does: D = bd_absmean, C = bd_ternary_pack. Tables
- * in F32, F16 and BF16 are used where they are mapped. The net takes k over and closes it. */
-struct bd_net *bd_student_open(struct bd_ckpt *k, struct bd_par *par);
 
 #endif

@@ -1,10 +1,9 @@
 /* Opening a checkpoint directory: finds each slot's tensor among its names, and holds config and tensors
  * against each other. */
-#include "model/model_ckpt.h"
-
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "model/ckpt_parts.h"
 
 #include <string.h>
 
@@ -238,25 +237,4 @@ struct bd_ckpt *bd_ckpt_open(const char *dir)
 	warn_unknown(k, used);
 	bd_free(used);
 	return k;
-}
-
-void bd_ckpt_close(struct bd_ckpt *k)
-{
-	if (k == NULL)
-		return;
-	bd_config_free(&k->cfg);
-	bd_st_close(k->st);
-	bd_free(k->slot);
-	bd_free(k->dir);
-	bd_free(k);
-}
-
-const struct bd_config *bd_ckpt_config(const struct bd_ckpt *k)
-{
-	return &k->cfg;
-}
-
-const struct bd_st_tensor *bd_ckpt_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
-{
-	return bd_slot_exists(&k->cfg, s) ? *bd_ckpt_slot(k, s, layer) : NULL;
 }

@@ -1,6 +1,6 @@
 /* Running the teacher: batches of records through the net, their logits and states rounded to f16 into a
  * teacher stream. Memory is bounded by one batch, unless the examples are held to be shuffled or repeated. */
-#include "train/dump.h"
+#include "train/teacher.h"
 
 #include "base/history.h"
 #include "base/io.h"
@@ -19,14 +19,14 @@
 #include <string.h>
 
 struct dump {
-	const struct bd_dump *o;
+	const struct bd_teacher *o;
 	struct bd_par *par;
 	struct bd_model *m;
 	struct bd_net *net;
 	struct bd_acts *acts;
 	struct bd_feed *feed;
 	struct bd_sink *sink;
-	struct bd_head head;
+	struct bd_stream_head head;
 	size_t V, chunk;
 	struct bd_batch batch;
 	struct bd_record *rec; /* [n_rec] */
@@ -67,11 +67,11 @@ static void check_tokenizer(const struct dump *d)
 	bd_free(path);
 }
 
-static struct bd_head make_head(const struct dump *d)
+static struct bd_stream_head make_head(const struct dump *d)
 {
 	const struct bd_config *c = &d->m->cfg;
-	const struct bd_dump *o = d->o;
-	struct bd_head h = *bd_feed_head(d->feed); /* its pointers are borrowed */
+	const struct bd_teacher *o = d->o;
+	struct bd_stream_head h = *bd_feed_head(d->feed); /* its pointers are borrowed */
 	const struct bd_input in[] = {
 	    {"examples", bd_source_digest(bd_feed_source(d->feed)), h.history},
 	    {"teacher", d->m->digest, bd_config_history(c)},
@@ -98,7 +98,7 @@ static struct bd_head make_head(const struct dump *d)
 
 static void open_all(struct dump *d, const char *path)
 {
-	const struct bd_dump *o = d->o;
+	const struct bd_teacher *o = d->o;
 
 	if (o->model == NULL)
 		bd_die(BD_USAGE, "--model DIR is missing");
@@ -157,7 +157,7 @@ static bool read_batch(struct dump *d)
 /* The ids of the batch, and the positions that want logits. */
 static void lay_batch(struct dump *d)
 {
-	const struct bd_head *h = &d->head;
+	const struct bd_stream_head *h = &d->head;
 	struct bd_batch *b = &d->batch;
 
 	b->ids = bd_alloc(b->T, sizeof(*b->ids));
@@ -312,7 +312,7 @@ static void run_batch(struct dump *d)
 	bd_free(d->place);
 }
 
-void bd_dump_run(const struct bd_dump *o, const char *path)
+void bd_teacher_run(const struct bd_teacher *o, const char *path)
 {
 	struct dump d = {.o = o};
 	uint64_t done = 0, tokens = 0;

@@ -1,5 +1,5 @@
-/* The slot table of model.h: each tensor's names, kind and shape. */
-#include "model/model.h"
+/* Each tensor's names, kind and shape. */
+#include "model/slot.h"
 
 #include <stdio.h>
 #include <string.h>

@@ -1,10 +1,10 @@
-/* What an open checkpoint is, for model_ckpt.c, which opens it, and model_read.c, which reads from it. */
-#ifndef BD_MODEL_CKPT_H
-#define BD_MODEL_CKPT_H
+/* What an open checkpoint is, for ckpt_open.c, which opens it, and ckpt_read.c, which reads from it. */
+#ifndef BD_CKPT_PARTS_H
+#define BD_CKPT_PARTS_H
 
 #include "base/hash.h"
+#include "model/ckpt.h"
 #include "model/hf_quant.h"
-#include "model/model.h"
 
 #define NAME 128 /* longest tensor name and NUL */
 

@@ -1,5 +1,5 @@
 /* The optimiser's passes over the block of parameters. */
-#include "train/update.h"
+#include "train/optimiser.h"
 
 #include "base/mem.h"
 
@@ -8,9 +8,9 @@
 
 #define PART ((size_t)1 << 16) /* floats of one partial sum */
 
-struct bd_update bd_update_new(const struct bd_model *m, const struct bd_adamw *o, double clip)
+struct bd_optimiser bd_optimiser_new(const struct bd_model *m, const struct bd_adamw *o, double clip)
 {
-	struct bd_update u = {.adamw = *o, .clip = clip, .n = m->n};
+	struct bd_optimiser u = {.adamw = *o, .clip = clip, .n = m->n};
 
 	u.grad = bd_zalloc(m->n, sizeof(*u.grad));
 	u.m = bd_zalloc(m->n, sizeof(*u.m));
@@ -19,18 +19,18 @@ struct bd_update bd_update_new(const struct bd_model *m, const struct bd_adamw *
 	return u;
 }
 
-void bd_update_free(struct bd_update *u)
+void bd_optimiser_free(struct bd_optimiser *u)
 {
 	bd_free(u->grad);
 	bd_free(u->m);
 	bd_free(u->v);
 	bd_free(u->part);
-	*u = (struct bd_update){0};
+	*u = (struct bd_optimiser){0};
 }
 
 static void norm_slice(void *ctx, size_t begin, size_t end, int slice)
 {
-	const struct bd_update *u = ctx;
+	const struct bd_optimiser *u = ctx;
 
 	(void)slice;
 	for (size_t i = begin; i < end; i++) {
@@ -40,7 +40,7 @@ static void norm_slice(void *ctx, size_t begin, size_t end, int slice)
 	}
 }
 
-double bd_update_norm(const struct bd_update *u, struct bd_par *par)
+double bd_optimiser_norm(const struct bd_optimiser *u, struct bd_par *par)
 {
 	size_t parts = (u->n + PART - 1) / PART;
 	double sum = 0;
@@ -52,7 +52,7 @@ double bd_update_norm(const struct bd_update *u, struct bd_par *par)
 }
 
 struct step {
-	struct bd_update *u;
+	struct bd_optimiser *u;
 	struct bd_model *m;
 	double lr;
 	float scale;
@@ -63,7 +63,7 @@ struct step {
 static void step_slice(void *ctx, size_t begin, size_t end, int slice)
 {
 	struct step *s = ctx;
-	struct bd_update *u = s->u;
+	struct bd_optimiser *u = s->u;
 
 	(void)slice;
 	for (size_t p = 0; p < s->m->n_param && s->m->param[p].off < end; p++) {
@@ -80,8 +80,8 @@ static void step_slice(void *ctx, size_t begin, size_t end, int slice)
 	memset(u->grad + begin, 0, (end - begin) * sizeof(*u->grad));
 }
 
-void bd_update_step(struct bd_update *u, struct bd_par *par, struct bd_model *m, double norm, double lr,
-                    long t)
+void bd_optimiser_step(struct bd_optimiser *u, struct bd_par *par, struct bd_model *m, double norm, double lr,
+                       long t)
 {
 	double scale = u->clip > 0 && norm > u->clip ? u->clip / norm : 1;
 	struct step s = {u, m, lr, (float)scale, t};
@@ -91,13 +91,13 @@ void bd_update_step(struct bd_update *u, struct bd_par *par, struct bd_model *m,
 
 static void zero_slice(void *ctx, size_t begin, size_t end, int slice)
 {
-	struct bd_update *u = ctx;
+	struct bd_optimiser *u = ctx;
 
 	(void)slice;
 	memset(u->grad + begin, 0, (end - begin) * sizeof(*u->grad));
 }
 
-void bd_update_zero(struct bd_update *u, struct bd_par *par)
+void bd_optimiser_zero(struct bd_optimiser *u, struct bd_par *par)
 {
 	bd_par_for(par, u->n, zero_slice, u);
 }

@@ -1,14 +1,14 @@
 /* The teacher's side of distillation: an example stream in, the same records with logits and states of one
  * layer out. */
-#ifndef BD_DUMP_H
-#define BD_DUMP_H
+#ifndef BD_TEACHER_H
+#define BD_TEACHER_H
 
 #include "base/opt.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-struct bd_dump {
+struct bd_teacher {
 	const char *model, *output; /* output NULL or "-": stdout */
 	const char *layer;          /* an index, or a fraction of the depth such as "0.8" */
 	int positions;              /* index into "answer|all" */
@@ -19,6 +19,6 @@ struct bd_dump {
 	int64_t level;        /* of compression; < 0: the default */
 	struct bd_common common;
 };
-void bd_dump_run(const struct bd_dump *o, const char *path);
+void bd_teacher_run(const struct bd_teacher *o, const char *path);
 
 #endif

@@ -1,5 +1,5 @@
 /* Statistics of the ternary codes of a net in training. */
-#include "train/codes.h"
+#include "train/code_stats.h"
 
 #include "base/mem.h"
 #include "machine/quant.h"
@@ -21,9 +21,9 @@ static size_t bytes_of(const struct bd_linear *w)
 	return w->out * bd_ternary_stride(w->in);
 }
 
-struct bd_codes bd_codes_new(const struct bd_net *net)
+struct bd_code_stats bd_code_stats_new(const struct bd_net *net)
 {
-	struct bd_codes c = {0};
+	struct bd_code_stats c = {0};
 
 	for (size_t i = 0; i < linears(net); i++)
 		c.n += bytes_of(linear_at(net, i));
@@ -33,10 +33,10 @@ struct bd_codes bd_codes_new(const struct bd_net *net)
 	return c;
 }
 
-void bd_codes_free(struct bd_codes *c)
+void bd_code_stats_free(struct bd_code_stats *c)
 {
 	bd_free(c->p);
-	*c = (struct bd_codes){0};
+	*c = (struct bd_code_stats){0};
 }
 
 /* 2-bit fields that differ. */
@@ -53,7 +53,7 @@ static uint64_t differ(const uint8_t *a, const uint8_t *b, size_t n)
 }
 
 struct look {
-	struct bd_codes *c;
+	struct bd_code_stats *c;
 	const struct bd_net *net;
 	struct part {
 		size_t at;
@@ -76,7 +76,7 @@ static void look_slice(void *ctx, size_t begin, size_t end, int slice)
 	}
 }
 
-void bd_codes_look(struct bd_codes *c, const struct bd_net *net, json_t *obj)
+void bd_code_stats_look(struct bd_code_stats *c, const struct bd_net *net, json_t *obj)
 {
 	size_t n = linears(net), at = 0;
 	struct look k = {c, net, bd_zalloc(n + 1, sizeof(*k.part))};

@@ -1,10 +1,9 @@
 /* config.json, reading. Two dialects are read: transformers v4 (rope_theta, rope_scaling, torch_dtype) and v5
  * (rope_parameters, dtype). What would change the arithmetic and is not done here is refused by name. */
-#include "model/config.h"
-
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "model/config.h"
 #include "model/config_rope.h"
 #include "model/hf_quant.h"
 

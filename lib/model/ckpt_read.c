@@ -3,16 +3,37 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "machine/quant.h"
-#include "model/model_ckpt.h"
+#include "model/ckpt_parts.h"
 
 #include <math.h>
 #include <string.h>
+
+void bd_ckpt_close(struct bd_ckpt *k)
+{
+	if (k == NULL)
+		return;
+	bd_config_free(&k->cfg);
+	bd_st_close(k->st);
+	bd_free(k->slot);
+	bd_free(k->dir);
+	bd_free(k);
+}
+
+const struct bd_config *bd_ckpt_config(const struct bd_ckpt *k)
+{
+	return &k->cfg;
+}
 
 const struct bd_st_tensor **bd_ckpt_slot(const struct bd_ckpt *k, enum bd_slot s, int layer)
 {
 	size_t l = bd_slot_info(s)->per_layer ? (size_t)layer : 0;
 
 	return &k->slot[l * BD_SLOTS + s];
+}
+
+const struct bd_st_tensor *bd_ckpt_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
+{
+	return bd_slot_exists(&k->cfg, s) ? *bd_ckpt_slot(k, s, layer) : NULL;
 }
 
 enum bd_slot bd_ckpt_stored_as(const struct bd_ckpt *k, enum bd_slot s)

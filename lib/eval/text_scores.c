@@ -1,6 +1,6 @@
 /* Scores: what is known of each pair is a row of numbers; every score of the whole is computed from their
  * sums. */
-#include "eval/pairs.h"
+#include "eval/text_scores.h"
 
 #include "base/mem.h"
 #include "eval/bleu.h"
@@ -19,17 +19,17 @@ _Static_assert(sizeof(struct row) % sizeof(double) == 0, "a row is an array of d
 
 static const char *const rouge_key[2] = {"rouge", "rouge_stem"};
 
-struct bd_pairs {
+struct bd_text_scores {
 	struct row *row; /* [n] */
 	size_t n, cap;
 };
 
-struct bd_pairs *bd_pairs_new(void)
+struct bd_text_scores *bd_text_scores_new(void)
 {
-	return bd_zalloc(1, sizeof(struct bd_pairs));
+	return bd_zalloc(1, sizeof(struct bd_text_scores));
 }
 
-void bd_pairs_free(struct bd_pairs *s)
+void bd_text_scores_free(struct bd_text_scores *s)
 {
 	if (s == NULL)
 		return;
@@ -37,7 +37,7 @@ void bd_pairs_free(struct bd_pairs *s)
 	bd_free(s);
 }
 
-size_t bd_pairs_count(const struct bd_pairs *s)
+size_t bd_text_scores_count(const struct bd_text_scores *s)
 {
 	return s->n;
 }
@@ -82,8 +82,8 @@ static json_t *row_json(const struct row *r)
 	return o;
 }
 
-json_t *bd_pairs_add(struct bd_pairs *s, struct bd_text prediction, const struct bd_text *reference, size_t n,
-                     bool report)
+json_t *bd_text_scores_add(struct bd_text_scores *s, struct bd_text prediction,
+                           const struct bd_text *reference, size_t n, bool report)
 {
 	if (s->n == s->cap) {
 		s->cap = s->cap ? 2 * s->cap : 256;
@@ -145,7 +145,7 @@ static json_t *bleu_json(const struct bd_bleu *b, struct bd_interval in)
 	return o;
 }
 
-json_t *bd_pairs_json(const struct bd_pairs *s, uint64_t seed)
+json_t *bd_text_scores_json(const struct bd_text_scores *s, uint64_t seed)
 {
 	enum { K = sizeof(struct row) / sizeof(double) };
 	struct bd_interval in[STATS], exact;

@@ -1,0 +1,13 @@
+/* The ternary net of a checkpoint directory, made tensor by tensor: the masters never stand
+ * in memory together. */
+#ifndef BD_NET_CKPT_H
+#define BD_NET_CKPT_H
+
+#include "model/ckpt.h"
+#include "net/net.h"
+
+/* Quantises every linear of the checkpoint as the trainer does: D = bd_absmean, C = bd_ternary_pack. Tables
+ * in F32, F16 and BF16 are used where they are mapped. The net takes k over and closes it. */
+struct bd_net *bd_net_from_ckpt(struct bd_ckpt *k, struct bd_par *par);
+
+#endif
