@@ -160,11 +160,13 @@ static void print_table(const json_t *all, const struct plan *p)
 	printf("%-20s %-7s %-4s %9s %10s %-24s %-24s", "model", "weights", "head", "file MiB", "memory MiB",
 	       pp, tg);
 	printf("%s %9s %9s\n", p->task != NULL ? " examples/s              " : "", "MiB/token", "bandwidth");
-	json_array_foreach(json_object_get(all, "models"), i, v) print_row(v, p);
+	json_array_foreach(json_object_get(all, "models"), i, v)
+		print_row(v, p);
 	if (ratio == NULL)
 		return;
 	printf("first / second:");
-	json_object_foreach((json_t *)ratio, key, v) printf(" %s %.2f", key, json_number_value(v));
+	json_object_foreach((json_t *)ratio, key, v)
+		printf(" %s %.2f", key, json_number_value(v));
 	putchar('\n');
 }
 
@@ -174,17 +176,14 @@ static void print_csv(const json_t *models)
 	const char *key, *comma = "";
 	size_t i;
 
-	json_object_foreach(json_array_get(models, 0), key, v)
-	{
+	json_object_foreach(json_array_get(models, 0), key, v) {
 		printf("%s%s", comma, key);
 		comma = ",";
 	}
 	putchar('\n');
-	json_array_foreach(models, i, o)
-	{
+	json_array_foreach(models, i, o) {
 		comma = "";
-		json_object_foreach((json_t *)o, key, v)
-		{
+		json_object_foreach((json_t *)o, key, v) {
 			char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_REAL_PRECISION(8));
 
 			printf("%s%s", comma, text);

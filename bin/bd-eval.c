@@ -59,8 +59,7 @@ static void print_cells(const json_t *o, const char *prefix, bool names, bool *f
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)o, key, v)
-	{
+	json_object_foreach((json_t *)o, key, v) {
 		char *name = bd_sprintf("%s%s", prefix, key), *dotted = bd_sprintf("%s.", name);
 		char *text = json_dumps(v, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(10));
 

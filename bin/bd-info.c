@@ -182,13 +182,11 @@ static void print_list(const json_t *list, int indent)
 	json_t *v, *field;
 	size_t i;
 
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach(list, i, v) {
 		printf("\n%*s", indent, "");
 		if (!json_is_object(v))
 			print_scalar(v);
-		json_object_foreach(v, key, field)
-		{
+		json_object_foreach(v, key, field) {
 			fputs(key == json_object_iter_key(json_object_iter(v)) ? "" : " ", stdout);
 			print_scalar(field);
 		}
@@ -201,8 +199,7 @@ static void print_history(const json_t *list, int indent)
 	const json_t *v;
 	size_t i;
 
-	json_array_foreach(list, i, v)
-	{
+	json_array_foreach(list, i, v) {
 		const char *line = json_is_string(v) ? json_string_value(v) : "", *inputs = NULL;
 
 		for (const char *s = line; (s = strstr(s, " <- ")) != NULL; s++)
@@ -220,8 +217,7 @@ static void print_text(const json_t *o, int indent)
 	const char *key;
 	json_t *v, *first;
 
-	json_object_foreach((json_t *)(uintptr_t)o, key, v)
-	{
+	json_object_foreach((json_t *)(uintptr_t)o, key, v) {
 		printf("%*s%s:", indent, "", key);
 		first = json_array_get(v, 0);
 		if (json_is_object(v)) {

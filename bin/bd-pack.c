@@ -33,7 +33,8 @@ static void print_target(const json_t *t)
 		printf("%s:", arch != NULL ? arch : "directory");
 	else
 		printf("%s", why);
-	json_array_foreach(list, i, type) printf(" %s", json_string_value(type));
+	json_array_foreach(list, i, type)
+		printf(" %s", json_string_value(type));
 	putchar('\n');
 }
 
@@ -48,7 +49,8 @@ static void list_targets(const char *dir, bool json)
 	if (json)
 		puts(text);
 	else
-		json_array_foreach(list, i, t) print_target(t);
+		json_array_foreach(list, i, t)
+			print_target(t);
 	bd_free(text);
 	json_decref(list);
 	bd_ckpt_close(k);

@@ -94,18 +94,18 @@ sizes() {
 		first = FNR
 	}
 	/^[A-Za-z_].*\(/ || (head != "" && /^[ \t]/) { head = head $0 }
-	/^{/ && head != "" {
+	/^[{]/ && head != "" {
 		name = head
 		sub(/\(.*/, "", name)
 		sub(/.*[ *]/, "", name)
 		if (parameters(head) > 8 && !index(ENVIRON["many"], "\n" file ":" name "\n"))
 			complain(file ":" first, name " has " parameters(head) " parameters, more than 8")
 	}
-	/^}/ && head != "" {
+	/^[}]/ && head != "" {
 		if (FNR - first + 1 > 60)
 			complain(file ":" first, name " has " FNR - first + 1 " lines, more than 60")
 	}
-	/^}/ || (/;$/ && !/^[ \t]/) { head = "" }
+	/^[}]/ || (/;$/ && !/^[ \t]/) { head = "" }
 	END {
 		close_file()
 		exit failed

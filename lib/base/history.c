@@ -17,7 +17,9 @@ static bool holds(const json_t *list, const json_t *line)
 	const json_t *l;
 	size_t i;
 
-	json_array_foreach(list, i, l) if (json_equal(l, line)) return true;
+	json_array_foreach(list, i, l)
+		if (json_equal(l, line))
+			return true;
 	return false;
 }
 
@@ -27,8 +29,9 @@ static void merge(json_t *to, const json_t *from)
 	json_t *line;
 	size_t i;
 
-	json_array_foreach(from, i, line) if (json_is_string(line) && !holds(to, line))
-	    json_array_append(to, line);
+	json_array_foreach(from, i, line)
+		if (json_is_string(line) && !holds(to, line))
+			json_array_append(to, line);
 }
 
 /* " (2026-01-02T03:04:05Z)" */

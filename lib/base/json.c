@@ -46,12 +46,10 @@ static size_t real_digits(const json_t *j)
 			if (strtod(s, NULL) == json_real_value(j))
 				break;
 		}
-	json_array_foreach(j, i, v)
-	{ /* of what is no array there is nothing, as of what is no object */
+	json_array_foreach(j, i, v) { /* of what is no array there is nothing, as of what is no object */
 		digits = (d = real_digits(v)) > digits ? d : digits;
 	}
-	json_object_foreach((json_t *)j, key, v)
-	{
+	json_object_foreach((json_t *)j, key, v) {
 		digits = (d = real_digits(v)) > digits ? d : digits;
 	}
 	return digits;

@@ -100,15 +100,15 @@ static void put_json(struct bd_sink *s, const json_t *j)
 	switch (json_typeof(j)) {
 	case JSON_OBJECT:
 		msgpack_pack_map(&s->pk, json_object_size(j));
-		json_object_foreach((json_t *)(uintptr_t)j, key, v)
-		{
+		json_object_foreach((json_t *)(uintptr_t)j, key, v) {
 			put_key(s, key);
 			put_json(s, v);
 		}
 		break;
 	case JSON_ARRAY:
 		msgpack_pack_array(&s->pk, json_array_size(j));
-		json_array_foreach(j, i, v) put_json(s, v);
+		json_array_foreach(j, i, v)
+			put_json(s, v);
 		break;
 	case JSON_STRING:
 		msgpack_pack_str_with_body(&s->pk, json_string_value(j), json_string_length(j));

@@ -145,8 +145,9 @@ static void check_metadata(const json_t *meta, const char *file)
 
 	if (!json_is_object(meta))
 		bd_die(BD_DATA, "%s: __metadata__ is no object", file);
-	json_object_foreach((json_t *)(uintptr_t)meta, key, v) if (!json_is_string(v))
-	    bd_die(BD_DATA, "%s: __metadata__.%s is no string", file, key);
+	json_object_foreach((json_t *)(uintptr_t)meta, key, v)
+		if (!json_is_string(v))
+			bd_die(BD_DATA, "%s: __metadata__.%s is no string", file, key);
 }
 
 static void open_shard(struct bd_st *s, char *path)
@@ -170,8 +171,7 @@ static void open_shard(struct bd_st *s, char *path)
 	const char *key;
 	json_t *v;
 	s->t = bd_resize(s->t, s->n, s->n + n, sizeof(*s->t));
-	json_object_foreach(d->header, key, v)
-	{
+	json_object_foreach(d->header, key, v) {
 		if (!strcmp(key, "__metadata__")) {
 			check_metadata(v, path);
 			continue;
@@ -195,8 +195,7 @@ static void open_index(struct bd_st *s, const char *path)
 
 	if (!json_is_object(map) || json_object_size(map) == 0)
 		bd_die(BD_DATA, "%s: weight_map: missing or empty", path);
-	json_object_foreach(map, key, v)
-	{
+	json_object_foreach(map, key, v) {
 		const char *file = json_string_value(v);
 
 		if (file == NULL || !*file || strchr(file, '/') != NULL || strstr(file, "..") != NULL)
@@ -221,8 +220,7 @@ static void check_index(const struct bd_st *s, const char *path)
 	json_t *index = bd_json_load(path), *v;
 	const char *key;
 
-	json_object_foreach(bd_json_get(index, "weight_map"), key, v)
-	{
+	json_object_foreach(bd_json_get(index, "weight_map"), key, v) {
 		const struct bd_st_tensor *t = bd_st_find(s, key);
 		const char *base = t != NULL ? strrchr(t->file, '/') + 1 : NULL;
 

@@ -14,10 +14,10 @@
 struct bd_ckpt;
 struct bd_ckpt *bd_ckpt_open(const char *dir);
 void bd_ckpt_close(struct bd_ckpt *k);
-/* Besides our own, the forms of transformers' BitNet are read (hf_quant.h): packed weights, and a norm in
- * front of every linear. Where bitdistill.norms is "subln" there, five of those seven hold the gains of the
- * block's two norms (hf.h), which then count as these. */
-/* linears are codes: bd_ckpt_tensor gives no weights of theirs */
+/* Linears are codes: bd_ckpt_tensor gives no weights of theirs. Besides our own, the forms of
+ * transformers' BitNet are read (hf_quant.h): packed weights, and a norm in front of every linear. Where
+ * bitdistill.norms is "subln" there, five of those seven hold the gains of the block's two norms (hf.h),
+ * which then count as these. */
 bool bd_ckpt_packed(const struct bd_ckpt *k);
 /* The scale D of a linear, and its codes [out, bd_ternary_stride(in)] if not NULL: those that are stored, or
  * of its masters (quant.h). */

@@ -60,8 +60,7 @@ struct bd_config {
 };
 
 /* config.json: both dialects (rope_theta / rope_parameters, torch_dtype / dtype); what is asked for and not
- * done here dies by name. */
-/* a directory's generation_config.json overrides eos and bos */
+ * done here dies by name. A directory's generation_config.json overrides eos and bos. */
 struct bd_config bd_config_load(const char *dir_or_file);
 struct bd_config bd_config_parse(const json_t *obj, const char *name);
 struct bd_config bd_config_copy(const struct bd_config *c); /* deep: owns its json */

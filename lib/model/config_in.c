@@ -198,7 +198,8 @@ static void parse_special(struct bd_config *c, const json_t *j, const char *name
 	if (eos != NULL)
 		c->n_eos = 0;
 	if (json_is_array(eos))
-		json_array_foreach(eos, i, id) add_eos(c, id, name);
+		json_array_foreach(eos, i, id)
+			add_eos(c, id, name);
 	else if (eos != NULL)
 		add_eos(c, eos, name);
 }

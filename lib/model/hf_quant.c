@@ -12,11 +12,12 @@ static void check_skipped(const json_t *list, const char *name)
 	const json_t *module;
 	size_t i;
 
-	json_array_foreach(list, i, module) if (!json_is_string(module) ||
-	                                        strcmp(json_string_value(module), "lm_head") != 0)
-	    bd_die(BD_DATA,
-	           "%s: quantization_config leaves out other modules than lm_head, which is not supported",
-	           name);
+	json_array_foreach(list, i, module)
+		if (!json_is_string(module) || strcmp(json_string_value(module), "lm_head") != 0)
+			bd_die(BD_DATA,
+			       "%s: quantization_config leaves out other modules than lm_head, which is not "
+			       "supported",
+			       name);
 }
 
 struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name)

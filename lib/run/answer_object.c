@@ -69,8 +69,7 @@ static void check_keys(const json_t *object, const char *input, const char *wher
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)object, key, v)
-	{
+	json_object_foreach((json_t *)object, key, v) {
 		bool ok = strcmp(key, input) == 0;
 
 		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)

@@ -16,8 +16,9 @@ static const char *of_config(const json_t *value)
 	const json_t *e;
 	size_t i;
 
-	json_array_foreach(value, i, e) if (strcmp(bd_json_str(e, "name", "", "chat_template"), "default") ==
-	                                    0) return bd_json_str(e, "template", NULL, "chat_template");
+	json_array_foreach(value, i, e)
+		if (strcmp(bd_json_str(e, "name", "", "chat_template"), "default") == 0)
+			return bd_json_str(e, "template", NULL, "chat_template");
 	return json_string_value(value);
 }
 

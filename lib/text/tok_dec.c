@@ -44,8 +44,7 @@ static void parse_sequence(struct bd_dec *d, const json_t *list, const char *nam
 	json_t *e;
 	size_t i;
 
-	json_array_foreach(list, i, e)
-	{
+	json_array_foreach(list, i, e) {
 		const char *type = bd_json_str(e, "type", "", name);
 
 		if (!strcmp(type, "Replace") && !d->fallback && !fused)

@@ -22,7 +22,8 @@ static void parse(struct bd_tok_norm *r, const json_t *j, const char *name)
 		size_t i;
 		json_t *e;
 
-		json_array_foreach(bd_json_get(j, "normalizers"), i, e) parse(r, e, name);
+		json_array_foreach(bd_json_get(j, "normalizers"), i, e)
+			parse(r, e, name);
 	} else if (!strcmp(type, "NFC")) {
 		add(r, name)->kind = BD_TOK_NORM_NFC;
 	} else if (!strcmp(type, "Prepend")) {

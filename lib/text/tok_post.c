@@ -17,8 +17,7 @@ static void push_special(struct bd_ids *out, const json_t *processor, const json
 
 	if (json_array_size(ids) == 0)
 		bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has no ids", name, id);
-	json_array_foreach(ids, i, e)
-	{
+	json_array_foreach(ids, i, e) {
 		if (!json_is_integer(e) || json_integer_value(e) < 0 || json_integer_value(e) > BD_MAX_ID)
 			bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has an id out of range",
 			       name, id);
@@ -34,8 +33,7 @@ static void parse_template(struct bd_post *p, const json_t *j, const char *name)
 
 	if (p->front.n + p->back.n > 0)
 		bd_die(BD_DATA, "%s: post_processor: more than one TemplateProcessing is not known", name);
-	json_array_foreach(single, i, step)
-	{
+	json_array_foreach(single, i, step) {
 		const json_t *special = bd_json_get(step, "SpecialToken"),
 		             *sequence = bd_json_get(step, "Sequence");
 
@@ -59,7 +57,8 @@ void bd_post_parse(struct bd_post *p, const json_t *j, const char *name)
 	if (j == NULL)
 		return;
 	if (strcmp(type, "Sequence") == 0) {
-		json_array_foreach(bd_json_get(j, "processors"), i, e) bd_post_parse(p, e, name);
+		json_array_foreach(bd_json_get(j, "processors"), i, e)
+			bd_post_parse(p, e, name);
 	} else if (strcmp(type, "TemplateProcessing") == 0) {
 		parse_template(p, j, name);
 	} else if (strcmp(type, "ByteLevel") != 0) {
@@ -81,8 +80,7 @@ static json_int_t id_of(const json_t *root, const char *token)
 	const json_t *id = bd_json_get(bd_json_get(bd_json_get(root, "model"), "vocab"), token), *e;
 	size_t i;
 
-	json_array_foreach(bd_json_get(root, "added_tokens"), i, e)
-	{
+	json_array_foreach(bd_json_get(root, "added_tokens"), i, e) {
 		const char *content = json_string_value(bd_json_get(e, "content"));
 
 		if (content != NULL && strcmp(content, token) == 0)

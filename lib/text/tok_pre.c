@@ -239,7 +239,8 @@ static void parse(struct bd_pre *p, const json_t *j, const char *name)
 		size_t i;
 		json_t *e;
 
-		json_array_foreach(bd_json_get(j, "pretokenizers"), i, e) parse(p, e, name);
+		json_array_foreach(bd_json_get(j, "pretokenizers"), i, e)
+			parse(p, e, name);
 	} else if (!strcmp(type, "Split"))
 		parse_split(p, j, name);
 	else if (!strcmp(type, "ByteLevel"))

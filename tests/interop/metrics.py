@@ -137,7 +137,7 @@ def check_stems(data):
     """Word types, each alone as prediction against its nltk stem: the stem of a stem may differ, so the unit test's program is asked."""
     words = sorted({w for t in texts(data) + [json.loads(line)["article"] for line in open(f"{data}/tasks/cnndm/train.jsonl")]
                     for w in re.findall(r"[a-z0-9]+", t.lower())})
-    out = subprocess.run([ROOT / "build/tests/test_metrics", "--stem"], input="\n".join(words) + "\n", text=True, check=True, capture_output=True)
+    out = subprocess.run([ROOT / "build/tests/eval/test_metrics", "--stem"], input="\n".join(words) + "\n", text=True, check=True, capture_output=True)
     stemmer = PorterStemmer()
     got = out.stdout.split("\n")[:-1]
     bad = [(w, g, stemmer.stem(w)) for w, g in zip(words, got) if g != stemmer.stem(w)]

@@ -133,11 +133,11 @@ static void unpack(uint8_t *panel, const uint8_t *codes, size_t stride, size_t r
 			uint8_t *to = panel + (b / 2 * 32 + b % 2 * 4) * (4 * PANEL_ROWS) + 32 * h;
 			__m256i z[4];
 
-			EACH (r, 4)
+			EACH(r, 4)
 				z[r] = load_2_rows(codes + 16 * b, stride, 8 * h + r, rows);
 			transpose_4x4(z);
-			EACH (j, 4)
-				EACH (f, 4)
+			EACH(j, 4)
+				EACH(f, 4)
 					_mm256_store_si256(
 					    (__m256i *)(to + (8 * f + j) * (4 * PANEL_ROWS)),
 					    _mm256_and_si256(_mm256_srli_epi32(z[j], (int)(6 - 2 * f)),
@@ -238,10 +238,10 @@ static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *const row[4], s
 	const __m256i one = _mm256_set1_epi16(1), four = _mm256_set1_epi16(4);
 	__m256i acc[4];
 
-	EACH (r, 4)
+	EACH(r, 4)
 		acc[r] = _mm256_setzero_si256();
 	for (size_t b = 0; b < blocks; b++, q += 128)
-		EACH (r, 4) {
+		EACH(r, 4) {
 			const __m256i lo = _mm256_loadu_si256((const __m256i *)(row[r] + 32 * b));
 			const __m256i hi = _mm256_srli_epi16(lo, 4);
 			const __m256i a = _mm256_add_epi16(field(lo, 0x03, q + 96), field(hi, 0x03, q + 32));

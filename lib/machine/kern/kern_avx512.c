@@ -112,7 +112,7 @@ static inline __m512i load_4_rows(const uint8_t *codes, size_t stride, size_t r,
 {
 	__m128i v[4];
 
-	EACH (i, 4) {
+	EACH(i, 4) {
 		const size_t row = r + 4 * i < rows ? r + 4 * i : rows - 1;
 
 		v[i] = _mm_loadu_si128((const __m128i *)(codes + row * stride));
@@ -134,11 +134,11 @@ static void unpack(uint8_t *panel, const uint8_t *codes, size_t stride, size_t r
 			uint8_t *to = panel + (b / 2 * 32 + b % 2 * 4) * (4 * PANEL_ROWS) + 64 * h;
 			__m512i z[4];
 
-			EACH (r, 4)
+			EACH(r, 4)
 				z[r] = load_4_rows(codes + 16 * b, stride, 16 * h + r, rows);
 			transpose_4x4(z);
-			EACH (j, 4)
-				EACH (f, 4) {
+			EACH(j, 4)
+				EACH(f, 4) {
 					const __m512i c = _mm512_srli_epi32(z[j], (unsigned)(6 - 2 * f));
 
 					_mm512_store_si512(to + (8 * f + j) * (4 * PANEL_ROWS),

@@ -87,8 +87,7 @@ static void golden_pairs(void **state)
 
 	(void)state;
 	assert_true(json_array_size(pairs) >= 40);
-	json_array_foreach(pairs, i, pair)
-	{
+	json_array_foreach(pairs, i, pair) {
 		check_rouge(pair, "rouge", false);
 		check_rouge(pair, "rouge_stem", true);
 		check_bleu(pair, &corpus);
@@ -110,8 +109,7 @@ static void golden_stems(void **state)
 
 	(void)state;
 	assert_true(json_object_size(golden) >= 200);
-	json_object_foreach(golden, word, want)
-	{
+	json_object_foreach(golden, word, want) {
 		char *w = bd_strdup(word);
 		size_t n = bd_stem(w, strlen(w));
 

@@ -63,8 +63,7 @@ static void golden(void **state)
 
 	(void)state;
 	assert_true(json_array_size(list) > 80);
-	json_array_foreach(list, i, c)
-	{
+	json_array_foreach(list, i, c) {
 		struct bd_chat *chat = chat_of(c);
 
 		chat->no_thinking = json_is_false(json_object_get(c, "thinking"));
@@ -88,8 +87,7 @@ static void real_files(void **state)
 		skip();
 	}
 	list = bd_json_load(CHATS);
-	json_array_foreach(list, i, c)
-	{
+	json_array_foreach(list, i, c) {
 		const char *file = json_string_value(json_object_get(c, "file"));
 		char *path =
 		    bd_sprintf("%s/tokenizers/chat_templates/%s.jinja", data, file != NULL ? file : "");

@@ -95,7 +95,8 @@ static void golden_cases(void **state)
 		size_t i;
 
 		assert_true(json_array_size(list) > 50);
-		json_array_foreach(list, i, c) check_case(t, c, names[k]);
+		json_array_foreach(list, i, c)
+			check_case(t, c, names[k]);
 		json_decref(list);
 		bd_tok_free(t);
 		bd_free(path);
