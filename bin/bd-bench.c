@@ -89,13 +89,13 @@ static json_t *ratios(const json_t *models, const struct plan *p)
 
 static json_t *bench(const struct plan *p, const struct bd_common *common, const char *const *path, size_t n)
 {
-	struct bd_par *par = bd_par_new((int)common->threads);
-	double bandwidth = bd_bench_bandwidth(par);
+	struct bd_dev *dev = bd_dev_threads((int)common->threads);
+	double bandwidth = bd_bench_bandwidth(dev->par);
 	struct result r[2] = {0};
 	json_t *models = json_array(), *all;
 
 	for (size_t i = 0; i < n; i++) {
-		r[i].b = bd_bench_open(path[i], par, (size_t)p->pp, (size_t)p->tg, (uint64_t)common->seed);
+		r[i].b = bd_bench_open(path[i], dev, (size_t)p->pp, (size_t)p->tg, (uint64_t)common->seed);
 		for (int s = 0; s < SPEEDS; s++)
 			r[i].speed[s] = bd_zalloc((size_t)p->reps, sizeof(double));
 	}
@@ -119,7 +119,7 @@ static json_t *bench(const struct plan *p, const struct bd_common *common, const
 	if (n == 2)
 		json_object_set_new(all, "ratio", ratios(models, p));
 	json_object_set_new(all, "history", history);
-	bd_par_free(par);
+	bd_dev_close(dev);
 	return all;
 }
 

@@ -140,8 +140,8 @@ static void add_answer(void *answers, const struct bd_record *r)
 /* A model over a stream. */
 static json_t *score_model(struct args *a, const char *model, const char *stream)
 {
-	struct bd_par *par = bd_par_new((int)a->common.threads);
-	struct bd_infer *m = bd_infer_open(model, par, a->ternary);
+	struct bd_dev *dev = bd_dev_threads((int)a->common.threads);
+	struct bd_infer *m = bd_infer_open(model, dev, a->ternary);
 	struct bd_source *src = bd_source_open(stream);
 	const struct bd_stream_head *h = bd_source_head(src);
 	size_t n = h->n_choice;
@@ -172,7 +172,7 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 	bd_free(a->eval.confusion);
 	bd_source_close(src);
 	bd_infer_close(m);
-	bd_par_free(par);
+	bd_dev_close(dev);
 	return o;
 }
 

@@ -59,7 +59,7 @@ static void list_targets(const char *dir, bool json)
 
 /* type: index of --type. */
 static void pack(const char *dir, const char *output, struct bd_pack_opt *o, int type, enum bd_dtype dtype,
-                 struct bd_par *par)
+                 struct bd_dev *dev)
 {
 	struct bd_hf_opt hf = {
 	    .form = type == ONLINE ? BD_HF_ONLINE : BD_HF_OFFLINE, .dtype = dtype, .force = o->force};
@@ -71,7 +71,7 @@ static void pack(const char *dir, const char *output, struct bd_pack_opt *o, int
 		bd_hf_write(dir, output, &hf);
 	} else {
 		o->ternary = types[type];
-		bd_pack_write(dir, output, o, par);
+		bd_pack_write(dir, output, o, dev);
 	}
 }
 
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
 	const struct bd_tool tool = {
 	    "bd-pack", "pack a ternary model for a runtime", "[options] MODEL -o FILE", opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &common, argc, argv);
-	struct bd_par *par;
+	struct bd_dev *dev;
 
 	if (list) {
 		list_targets(argv[arg], json);
@@ -117,11 +117,11 @@ int main(int argc, char **argv)
 	o.embd = tables[embd];
 	o.own_head = bd_opt_given("head");
 	o.head = tables[head];
-	par = bd_par_new((int)common.threads);
+	dev = bd_dev_threads((int)common.threads);
 	if (unpack)
-		bd_packed_unpack(argv[arg], output, o.force, dtypes[dtype], par);
+		bd_packed_unpack(argv[arg], output, o.force, dtypes[dtype], dev);
 	else
-		pack(argv[arg], output, &o, type, dtypes[dtype], par);
-	bd_par_free(par);
+		pack(argv[arg], output, &o, type, dtypes[dtype], dev);
+	bd_dev_close(dev);
 	return BD_OK;
 }

@@ -156,7 +156,7 @@ static void chat(struct run *r)
 
 /* ---- the command line ---- */
 
-static int verify(const char *path, struct bd_par *par)
+static int verify(const char *path, struct bd_dev *dev)
 {
 	size_t n, tensors, bad, bad_tensors;
 
@@ -164,7 +164,7 @@ static int verify(const char *path, struct bd_par *par)
 		bd_die(BD_USAGE, "%s: --verify wants a packed file; a directory stores no golden prompts",
 		       path);
 	bad_tensors = bd_packed_check(path, &tensors);
-	bad = bd_packed_verify(path, par, &n);
+	bad = bd_packed_verify(path, dev, &n);
 	printf("%zu of %zu tensors have their digest, %zu of %zu golden prompts give their logits\n",
 	       tensors - bad_tensors, tensors, n - bad, n);
 	return bad + bad_tensors > 0 ? BD_NO : BD_OK;
@@ -208,9 +208,9 @@ static void set(struct run *r)
 	r->asked.template = templates[r->template];
 }
 
-static void run(struct run *r, const char *path, struct bd_par *par)
+static void run(struct run *r, const char *path, struct bd_dev *dev)
 {
-	r->asked.m = bd_infer_open(path, par, false);
+	r->asked.m = bd_infer_open(path, dev, false);
 	bd_infer_tok(r->asked.m);
 	if (r->chat)
 		chat(r);
@@ -258,15 +258,15 @@ int main(int argc, char **argv)
 	const struct bd_tool tool = {
 	    "bd-run", "classify lines, continue a text or talk with a model", "[options] MODEL", opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &r.common, argc, argv), status = BD_OK;
-	struct bd_par *par = bd_par_new((int)r.common.threads);
+	struct bd_dev *dev = bd_dev_threads((int)r.common.threads);
 
 	check(&r);
 	set(&r);
 	if (r.verify)
-		status = verify(argv[arg], par);
+		status = verify(argv[arg], dev);
 	else
-		run(&r, argv[arg], par);
-	bd_par_free(par);
+		run(&r, argv[arg], dev);
+	bd_dev_close(dev);
 	bd_stdout_close();
 	return status;
 }

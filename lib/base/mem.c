@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* In the sanitized build (make SAN=1) a poisoned gap follows every block of an arena. */
 #ifdef BD_SAN
@@ -179,16 +178,11 @@ void bd_buf_free(struct bd_buf *b)
 	*b = (struct bd_buf){0};
 }
 
-/* Pages of an arena come from mmap: zeroed, and resident only once they are used. */
-void bd_arena_open(struct bd_arena *a)
+void bd_arena_place(struct bd_arena *a, void *p)
 {
-	a->cap = a->n > 0 ? a->n : ALIGN;
+	a->cap = a->n;
 	a->n = 0;
-	a->p = mmap(NULL, a->cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (a->p == MAP_FAILED) {
-		a->p = NULL;
-		bd_die(BD_SYS, "out of memory: %zu bytes", a->cap);
-	}
+	a->p = p;
 	POISON(a->p, a->cap);
 }
 
@@ -208,11 +202,12 @@ void *bd_arena_take(struct bd_arena *a, size_t n, size_t size)
 	return a->p + at;
 }
 
-void bd_arena_free(struct bd_arena *a)
+void *bd_arena_leave(struct bd_arena *a)
 {
-	if (a->p != NULL) {
-		UNPOISON(a->p, a->cap);
-		munmap(a->p, a->cap);
-	}
+	void *p = a->p;
+
+	if (p != NULL)
+		UNPOISON(p, a->cap);
 	*a = (struct bd_arena){0};
+	return p;
 }

@@ -28,15 +28,14 @@ void bd_buf_fmt(struct bd_buf *b, const char *fmt, ...) __attribute__((format(pr
 void bd_buf_clear(struct bd_buf *b); /* n = 0, keeps the memory */
 void bd_buf_free(struct bd_buf *b);
 
-/* One block per lifetime. Measure first with a zero-initialised arena (p == NULL counts only and
- * takes return NULL), then bd_arena_open allocates what was counted; the same sequence of takes then
- * yields the pointers. */
+/* One block per lifetime. Measure first with a zero-initialised arena (p == NULL counts only and takes return
+ * NULL), then bd_arena_place it on a->n zeroed bytes; the same sequence of takes then yields the pointers. */
 struct bd_arena {
 	char *p;
 	size_t n, cap;
 };
-void bd_arena_open(struct bd_arena *a);                         /* allocates a->n zeroed bytes, rewinds */
+void bd_arena_place(struct bd_arena *a, void *p);               /* the owner of p keeps it; rewinds */
 void *bd_arena_take(struct bd_arena *a, size_t n, size_t size); /* 64-byte aligned */
-void bd_arena_free(struct bd_arena *a);
+void *bd_arena_leave(struct bd_arena *a);                       /* p, back to its owner */
 
 #endif

@@ -88,13 +88,13 @@ static double read_bytes(const struct bd_net *net)
 	return (double)n;
 }
 
-struct bd_bench bd_bench_open(const char *path, struct bd_par *par, size_t pp, size_t tg, uint64_t seed)
+struct bd_bench bd_bench_open(const char *path, struct bd_dev *dev, size_t pp, size_t tg, uint64_t seed)
 {
 	struct bd_bench b = {.pp = pp, .tg = tg < WARM ? tg : WARM};
 	size_t n = pp > tg ? pp : tg;
 	double before = resident();
 
-	b.m = bd_infer_open(path, par, false);
+	b.m = bd_infer_open(path, dev, false);
 	b.s = bd_session_new(b.m, n);
 	b.read = read_bytes(b.m->net);
 	b.ids = bd_alloc(n, sizeof(*b.ids));

@@ -16,7 +16,7 @@ struct bd_bench {
 	double memory; /* bytes that became resident because of this model and its session */
 	double read;   /* bytes of weights that decoding one token reads */
 };
-struct bd_bench bd_bench_open(const char *path, struct bd_par *par, size_t pp, size_t tg, uint64_t seed);
+struct bd_bench bd_bench_open(const char *path, struct bd_dev *dev, size_t pp, size_t tg, uint64_t seed);
 void bd_bench_close(struct bd_bench *b);
 
 /* Tokens a second, from an empty cache: pp tokens at once; tg tokens one by one, with logits each. */

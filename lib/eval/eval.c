@@ -44,7 +44,7 @@ static double nll_of(struct scorer *c, const float *z, uint32_t y, size_t *best)
 	max = z[*best];
 	for (size_t i = 0; i < c->V; i++)
 		c->e[i] = z[i] - max;
-	c->net->kern->vexp(c->e, c->e, c->V);
+	bd_kern()->vexp(c->e, c->e, c->V);
 	for (size_t i = 0; i < c->V; i++)
 		sum += (double)c->e[i];
 	return log(sum) + (double)max - (double)z[y];

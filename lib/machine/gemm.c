@@ -54,7 +54,7 @@ static void choose(void)
 		       "BD_GEMM=amx: the processor or its system has no AMX tiles; unset it to use lib");
 }
 
-static bool use_amx(const struct gemm_job *j)
+static bool use_amx(const struct bd_product *j)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -65,14 +65,14 @@ static bool use_amx(const struct gemm_job *j)
 }
 
 #if !defined(__x86_64__)
-void bd_gemm_amx(const struct gemm_job *j)
+void bd_gemm_amx(const struct bd_product *j)
 {
 	bd_gemm_lib(j);
 }
 #endif
 
 struct sliced {
-	struct gemm_job job;
+	struct bd_product job;
 	bool rows; /* which side of C is divided */
 	bool amx;
 };
@@ -90,9 +90,9 @@ static size_t edge(size_t grain, size_t n)
 static void slice(void *ctx, size_t begin, size_t end, int number)
 {
 	const struct sliced *s = ctx;
-	const struct gemm_job *j = &s->job;
+	const struct bd_product *j = &s->job;
 	const size_t side = s->rows ? j->M : j->N, at = edge(begin, side), n = edge(end, side) - at;
-	const struct gemm_job part =
+	const struct bd_product part =
 	    s->rows ? gemm_part(j, at, n, 0, j->N, 0, j->K) : gemm_part(j, 0, j->M, at, n, 0, j->K);
 
 	(void)number;
@@ -104,15 +104,11 @@ static void slice(void *ctx, size_t begin, size_t end, int number)
 		bd_gemm_lib(&part);
 }
 
-void bd_gemm(struct bd_par *par, enum bd_trans ta, enum bd_trans tb, size_t M, size_t N, size_t K,
-             float alpha, const float *A, size_t lda, const float *B, size_t ldb, float beta, float *C,
-             size_t ldc)
+void bd_gemm(struct bd_par *par, const struct bd_product *p)
 {
-	struct sliced s = {
-	    {ta == BD_T, tb == BD_T, M, N, K, alpha, beta, A, B, C, lda, ldb, ldc}, M >= N, false};
+	struct sliced s = {*p, p->M >= p->N, use_amx(p)};
 
-	s.amx = use_amx(&s.job);
-	if (M * N < SMALL && M * N * K < SMALL)
+	if (p->M * p->N < SMALL && p->M * p->N * p->K < SMALL)
 		par = NULL;
-	bd_par_for(par, grains(s.rows ? M : N), slice, &s);
+	bd_par_for(par, grains(s.rows ? p->M : p->N), slice, &s);
 }

@@ -8,12 +8,12 @@
  * thread. */
 extern void omp_set_num_threads(int n);
 
-void bd_gemm_lib(const struct gemm_job *j)
+void bd_gemm_lib(const struct bd_product *j)
 {
 	omp_set_num_threads(1);
-	if (dnnl_sgemm(j->ta ? 'T' : 'N', j->tb ? 'T' : 'N', (dnnl_dim_t)j->M, (dnnl_dim_t)j->N,
-	               (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B, (dnnl_dim_t)j->ldb,
-	               j->beta, j->C, (dnnl_dim_t)j->ldc) != dnnl_success)
+	if (dnnl_sgemm(j->ta == BD_T ? 'T' : 'N', j->tb == BD_T ? 'T' : 'N', (dnnl_dim_t)j->M,
+	               (dnnl_dim_t)j->N, (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B,
+	               (dnnl_dim_t)j->ldb, j->beta, j->C, (dnnl_dim_t)j->ldc) != dnnl_success)
 		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", j->M, j->K,
 		       j->N);
 }

@@ -11,6 +11,20 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* out[t*ldo + n] = (float)(sum_k C[n,k] q[t,k]) * (step[t] * scale), for t < T, n < N. |sum| < 2^24 for
+ * kpad <= 131072. */
+struct bd_kern_product {
+	float *out;
+	size_t ldo;
+	const int8_t *q;    /* [T,kpad] */
+	const float *step;  /* [T] */
+	const int32_t *sum; /* [T] of q */
+	size_t T;
+	const uint8_t *codes; /* [N, kpad/4] packed as in quant.h */
+	size_t N, kpad;
+	float scale;
+};
+
 struct bd_kern {
 	const char *name; /* "ref", "avx2", "avx512vnni" */
 	unsigned need;    /* BD_CPU_* bits */
@@ -19,10 +33,7 @@ struct bd_kern {
 	 * step a / 127; *sum = sum of q. kpad is a multiple of 128. */
 	float (*quant_row)(int8_t *q, int32_t *sum, const float *x, size_t k, size_t kpad);
 
-	/* out[t*ldo + n] = (float)(sum_k C[n,k] q[t,k]) * (step[t] * scale), for t < T, n < N. q[T,kpad],
-	 * step[T], sum[T]; codes[N, kpad/4] packed as in quant.h. |sum| < 2^24 for kpad <= 131072. */
-	void (*ternary)(float *out, size_t ldo, const int8_t *q, const float *step, const int32_t *sum,
-	                size_t T, const uint8_t *codes, size_t N, size_t kpad, float scale);
+	void (*ternary)(const struct bd_kern_product *o);
 
 	float (*dot)(const float *x, const float *y, size_t n);
 	/* w converted exactly, then as dot */

@@ -1,20 +1,28 @@
-/* AdamW: PyTorch's order of operations (torch/optim/adamw.py, single tensor), so a run can be checked against
- * it. */
+/* AdamW: PyTorch's order of operations (torch/optim/adamw.py, single tensor), so a run can be
+ * checked against it. */
 #include "math/adamw.h"
 
 #include <math.h>
+#include <string.h>
 
-void bd_adamw_step(const struct bd_adamw *o, float *w, const float *g, float *m, float *v, size_t n,
-                   double lr, int decayed, long t, float scale)
+#include "math/op_vec.h"
+
+#define PART ((size_t)1 << 16) /* floats of one partial sum of the norm */
+
+/* Parameters [a, b). */
+static void update(const struct bd_adamw_step *o, size_t a, size_t b, bool decayed)
 {
-	float keep = decayed ? (float)(1 - lr * o->decay) : 1;
-	float c1 = (float)(1 - o->beta1), b2 = (float)o->beta2, c2 = (float)(1 - o->beta2),
-	      eps = (float)o->eps;
-	float step = (float)(-lr / (1 - pow(o->beta1, (double)t)));
-	float root = (float)sqrt(1 - pow(o->beta2, (double)t));
+	const struct bd_adamw *x = &o->adamw;
+	float keep = decayed ? (float)(1 - o->lr * x->decay) : 1;
+	float c1 = (float)(1 - x->beta1), b2 = (float)x->beta2, c2 = (float)(1 - x->beta2),
+	      eps = (float)x->eps;
+	float step = (float)(-o->lr / (1 - pow(x->beta1, (double)o->t)));
+	float root = (float)sqrt(1 - pow(x->beta2, (double)o->t));
+	float *w = o->w + a, *m = o->m + a, *v = o->v + a;
+	const float *g = o->g + a;
 
-	for (size_t i = 0; i < n; i++) {
-		float gi = g[i] * scale;
+	for (size_t i = 0; i < b - a; i++) {
+		float gi = g[i] * o->scale;
 		float mi = m[i] + c1 * (gi - m[i]);
 		float vi = v[i] * b2 + c2 * gi * gi;
 
@@ -24,15 +32,67 @@ void bd_adamw_step(const struct bd_adamw *o, float *w, const float *g, float *m,
 	}
 }
 
-double bd_sum_squares(const float *g, size_t n)
+static void step_slice(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)
 {
-	double lane[8] = {0};
-	size_t i = 0;
+	const struct bd_adamw_step *o = operands;
 
-	for (; i + 8 <= n; i += 8)
-		for (size_t l = 0; l < 8; l++)
-			lane[l] += (double)g[i + l] * (double)g[i + l];
-	for (size_t l = 0; i < n; i++, l++)
-		lane[l] += (double)g[i] * (double)g[i];
-	return ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+	(void)cpu, (void)slice;
+	for (size_t i = 0; i < o->n_range && o->range[i].off < end; i++) {
+		size_t a = o->range[i].off, b = a + o->range[i].n;
+
+		a = a > begin ? a : begin;
+		b = b < end ? b : end;
+		if (a < b)
+			update(o, a, b, o->range[i].decayed);
+	}
+	memset(o->g + begin, 0, (end - begin) * sizeof(*o->g));
+}
+
+static void adamw_step(struct bd_cpu *cpu, const void *operands)
+{
+	bd_cpu_for(cpu, ((const struct bd_adamw_step *)operands)->n, step_slice, operands);
+}
+
+/* ---- the norm ---- */
+
+struct parts {
+	const struct bd_grad_norm *o;
+	double *part;
+};
+
+static void norm_slice(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)
+{
+	const struct parts *p = operands;
+
+	(void)cpu, (void)slice;
+	for (size_t i = begin; i < end; i++) {
+		size_t first = i * PART, left = p->o->n - first;
+
+		p->part[i] = bd_sum_squares(p->o->g + first, left < PART ? left : PART);
+	}
+}
+
+static void grad_norm(struct bd_cpu *cpu, const void *operands)
+{
+	const struct bd_grad_norm *o = operands;
+	size_t n = (o->n + PART - 1) / PART;
+	struct parts p = {o, (double *)(void *)bd_cpu_shared(cpu, 2 * n)};
+	double sum = 0;
+
+	bd_cpu_for(cpu, n, norm_slice, &p);
+	for (size_t i = 0; i < n; i++)
+		sum += p.part[i];
+	*o->norm = sqrt(sum);
+}
+
+const struct bd_op bd_op_adamw_step = {"adamw_step", adamw_step}, bd_op_grad_norm = {"grad_norm", grad_norm};
+
+void bd_adamw_step(struct bd_dev *dev, const struct bd_adamw_step *o)
+{
+	bd_dev_run(dev, &bd_op_adamw_step, o);
+}
+
+void bd_grad_norm(struct bd_dev *dev, const struct bd_grad_norm *o)
+{
+	bd_dev_run(dev, &bd_op_grad_norm, o);
 }

@@ -2,11 +2,11 @@
  * sums of the loss double. */
 #include "math/loss.h"
 
-#include "machine/gemm.h"
-#include "machine/quant.h"
-
 #include <math.h>
 #include <string.h>
+
+#include "machine/gemm.h"
+#include "machine/quant.h"
 
 enum { CHUNK = 512 }; /* half-precision values converted at a time */
 
@@ -24,73 +24,77 @@ static float softmax_f16(const struct bd_kern *k, float *p, const uint16_t *z, f
 	return softmax_scaled(k, p, p, s, n);
 }
 
-double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, const uint32_t *y, float w, size_t P,
-                  size_t V, float *scratch)
+double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, uint32_t y, float w, size_t V,
+                  float *scratch)
 {
-	double loss = 0;
+	float lse = softmax_scaled(k, scratch, z, 1, V);
 
-	for (size_t i = 0; i < P; i++, z += V) {
-		float lse = softmax_scaled(k, scratch, z, 1, V);
-
-		loss += (double)lse - (double)z[y[i]];
-		if (dz == NULL)
-			continue;
+	if (dz != NULL) {
 		k->axpy(dz, w, scratch, V);
-		dz[y[i]] -= w;
-		dz += V;
+		dz[y] -= w;
 	}
-	return loss;
+	return (double)lse - (double)z[y];
 }
 
-/* *kl_tp = KL(t || p), *kl_pt = KL(p || t) of one position: p, t[V] the probabilities, z, zt the logits they
- * came from, s = 1 / tau, shift = lse_p - lse_t. log(t/p) = s (zt - z) + shift needs no logarithm. A class of
- * probability zero adds nothing. */
-static void kl_sums(double *kl_tp, double *kl_pt, const float *p, const float *t, const float *z,
-                    const uint16_t *zt, float s, double shift, size_t V)
+/* ---- the teacher's distribution ---- */
+
+/* What a divergence sees of one position. */
+struct pair {
+	const struct bd_kern *k;
+	const struct bd_soften *s;
+	const struct bd_teacher_logits *t;
+	float *dz; /* or NULL */
+	const float *z;
+	float w;
+	size_t V;
+	float *scratch; /* [2V] */
+};
+
+/* Of p, t[V], the probabilities of one position at temperature 1 / s, with shift = lse_p - lse_t. */
+struct divergences {
+	double tp, pt; /* KL(t || p), KL(p || t) */
+};
+
+/* log(t/p) = s (zt - z) + shift needs no logarithm. A class of probability zero adds nothing. */
+static struct divergences kl_sums(const struct pair *x, const float *p, const float *t, float s, double shift)
 {
 	float a[CHUNK];
 	double tp = 0, pt = 0;
 
-	for (size_t v0 = 0; v0 < V; v0 += CHUNK) {
-		size_t n = V - v0 < CHUNK ? V - v0 : CHUNK;
+	for (size_t v0 = 0; v0 < x->V; v0 += CHUNK) {
+		size_t n = x->V - v0 < CHUNK ? x->V - v0 : CHUNK;
 
-		bd_f32_row(a, zt + v0, n);
+		bd_f32_row(a, x->t->zt + v0, n);
 		for (size_t i = 0; i < n; i++) {
-			double log_ratio = (double)(s * a[i] - s * z[v0 + i]) + shift;
+			double log_ratio = (double)(s * a[i] - s * x->z[v0 + i]) + shift;
 
 			tp += t[v0 + i] == 0 ? 0 : (double)t[v0 + i] * log_ratio;
 			pt -= p[v0 + i] == 0 ? 0 : (double)p[v0 + i] * log_ratio;
 		}
 	}
-	*kl_tp = tp;
-	*kl_pt = pt;
+	return (struct divergences){tp, pt};
 }
 
-double bd_loss_kl(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt, float tau, int tau2,
-                  float w, size_t P, size_t V, float *scratch)
+static double times_tau2(const struct bd_soften *s, double kl)
 {
-	float *p = scratch, *t = scratch + V, s = 1 / tau, c = tau2 ? tau : s;
-	double loss = 0, kl, unused;
+	return s->tau2 ? kl * (double)s->tau * (double)s->tau : kl;
+}
 
-	for (size_t i = 0; i < P; i++, z += V, zt += V) {
-		float lse_p = softmax_scaled(k, p, z, s, V), lse_t = softmax_f16(k, t, zt, s, V);
+static double kl(const struct pair *x)
+{
+	float *p = x->scratch, *t = p + x->V, s = 1 / x->s->tau, c = x->s->tau2 ? x->s->tau : s;
+	float lse_p = softmax_scaled(x->k, p, x->z, s, x->V), lse_t = softmax_f16(x->k, t, x->t->zt, s, x->V);
+	double loss = kl_sums(x, p, t, s, (double)lse_p - (double)lse_t).tp;
 
-		kl_sums(&kl, &unused, p, t, z, zt, s, (double)lse_p - (double)lse_t, V);
-		loss += kl;
-		if (dz == NULL)
-			continue;
-		for (size_t v = 0; v < V; v++)
-			dz[v] += w * c * (p[v] - t[v]);
-		dz += V;
-	}
-	return tau2 ? loss * (double)tau * (double)tau : loss;
+	for (size_t v = 0; x->dz != NULL && v < x->V; v++)
+		x->dz[v] += x->w * c * (p[v] - t[v]);
+	return times_tau2(x->s, loss);
 }
 
 /* log(exp(rest) + sum_i exp(s x_i)), i < K. */
 static double lse_with_rest(const float *x, size_t K, double s, double rest)
 {
 	double max = rest, sum = 0;
-
 	for (size_t i = 0; i < K; i++)
 		max = max < s * (double)x[i] ? s * (double)x[i] : max;
 	for (size_t i = 0; i < K; i++)
@@ -102,73 +106,87 @@ static double lse_with_rest(const float *x, size_t K, double s, double rest)
 static double kl_class(double *kl, double a, double b)
 {
 	double p = exp(a), t = exp(b);
-
 	*kl += t == 0 ? 0 : t * (b - a);
 	return p - t;
 }
 
 /* The rest's logit is r = log sum of exp z over the ids not among the K, so dr/dz_v = exp(z_v - r): its
  * softmax at tau = 1. */
-double bd_loss_kl_topk(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt,
-                       const uint32_t *zi, const float *zr, size_t K, float tau, int tau2, float w, size_t P,
-                       size_t V, float *scratch)
+static double kl_topk(const struct pair *q)
 {
 	const float absent = -1e30f;
-	float *rest = scratch, *x = scratch + V, c = tau2 ? tau : 1 / tau;
-	double loss = 0, s = 1 / (double)tau;
+	const uint32_t *zi = q->t->zi;
+	size_t K = q->t->K, V = q->V;
+	float *rest = q->scratch, *x = rest + V, tau = q->s->tau, c = q->s->tau2 ? tau : 1 / tau;
+	double loss = 0, s = 1 / (double)tau, t_rest = s * (double)q->t->zr, lse_t, p_rest, lse_p;
 
-	for (size_t i = 0; i < P; i++, z += V, zt += K, zi += K) {
-		bd_f32_row(x, zt, K);
-		double t_rest = s * (double)zr[i], lse_t = lse_with_rest(x, K, s, t_rest);
-		memcpy(rest, z, V * sizeof(*z));
-		for (size_t j = 0; j < K; j++) {
-			x[j] = z[zi[j]];
-			rest[zi[j]] = absent;
-		}
-		double p_rest = s * (double)k->softmax(rest, V), lse_p = lse_with_rest(x, K, s, p_rest);
-		float d_rest = (float)kl_class(&loss, p_rest - lse_p, t_rest - lse_t);
-		if (dz != NULL)
-			k->axpy(dz, w * c * d_rest, rest, V);
-		for (size_t j = 0; j < K; j++) {
-			double b = s * (double)bd_f16_to_f32(zt[j]) - lse_t;
-			float d = (float)kl_class(&loss, s * (double)x[j] - lse_p, b);
-
-			if (dz != NULL)
-				dz[zi[j]] += w * c * d;
-		}
-		if (dz != NULL)
-			dz += V;
+	bd_f32_row(x, q->t->zt, K);
+	lse_t = lse_with_rest(x, K, s, t_rest);
+	memcpy(rest, q->z, V * sizeof(*rest));
+	for (size_t j = 0; j < K; j++) {
+		x[j] = q->z[zi[j]];
+		rest[zi[j]] = absent;
 	}
-	return tau2 ? loss * (double)tau * (double)tau : loss;
+	p_rest = s * (double)q->k->softmax(rest, V);
+	lse_p = lse_with_rest(x, K, s, p_rest);
+	float d_rest = (float)kl_class(&loss, p_rest - lse_p, t_rest - lse_t);
+
+	if (q->dz != NULL)
+		q->k->axpy(q->dz, q->w * c * d_rest, rest, V);
+	for (size_t j = 0; j < K; j++) {
+		double b = s * (double)bd_f16_to_f32(q->t->zt[j]) - lse_t;
+		float d = (float)kl_class(&loss, s * (double)x[j] - lse_p, b);
+
+		if (q->dz != NULL)
+			q->dz[zi[j]] += q->w * c * d;
+	}
+	return times_tau2(q->s, loss);
 }
 
 /* d KL(p || t) / dz = p (log(p/t) - KL(p || t)),  d KL(t || p) / dz = p - t. */
-double bd_loss_cakld(const struct bd_kern *k, float *dz, const float *z, const uint16_t *zt, float beta,
-                     float w, size_t P, size_t V, float *scratch)
+static double cakld(const struct pair *x)
 {
-	float a[CHUNK], *p = scratch, *t = scratch + V;
-	double loss = 0, kl_tp, kl_pt;
+	size_t V = x->V;
+	float a[CHUNK], *p = x->scratch, *t = p + V, beta = x->s->beta, w = x->w;
+	float lse_p = softmax_scaled(x->k, p, x->z, 1, V), lse_t = softmax_f16(x->k, t, x->t->zt, 1, V);
+	struct divergences d = kl_sums(x, p, t, 1, (double)lse_p - (double)lse_t);
+	float shift = lse_t - lse_p - (float)d.pt;
 
-	for (size_t i = 0; i < P; i++, z += V, zt += V) {
-		float lse_p = softmax_scaled(k, p, z, 1, V), lse_t = softmax_f16(k, t, zt, 1, V);
+	for (size_t v0 = 0; x->dz != NULL && v0 < V; v0 += CHUNK) {
+		size_t n = V - v0 < CHUNK ? V - v0 : CHUNK;
 
-		kl_sums(&kl_tp, &kl_pt, p, t, z, zt, 1, (double)lse_p - (double)lse_t, V);
-		loss += (double)beta * kl_pt + (1 - (double)beta) * kl_tp;
-		if (dz == NULL)
-			continue;
-		float shift = lse_t - lse_p - (float)kl_pt;
-		for (size_t v0 = 0; v0 < V; v0 += CHUNK) {
-			size_t n = V - v0 < CHUNK ? V - v0 : CHUNK;
-
-			bd_f32_row(a, zt + v0, n);
-			for (size_t j = 0, v = v0; j < n; j++, v++)
-				dz[v] += w * ((1 - beta) * (p[v] - t[v]) +
-				              (p[v] == 0 ? 0 : beta * p[v] * (z[v] - a[j] + shift)));
-		}
-		dz += V;
+		bd_f32_row(a, x->t->zt + v0, n);
+		for (size_t j = 0, v = v0; j < n; j++, v++)
+			x->dz[v] += w * ((1 - beta) * (p[v] - t[v]) +
+			                 (p[v] == 0 ? 0 : beta * p[v] * (x->z[v] - a[j] + shift)));
 	}
-	return loss;
+	return (double)beta * d.pt + (1 - (double)beta) * d.tp;
 }
+
+double bd_loss_divergence(const struct bd_kern *k, const struct bd_soften *s,
+                          const struct bd_teacher_logits *t, float *dz, const float *z, float w, size_t V,
+                          float *scratch)
+{
+	static double (*const of[])(const struct pair *) = {[BD_DIV_KL] = kl, [BD_DIV_CAKLD] = cakld};
+	struct pair x = {k, s, t, dz, z, w, V, scratch};
+
+	return t->K > 0 ? kl_topk(&x) : of[s->kind](&x);
+}
+
+double bd_loss_confidence(const uint16_t *zt, float *row, size_t V)
+{
+	float max = -INFINITY;
+	double sum = 0;
+
+	bd_f32_row(row, zt, V);
+	for (size_t v = 0; v < V; v++)
+		max = row[v] > max ? row[v] : max;
+	for (size_t v = 0; v < V; v++)
+		sum += exp((double)(row[v] - max));
+	return 1 / sum;
+}
+
+/* ---- relations ---- */
 
 /* Student and teacher vectors, their gradient, two matrices of scores, two rows, and the student's norms. */
 size_t bd_loss_relation_scratch(const struct bd_relation *r)
@@ -181,7 +199,6 @@ static void normalise(const struct bd_kern *k, float *u, float *norm, size_t n, 
 {
 	for (size_t i = 0; i < n; i++, u += d) {
 		float l = sqrtf(k->dot(u, u, d));
-
 		l = l < 1e-12f ? 1e-12f : l;
 		for (size_t j = 0; j < d; j++)
 			u[j] /= l;
@@ -195,7 +212,6 @@ static void normalise_backward(const struct bd_kern *k, float *ds, const float *
                                size_t d)
 {
 	float gu = k->dot(g, u, d);
-
 	for (size_t j = 0; j < d; j++)
 		ds[j] += (g[j] - u[j] * gu) / norm;
 }
@@ -212,15 +228,12 @@ static double relation_rows(const struct bd_kern *k, float *ss, const float *st,
 	const double floor = log(1e-8);
 	float *p = row, *t = row + n;
 	double loss = 0;
-
 	for (size_t i = 0; i < n; i++, ss += n, st += n) {
 		double lse_p = (double)softmax_scaled(k, p, ss, 1, n),
 		       lse_t = (double)softmax_scaled(k, t, st, 1, n);
-
 		for (size_t j = 0; j < n; j++) {
 			double log_t = at_least((double)st[j] - lse_t, floor),
 			       log_p = at_least((double)ss[j] - lse_p, floor);
-
 			loss += at_least((double)t[j], 1e-8) * (log_t - log_p);
 			ss[j] = p[j] - t[j];
 		}
@@ -237,7 +250,6 @@ double bd_loss_relation(const struct bd_kern *k, const struct bd_relation *r, fl
 	float beta_s = 1 / (r->cosine ? r->temp : r->temp * sqrtf((float)d));
 	float beta_t = 1 / (r->cosine ? r->temp : r->temp * sqrtf((float)dt));
 	double loss = 0;
-
 	for (size_t a = 0; a < r->A; a++) {
 		for (size_t i = 0; i < n; i++) {
 			memcpy(u + i * d, s + i * r->ws + a * d, d * sizeof(*u));
@@ -247,17 +259,16 @@ double bd_loss_relation(const struct bd_kern *k, const struct bd_relation *r, fl
 			normalise(k, u, norm, n, d);
 			normalise(k, ut, NULL, n, dt);
 		}
-		bd_gemm(NULL, BD_N, BD_T, n, n, d, beta_s, u, d, u, d, 0, ss, n);
-		bd_gemm(NULL, BD_N, BD_T, n, n, dt, beta_t, ut, dt, ut, dt, 0, st, n);
+		bd_gemm(NULL, &(struct bd_product){BD_N, BD_T, n, n, d, beta_s, u, d, u, d, 0, ss, n});
+		bd_gemm(NULL, &(struct bd_product){BD_N, BD_T, n, n, dt, beta_t, ut, dt, ut, dt, 0, st, n});
 		loss += relation_rows(k, ss, st, n, row);
 		if (ds == NULL)
 			continue;
 		/* S = u u^T / T, so du = (G + G^T) u / T. */
-		bd_gemm(NULL, BD_N, BD_N, n, d, n, w * beta_s, ss, n, u, d, 0, g, d);
-		bd_gemm(NULL, BD_T, BD_N, n, d, n, w * beta_s, ss, n, u, d, 1, g, d);
+		bd_gemm(NULL, &(struct bd_product){BD_N, BD_N, n, d, n, w * beta_s, ss, n, u, d, 0, g, d});
+		bd_gemm(NULL, &(struct bd_product){BD_T, BD_N, n, d, n, w * beta_s, ss, n, u, d, 1, g, d});
 		for (size_t i = 0; i < n; i++) {
 			float *to = ds + i * r->ws + a * d;
-
 			if (r->cosine)
 				normalise_backward(k, to, g + i * d, u + i * d, norm[i], d);
 			else

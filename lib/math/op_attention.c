@@ -1,10 +1,10 @@
-/* Causal attention, one head at a time. Forward works on tiles of queries in kern.h's order; backward
- * recomputes the probabilities of a block of queries and is five products through gemm.h. */
+/* Causal attention, one head of one sequence at a time. Forward works on tiles of queries in kern.h's order;
+ * backward recomputes the probabilities of a block of queries and is five products through gemm.h. */
 #include "math/op_attention.h"
 
-#include "machine/gemm.h"
-
 #include <string.h>
+
+#include "machine/gemm.h"
 
 enum {
 	TILE = 8,   /* queries of forward that share one pass over the values */
@@ -17,23 +17,35 @@ static size_t min(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* The first key that query i sees, its position past + i. */
-static size_t first_key(const struct bd_attn *a, size_t i)
+/* The first key that the query at position `at` sees. */
+static size_t first_key(const struct bd_heads *a, size_t at)
 {
-	size_t seen = a->past + i + 1;
-
-	return a->window && seen > a->window ? seen - a->window : 0;
+	return a->window > 0 && at + 1 > a->window ? at + 1 - a->window : 0;
 }
 
 /* Forward: keys and values [m,D], queries [TILE,D], scores [TILE,m]. Backward: P and dP [BLOCK,m]. */
-size_t bd_attention_scratch(const struct bd_attn *a)
+size_t bd_attention_scratch(const struct bd_heads *a, size_t past, size_t n)
 {
-	size_t m = a->past + a->n - first_key(a, 0), tile = min(a->n, TILE), block = min(a->n, BLOCK);
-	size_t forward = (a->n >= GATHER ? 2 * m * a->D : 0) + tile * (a->D + m),
-	       backward = a->past ? 0 : 2 * block * m;
+	size_t m = past + n - first_key(a, past), tile = min(n, TILE), block = min(n, BLOCK);
+	size_t forward = (n >= GATHER ? 2 * m * a->D : 0) + tile * (a->D + m),
+	       backward = past > 0 ? 0 : 2 * block * m;
 
 	return forward > backward ? forward : backward;
 }
+
+/* ---- forward ---- */
+
+/* One query head of one sequence: n queries behind `past` keys. */
+struct head {
+	const struct bd_kern *kern;
+	const struct bd_heads *a;
+	size_t n, past;
+	const float *q;     /* [n], rows H*D apart */
+	const float *k, *v; /* keys from `from` on, rows kv apart */
+	size_t from, kv;
+	float *out, *lse; /* rows H*D, H apart */
+	float *tile, *s;  /* scratch [TILE,D], [TILE,keys] */
+};
 
 /* out[n,D] = the D floats at x, x + stride, ... */
 static const float *gather(float *out, const float *x, size_t stride, size_t n, size_t D)
@@ -44,93 +56,124 @@ static const float *gather(float *out, const float *x, size_t stride, size_t n, 
 }
 
 /* s[T,m] = q[T,D] k[m,D]^T */
-static void scores(const struct bd_kern *kern, float *s, const float *q, size_t T, const float *k,
-                   size_t k_stride, size_t m, size_t D)
+static void scores(const struct head *h, const float *q, size_t T, const float *k, size_t m)
 {
-	if (k_stride == D) {
-		kern->head_f32(s, m, q, T, k, m, D);
+	size_t D = h->a->D;
+
+	if (h->kv == D) {
+		h->kern->head_f32(h->s, m, q, T, k, m, D);
 		return;
 	}
 	for (size_t j = 0; j < m; j++)
 		for (size_t t = 0; t < T; t++)
-			s[t * m + j] = kern->dot(q + t * D, k + j * k_stride, D);
+			h->s[t * m + j] = h->kern->dot(q + t * D, k + j * h->kv, D);
 }
 
-/* Queries [i, i+T), T <= TILE, whose keys and values begin with key `from`: k, v rows kv apart; q, out
- * [.,H*D] of this head. */
-static void tile_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t i, size_t T, size_t from,
-                         float *out, float *lse, const float *q, const float *k, const float *v, size_t kv,
-                         float *tile, float *s)
+/* Queries [i, i+T), T <= TILE. */
+static void tile_forward(const struct head *h, size_t i, size_t T)
 {
-	size_t D = a->D, HD = a->H * D, end = a->past + i, base = first_key(a, i), m = end + T - base;
+	const struct bd_heads *a = h->a;
+	size_t D = a->D, HD = a->H * D, end = h->past + i, base = first_key(a, end), m = end + T - base;
+	const float *k = h->k + (base - h->from) * h->kv, *v = h->v + (base - h->from) * h->kv;
+	float *tile = h->tile, *s = h->s;
 
-	k += (base - from) * kv, v += (base - from) * kv;
-	scores(kern, s, gather(tile, q + i * HD, HD, T, D), T, k, kv, m, D);
+	scores(h, gather(tile, h->q + i * HD, HD, T, D), T, k, m);
 	for (size_t t = 0; t < T; t++) {
-		size_t lo = first_key(a, i + t), n = end + t + 1 - lo;
+		size_t lo = first_key(a, end + t), n = end + t + 1 - lo;
 		float *p = s + t * m + (lo - base);
 
 		for (size_t j = 0; j < n; j++)
 			p[j] *= a->scale;
-		float l = kern->softmax(p, n);
-		if (lse != NULL)
-			lse[(i + t) * a->H] = l;
+		h->lse[(i + t) * a->H] = h->kern->softmax(p, n);
 	}
 	/* Values outside, queries inside: a value is read once per tile, and the chains of additions overlap.
 	 * The sums lie together, because rows of out may share their cache sets. */
 	memset(tile, 0, T * D * sizeof(*tile));
 	for (size_t j = 0; j < m; j++)
 		for (size_t t = base + j > end ? base + j - end : 0; t < T; t++)
-			if (base + j >= first_key(a, i + t))
-				kern->axpy(tile + t * D, s[t * m + j], v + j * kv, D);
+			if (base + j >= first_key(a, end + t))
+				h->kern->axpy(tile + t * D, s[t * m + j], v + j * h->kv, D);
 	for (size_t t = 0; t < T; t++)
-		memcpy(out + (i + t) * HD, tile + t * D, D * sizeof(*out));
+		memcpy(h->out + (i + t) * HD, tile + t * D, D * sizeof(*tile));
 }
 
-void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, float *out,
-                          float *lse, const float *q, const float *k, const float *v, float *scratch)
+/* Query head `i` of sequence s. */
+static void head_forward(struct bd_cpu *cpu, const struct bd_attention *o, size_t s, size_t i, int slice)
 {
-	size_t D = a->D, g = h / (a->H / a->G), kv = a->G * D, from = first_key(a, 0),
-	       keys = a->past + a->n - from;
-	float *tile = scratch, *s = tile + min(a->n, TILE) * D; /* then keys and values, if gathered */
+	const struct bd_heads *a = &o->heads;
+	size_t t = o->start[s], n = o->start[s + 1] - t, past = o->past[s], D = a->D, GD = a->G * D,
+	       g = i / (a->H / a->G), from = first_key(a, past), keys = past + n - from;
+	float *scratch = bd_cpu_scratch(cpu, slice, bd_attention_scratch(a, past, n));
+	struct head h = {
+	    .kern = cpu->kern,
+	    .a = a,
+	    .n = n,
+	    .past = past,
+	    .from = from,
+	    .kv = GD,
+	    .q = o->q + (t * a->H + i) * D,
+	    .out = o->out + (t * a->H + i) * D,
+	    .lse = o->lse + t * a->H + i,
+	    .k = o->key[s] + from * GD + g * D,
+	    .v = o->val[s] + from * GD + g * D,
+	    .tile = scratch,
+	    .s = scratch + min(n, TILE) * D, /* then keys and values, if gathered */
+	};
 
-	k += from * kv + g * D, v += from * kv + g * D;
-	if (a->n >= GATHER && kv != D) {
-		float *copy = s + min(a->n, TILE) * keys;
+	if (n >= GATHER && GD != D) {
+		float *copy = h.s + min(n, TILE) * keys;
 
-		k = gather(copy, k, kv, keys, D);
-		v = gather(copy + keys * D, v, kv, keys, D);
-		kv = D;
+		h.k = gather(copy, h.k, GD, keys, D);
+		h.v = gather(copy + keys * D, h.v, GD, keys, D);
+		h.kv = D;
 	}
-	for (size_t i = 0; i < a->n; i += TILE)
-		tile_forward(kern, a, i, min(a->n - i, TILE), from, out + h * D, lse != NULL ? lse + h : NULL,
-		             q + h * D, k, v, kv, tile, s);
+	for (size_t j = 0; j < n; j += TILE)
+		tile_forward(&h, j, min(n - j, TILE));
 }
 
-/* Queries [i, i+T) of head h:
+static void forward_heads(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)
+{
+	const struct bd_attention *o = operands;
+
+	for (size_t i = begin; i < end; i++)
+		head_forward(cpu, o, i / o->heads.H, i % o->heads.H, slice);
+}
+
+static void forward(struct bd_cpu *cpu, const void *operands)
+{
+	const struct bd_attention *o = operands;
+
+	bd_cpu_for(cpu, o->n_seq * o->heads.H, forward_heads, o);
+}
+
+/* ---- backward ---- */
+
+/* Queries [i, i+T) of head h of the sequence that begins with token t0:
  *	p = exp(scale q k^T - lse),  ds = scale p (dout v^T - sum(dout out)),
  *	dv += p^T dout,  dq += ds k,  dk += ds^T q.
- * All matrices are strided views into [n,heads,D]; keys from i+T on and before the window of i are not seen.
-*/
-static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, size_t i, size_t T,
-                           float *dq, float *dk, float *dv, const float *dout, const float *out,
-                           const float *lse, const float *q, const float *k, const float *v, float *scratch)
+ * All matrices are strided views into [n,heads,D]; keys from i+T on and before the window
+ * of i are not seen. */
+static void block_backward(struct bd_cpu *cpu, const struct bd_attention_grad *o, size_t t0, size_t h,
+                           size_t i, size_t T, float *scratch)
 {
+	const struct bd_heads *a = &o->heads;
 	size_t D = a->D, HD = a->H * D, GD = a->G * D, from = first_key(a, i), m = i + T - from;
+	size_t q = (t0 + i) * HD + h * D;                    /* of the block in q, out, their gradients */
+	size_t k = (t0 + from) * GD + h / (a->H / a->G) * D; /* in k, v, their gradients */
+	const float *lse = o->lse + (t0 + i) * a->H + h, *dout = o->dout + q, *out = o->out + q;
 	float *p = scratch, *ds = scratch + T * m;
-	size_t o = i * HD + h * D; /* of the block in q, out and their gradients */
 
-	k += from * GD, v += from * GD, dk += from * GD, dv += from * GD;
-	bd_gemm(NULL, BD_N, BD_T, T, m, D, a->scale, q + o, HD, k, GD, 0, p, m);
-	bd_gemm(NULL, BD_N, BD_T, T, m, D, 1, dout + o, HD, v, GD, 0, ds, m);
+	bd_gemm(NULL,
+	        &(struct bd_product){BD_N, BD_T, T, m, D, a->scale, o->q + q, HD, o->k + k, GD, 0, p, m});
+	bd_gemm(NULL, &(struct bd_product){BD_N, BD_T, T, m, D, 1, dout, HD, o->v + k, GD, 0, ds, m});
 	for (size_t t = 0; t < T; t++) {
 		size_t lo = first_key(a, i + t) - from, seen = i + t + 1 - from;
-		float *pt = p + t * m, *dt = ds + t * m, l = lse[(i + t) * a->H + h];
-		float delta = kern->dot(dout + o + t * HD, out + o + t * HD, D);
+		float *pt = p + t * m, *dt = ds + t * m, l = lse[t * a->H];
+		float delta = cpu->kern->dot(dout + t * HD, out + t * HD, D);
 
 		for (size_t j = lo; j < seen; j++)
 			pt[j] -= l;
-		kern->vexp(pt + lo, pt + lo, seen - lo);
+		cpu->kern->vexp(pt + lo, pt + lo, seen - lo);
 		for (size_t j = lo; j < seen; j++)
 			dt[j] = a->scale * pt[j] * (dt[j] - delta);
 		memset(pt, 0, lo * sizeof(*pt));
@@ -138,19 +181,44 @@ static void block_backward(const struct bd_kern *kern, const struct bd_attn *a, 
 		memset(pt + seen, 0, (m - seen) * sizeof(*pt));
 		memset(dt + seen, 0, (m - seen) * sizeof(*dt));
 	}
-	bd_gemm(NULL, BD_T, BD_N, m, D, T, 1, p, m, dout + o, HD, 1, dv, GD);
-	bd_gemm(NULL, BD_N, BD_N, T, D, m, 1, ds, m, k, GD, 1, dq + o, HD);
-	bd_gemm(NULL, BD_T, BD_N, m, D, T, 1, ds, m, q + o, HD, 1, dk, GD);
+	bd_gemm(NULL, &(struct bd_product){BD_T, BD_N, m, D, T, 1, p, m, dout, HD, 1, o->dv + k, GD});
+	bd_gemm(NULL, &(struct bd_product){BD_N, BD_N, T, D, m, 1, ds, m, o->k + k, GD, 1, o->dq + q, HD});
+	bd_gemm(NULL, &(struct bd_product){BD_T, BD_N, m, D, T, 1, ds, m, o->q + q, HD, 1, o->dk + k, GD});
 }
 
-void bd_attention_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t g, float *dq,
-                           float *dk, float *dv, const float *dout, const float *out, const float *lse,
-                           const float *q, const float *k, const float *v, float *scratch)
+/* Item s G + g: the query heads of key/value head g of sequence s, which add to the same dk and dv. */
+static void backward_groups(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)
 {
-	size_t group = a->H / a->G, kv = g * a->D;
+	const struct bd_attention_grad *o = operands;
+	const struct bd_heads *a = &o->heads;
+	size_t group = a->H / a->G;
 
-	for (size_t h = g * group; h < (g + 1) * group; h++)
-		for (size_t i = 0; i < a->n; i += BLOCK)
-			block_backward(kern, a, h, i, min(a->n - i, BLOCK), dq, dk + kv, dv + kv, dout, out,
-			               lse, q, k + kv, v + kv, scratch);
+	for (size_t item = begin; item < end; item++) {
+		size_t g = item % a->G, t = o->start[item / a->G], n = o->start[item / a->G + 1] - t;
+		float *scratch = bd_cpu_scratch(cpu, slice, bd_attention_scratch(a, 0, n));
+
+		for (size_t h = g * group; h < (g + 1) * group; h++)
+			for (size_t i = 0; i < n; i += BLOCK)
+				block_backward(cpu, o, t, h, i, min(n - i, BLOCK), scratch);
+	}
+}
+
+static void backward(struct bd_cpu *cpu, const void *operands)
+{
+	const struct bd_attention_grad *o = operands;
+
+	bd_cpu_for(cpu, o->n_seq * o->heads.G, backward_groups, o);
+}
+
+const struct bd_op bd_op_attention_forward = {"attention_forward", forward},
+                   bd_op_attention_backward = {"attention_backward", backward};
+
+void bd_attention_forward(struct bd_dev *dev, const struct bd_attention *o)
+{
+	bd_dev_run(dev, &bd_op_attention_forward, o);
+}
+
+void bd_attention_backward(struct bd_dev *dev, const struct bd_attention_grad *o)
+{
+	bd_dev_run(dev, &bd_op_attention_backward, o);
 }

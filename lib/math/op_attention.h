@@ -1,27 +1,44 @@
-/* Causal grouped-query attention of one sequence: p = softmax(scale q k^T), out = p v. Keys of a session lie
- * in its cache, keys of a training sequence in its activations: both are k, v[past + n, G, D]. */
+/* Causal grouped-query attention of sequences: p = softmax(scale q k^T), out = p v. Keys of a session lie in
+ * its cache, keys of a training sequence in its activations. */
 #ifndef BD_OP_ATTENTION_H
 #define BD_OP_ATTENTION_H
 
-#include "machine/kern.h"
+#include <stdint.h>
 
-struct bd_attn {
-	size_t n, past; /* queries, and keys before the first query; query i sees keys up to past + i */
-	size_t window;  /* so many of them at most, the last ones; 0: all */
+#include "machine/dev.h"
+
+struct bd_heads {
 	size_t H, G, D; /* query heads, key/value heads, head size */
+	size_t window;  /* keys that a query sees at most, the last ones; 0: all */
 	float scale;
 };
 
-/* Floats of scratch one call needs. */
-size_t bd_attention_scratch(const struct bd_attn *a);
-/* Head h: out[n,H,D] and lse[n,H] (log-sum-exp of the scaled scores; may be NULL) from q[n,H,D], k,
- * v[past+n,G,D]. The bits of query i depend on its q and on the keys/values it sees only (kern.h orders). */
-void bd_attention_forward(const struct bd_kern *kern, const struct bd_attn *a, size_t h, float *out,
-                          float *lse, const float *q, const float *k, const float *v, float *scratch);
-/* All query heads of key/value head g (training: past = 0): dq[n,H,D], dk, dv[n,G,D] += from dout[n,H,D] and
- * forward's out, lse. */
-void bd_attention_backward(const struct bd_kern *kern, const struct bd_attn *a, size_t g, float *dq,
-                           float *dk, float *dv, const float *dout, const float *out, const float *lse,
-                           const float *q, const float *k, const float *v, float *scratch);
+/* Sequence s: its queries are tokens start[s] .. start[s+1] of q, out, lse; its keys and values are key[s],
+ * val[s] [past[s] + n,G,D], of which query i sees those up to past[s] + i. The bits of a query depend on it
+ * and on the keys and values that it sees only (kern.h orders). */
+struct bd_attention {
+	struct bd_heads heads;
+	size_t n_seq;
+	const size_t *start, *past;           /* host, [n_seq + 1], [n_seq] */
+	const float *const *key, *const *val; /* host, [n_seq] of device addresses */
+	const float *q;                       /* [T,H,D] */
+	float *out, *lse;                     /* [T,H,D]; [T,H], log-sum-exp of the scaled scores */
+};
+void bd_attention_forward(struct bd_dev *dev, const struct bd_attention *o);
+
+/* dq, dk, dv += from dout and forward's out, lse; the keys of a sequence are its tokens (past 0). */
+struct bd_attention_grad {
+	struct bd_heads heads;
+	size_t n_seq;
+	const size_t *start;                       /* host, [n_seq + 1] */
+	float *dq, *dk, *dv;                       /* [T,H,D], [T,G,D], [T,G,D] */
+	const float *dout, *out, *lse, *q, *k, *v; /* [T,H,D], lse [T,H], k and v [T,G,D] */
+};
+void bd_attention_backward(struct bd_dev *dev, const struct bd_attention_grad *o);
+
+/* Floats of scratch that a thread of the CPU needs for a sequence of n queries behind `past` keys. */
+size_t bd_attention_scratch(const struct bd_heads *heads, size_t past, size_t n);
+
+extern const struct bd_op bd_op_attention_forward, bd_op_attention_backward;
 
 #endif

@@ -2,28 +2,49 @@
 #ifndef BD_OP_EMBED_H
 #define BD_OP_EMBED_H
 
-#include "format/gguf.h"
-#include "machine/kern.h"
-#include "machine/par.h"
-
 #include <stdint.h>
+
+#include "machine/dev.h"
+#include "format/gguf.h"
 
 #define BD_TABLE_COLS 16384
 struct bd_table {
-	/* one of gguf_table.h; rows wider than BD_TABLE_COLS only in F32, F16 and Q8_0 */
-	enum bd_ggml_type type;
+	enum bd_ggml_type
+	    type;          /* one of gguf_table.h; rows wider than BD_TABLE_COLS only in F32, F16 and Q8_0 */
 	size_t rows, cols; /* V, C */
 	const void *p;
 };
 
 /* out[T,C] = scale table[ids[t]]. ids are checked by the caller. */
-void bd_embed_forward(float *out, const struct bd_table *e, float scale, const uint32_t *ids, size_t T);
+struct bd_embed {
+	float *out;
+	struct bd_table table;
+	float scale;
+	const uint32_t *ids; /* host, [T] */
+	size_t T;
+};
+void bd_embed_forward(struct bd_dev *dev, const struct bd_embed *o);
+
 /* dtable[V,C] += scale dout[t] at row ids[t]. */
-void bd_embed_backward(float *dtable, const float *dout, float scale, const uint32_t *ids, size_t T,
-                       size_t C);
-/* Inference head: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h only.
- * Split over par by V. */
-void bd_head_forward(struct bd_par *par, const struct bd_kern *k, float *z, const float *h,
-                     const struct bd_table *e, size_t P);
+struct bd_embed_grad {
+	float *dtable;
+	const float *dout; /* [T,C] */
+	float scale;
+	const uint32_t *ids; /* host, [T] */
+	size_t T, C;
+};
+void bd_embed_backward(struct bd_dev *dev, const struct bd_embed_grad *o);
+
+/* The head of inference: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on
+ * its row of h only. */
+struct bd_lm_head {
+	float *z;
+	const float *h;
+	struct bd_table table;
+	size_t P;
+};
+void bd_lm_head_forward(struct bd_dev *dev, const struct bd_lm_head *o);
+
+extern const struct bd_op bd_op_embed_forward, bd_op_embed_backward, bd_op_lm_head_forward;
 
 #endif

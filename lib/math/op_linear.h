@@ -2,33 +2,92 @@
 #ifndef BD_OP_LINEAR_H
 #define BD_OP_LINEAR_H
 
-#include "machine/kern.h"
-#include "machine/par.h"
-
 #include <stdint.h>
 
-/* Dense, through gemm.h. bias may be NULL. */
-void bd_linear_forward(struct bd_par *par, float *y, const float *x, const float *w, const float *bias,
-                       size_t T, size_t N, size_t K);
-/* dx[T,K] += dy W (dx NULL: not wanted; beta 0 stores), dw[N,K] += dy^T x, dbias[N] += sum_t dy (NULL: none).
- * For a ternary layer x is xhat and w is What: that is the straight-through estimator (method of arXiv
- * 2510.13998 code). */
-void bd_linear_backward(struct bd_par *par, float *dx, float beta, float *dw, float *dbias, const float *dy,
-                        const float *x, const float *w, size_t T, size_t N, size_t K);
+#include "machine/dev.h"
 
-/* A batch of int8 activations: q[T,kpad], step[T] = a/127, sum[T]. */
+struct bd_dense {
+	float *y;           /* [T,N] */
+	const float *x, *w; /* [T,K], [N,K] */
+	const float *bias;  /* [N] or NULL */
+	size_t T, N, K;
+};
+void bd_dense_forward(struct bd_dev *dev, const struct bd_dense *o);
+
+/* dx = beta dx + dy W, dw += dy^T x, dbias += sum_t dy. For a ternary layer x is xhat and w is What: that is
+ * the straight-through estimator (code of arXiv 2510.13998). */
+struct bd_dense_grad {
+	float *dx;               /* [T,K], NULL: not wanted */
+	float beta;              /* 0 stores, 1 adds */
+	float *dw;               /* [N,K] */
+	float *dbias;            /* [N] or NULL */
+	const float *dy, *x, *w; /* [T,N], [T,K], [N,K] */
+	size_t T, N, K;
+};
+void bd_dense_backward(struct bd_dev *dev, const struct bd_dense_grad *o);
+
+/* A batch of int8 activations (quant.h): q[T,kpad], step[T] = a/127, sum[T] of q; kpad =
+ * bd_ternary_cols(K). */
 struct bd_int8 {
 	int8_t *q;
 	float *step;
 	int32_t *sum;
 };
-/* q from x[T,K]. */
-void bd_int8_forward(const struct bd_kern *k, struct bd_int8 *q, const float *x, size_t T, size_t K);
-/* xhat[T,K] = q step, rows [0,T). */
-void bd_int8_dequant(float *x, const struct bd_int8 *q, size_t T, size_t K);
-/* y[T,N] = step scale (q C^T) + bias, in integers; split over par by output rows when T is small, else by
- * tokens. */
-void bd_ternary_forward(struct bd_par *par, const struct bd_kern *k, float *y, const struct bd_int8 *q,
-                        const uint8_t *codes, float scale, const float *bias, size_t T, size_t N, size_t K);
+
+struct bd_quantise {
+	struct bd_int8 q;
+	const float *x; /* [T,K] */
+	size_t T, K;
+};
+void bd_int8_forward(struct bd_dev *dev, const struct bd_quantise *o);
+
+/* xhat[T,K] = q step. */
+struct bd_dequantise {
+	float *x;
+	struct bd_int8 q;
+	size_t T, K;
+};
+void bd_int8_dequant(struct bd_dev *dev, const struct bd_dequantise *o);
+
+/* y = step scale (q C^T) + bias, the sums in integers. */
+struct bd_ternary {
+	float *y; /* [T,N] */
+	struct bd_int8 q;
+	const uint8_t *codes; /* [N, bd_ternary_stride(K)] */
+	float scale;
+	const float *bias; /* [N] or NULL */
+	size_t T, N, K;
+};
+void bd_ternary_forward(struct bd_dev *dev, const struct bd_ternary *o);
+
+/* Codes and scale of a master weight w[N,K] (quant.h), and What[N,K] where it is wanted; n of them. */
+struct bd_ternarised {
+	uint8_t *codes; /* [N, bd_ternary_stride(K)] */
+	float *what;    /* NULL: not wanted */
+	float *scale;   /* host */
+	const float *w;
+	size_t N, K;
+};
+struct bd_ternarise {
+	const struct bd_ternarised *item; /* host, [n] */
+	size_t n;
+};
+void bd_ternarise(struct bd_dev *dev, const struct bd_ternarise *o);
+
+/* Codes as they were and are: how many differ, how many are -1, 0, +1 now; `before` becomes what they are. */
+struct bd_code_change {
+	uint8_t *before;
+	const uint8_t *codes; /* [N, bd_ternary_stride(K)] */
+	size_t N, K;
+	uint64_t flips, count[3]; /* out */
+};
+struct bd_code_changes {
+	struct bd_code_change *item; /* host, [n] */
+	size_t n;
+};
+void bd_code_look(struct bd_dev *dev, const struct bd_code_changes *o);
+
+extern const struct bd_op bd_op_dense_forward, bd_op_dense_backward, bd_op_int8_forward, bd_op_int8_dequant,
+    bd_op_ternary_forward, bd_op_ternarise, bd_op_code_look;
 
 #endif

@@ -1,16 +1,28 @@
 /* RMSNorm forward and backward. */
 #include "math/op_rmsnorm.h"
 
-void bd_rmsnorm_forward(const struct bd_kern *k, float *y, float *r, const float *x, const float *gain,
-                        float eps, size_t T, size_t n)
-{
-	for (size_t t = 0; t < T; t++) {
-		float rt = k->rmsnorm(y + t * n, x + t * n, gain, eps, n);
+#include <string.h>
 
-		if (r != NULL)
-			r[t] = rt;
+static void forward_rows(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)
+{
+	const struct bd_rmsnorm *o = operands;
+	size_t n = o->n;
+
+	(void)slice;
+	for (size_t t = begin; t < end; t++) {
+		float r = cpu->kern->rmsnorm(o->y + t * n, o->x + t * n, o->gain, o->eps, n);
+
+		if (o->r != NULL)
+			o->r[t] = r;
 	}
 }
+
+static void forward(struct bd_cpu *cpu, const void *operands)
+{
+	bd_cpu_for(cpu, ((const struct bd_rmsnorm *)operands)->rows, forward_rows, operands);
+}
+
+/* ---- backward ---- */
 
 static inline float gain_at(const float *gain, size_t i)
 {
@@ -33,21 +45,55 @@ static float dot3(const float *dy, const float *gain, const float *x, size_t n)
 	return sum;
 }
 
-void bd_rmsnorm_backward(float *dx, float *dgain, const float *dy, const float *x, const float *r,
-                         const float *gain, size_t T, size_t n, int overwrite)
+/* One row: r (dn - nx mean(dn nx)) = r dn - c x. */
+static void backward_row(const struct bd_rmsnorm_grad *o, size_t t, float *dgain)
 {
-	for (size_t t = 0; t < T; t++, dx += n, dy += n, x += n) {
-		/* r (dn - nx mean(dn nx)) = r dn - c x */
-		float rt = r[t], c = rt * rt * rt * (dot3(dy, gain, x, n) / (float)n);
+	size_t n = o->n;
+	const float *dy = o->dy + t * n, *x = o->x + t * n, *gain = o->gain;
+	float *dx = o->dx + t * n, r = o->r[t], c = r * r * r * (dot3(dy, gain, x, n) / (float)n);
 
-		if (dgain != NULL) /* before dx, which may be dy */
-			for (size_t i = 0; i < n; i++)
-				dgain[i] += dy[i] * (x[i] * rt);
-		if (overwrite)
-			for (size_t i = 0; i < n; i++)
-				dx[i] = rt * (dy[i] * gain_at(gain, i)) - c * x[i];
-		else
-			for (size_t i = 0; i < n; i++)
-				dx[i] += rt * (dy[i] * gain_at(gain, i)) - c * x[i];
-	}
+	for (size_t i = 0; i < n; i++) /* before dx, which may be dy */
+		dgain[i] += dy[i] * (x[i] * r);
+	if (o->store)
+		for (size_t i = 0; i < n; i++)
+			dx[i] = r * (dy[i] * gain_at(gain, i)) - c * x[i];
+	else
+		for (size_t i = 0; i < n; i++)
+			dx[i] += r * (dy[i] * gain_at(gain, i)) - c * x[i];
+}
+
+/* Every slice sums the gradient of the gain for itself. */
+static void backward_rows(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)
+{
+	const struct bd_rmsnorm_grad *o = operands;
+	float *part = cpu->all.p + (size_t)slice * o->n;
+
+	for (size_t t = begin; t < end; t++)
+		backward_row(o, t, part);
+}
+
+static void backward(struct bd_cpu *cpu, const void *operands)
+{
+	const struct bd_rmsnorm_grad *o = operands;
+	size_t parts = (size_t)bd_par_threads(cpu->par), n = o->n;
+	float *part = bd_cpu_shared(cpu, parts * n); /* [parts,n] */
+
+	memset(part, 0, parts * n * sizeof(*part));
+	bd_cpu_for(cpu, o->rows, backward_rows, o);
+	for (size_t s = 0; o->dgain != NULL && s < parts; s++)
+		for (size_t i = 0; i < n; i++)
+			o->dgain[i] += part[s * n + i];
+}
+
+const struct bd_op bd_op_rmsnorm_forward = {"rmsnorm_forward", forward},
+                   bd_op_rmsnorm_backward = {"rmsnorm_backward", backward};
+
+void bd_rmsnorm_forward(struct bd_dev *dev, const struct bd_rmsnorm *o)
+{
+	bd_dev_run(dev, &bd_op_rmsnorm_forward, o);
+}
+
+void bd_rmsnorm_backward(struct bd_dev *dev, const struct bd_rmsnorm_grad *o)
+{
+	bd_dev_run(dev, &bd_op_rmsnorm_backward, o);
 }

@@ -15,7 +15,6 @@ static double clamp01(double x)
 static double keep_llama3(const struct bd_rope *r, double inv)
 {
 	double turns = r->original * inv / (2 * M_PI); /* over the original context */
-
 	return clamp01((turns - r->low) / (r->high - r->low));
 }
 
@@ -30,7 +29,6 @@ static double yarn_pair(const struct bd_rope *r, double turns, double D)
 static double keep_yarn(const struct bd_rope *r, double i, double D)
 {
 	double first = yarn_pair(r, r->high, D), last = yarn_pair(r, r->low, D);
-
 	if (r->truncate)
 		first = floor(first), last = ceil(last);
 	first = fmax(first, 0), last = fmin(last, D - 1);
@@ -45,17 +43,14 @@ static double inv_freq(const struct bd_rope *r, size_t i, size_t D)
 	double keep = r->kind == BD_ROPE_LLAMA3 ? keep_llama3(r, inv)
 	              : r->kind == BD_ROPE_YARN ? keep_yarn(r, (double)i, (double)D)
 	                                        : 0;
-
 	return r->kind == BD_ROPE_DEFAULT ? inv : keep * inv + (1 - keep) * inv / r->factor;
 }
 
 void bd_rope_table(float *cos_, float *sin_, const struct bd_rope *r, size_t D, size_t n)
 {
 	size_t half = D / 2;
-
 	for (size_t i = 0; i < half; i++) {
 		double inv = inv_freq(r, i, D);
-
 		for (size_t t = 0; t < n; t++) {
 			cos_[t * half + i] = (float)(r->attention * cos((double)t * inv));
 			sin_[t * half + i] = (float)(r->attention * sin((double)t * inv));
@@ -64,15 +59,15 @@ void bd_rope_table(float *cos_, float *sin_, const struct bd_rope *r, size_t D, 
 }
 
 /* x[T, heads, D] turned by sign * angle. */
-static void rotate(float *x, const uint32_t *pos, const float *cos_, const float *sin_, float sign, size_t T,
-                   size_t heads, size_t D)
+static void rotate(const struct bd_rope_turn *o, float *x, size_t heads, float sign, size_t t0, size_t t1)
 {
-	size_t half = D / 2;
+	size_t half = o->D / 2;
 
-	for (size_t t = 0; t < T; t++) {
-		const float *c = cos_ + pos[t] * half, *s = sin_ + pos[t] * half;
+	x += t0 * heads * o->D;
+	for (size_t t = t0; t < t1; t++) {
+		const float *c = o->cos + o->pos[t] * half, *s = o->sin + o->pos[t] * half;
 
-		for (size_t h = 0; h < heads; h++, x += D)
+		for (size_t h = 0; h < heads; h++, x += o->D)
 			for (size_t i = 0; i < half; i++) {
 				float a = x[i], b = x[half + i], si = sign * s[i];
 
@@ -82,14 +77,43 @@ static void rotate(float *x, const uint32_t *pos, const float *cos_, const float
 	}
 }
 
-void bd_rope_forward(float *x, const uint32_t *pos, const float *cos, const float *sin, size_t T,
-                     size_t heads, size_t D)
+static void forward_tokens(struct bd_cpu *cpu, const void *operands, size_t t0, size_t t1, int slice)
 {
-	rotate(x, pos, cos, sin, 1, T, heads, D);
+	const struct bd_rope_turn *o = operands;
+
+	(void)cpu, (void)slice;
+	rotate(o, o->q, o->H, 1, t0, t1);
+	rotate(o, o->k, o->G, 1, t0, t1);
 }
 
-void bd_rope_backward(float *dx, const uint32_t *pos, const float *cos, const float *sin, size_t T,
-                      size_t heads, size_t D)
+static void backward_tokens(struct bd_cpu *cpu, const void *operands, size_t t0, size_t t1, int slice)
 {
-	rotate(dx, pos, cos, sin, -1, T, heads, D);
+	const struct bd_rope_turn *o = operands;
+
+	(void)cpu, (void)slice;
+	rotate(o, o->q, o->H, -1, t0, t1);
+	rotate(o, o->k, o->G, -1, t0, t1);
+}
+
+static void forward(struct bd_cpu *cpu, const void *operands)
+{
+	bd_cpu_for(cpu, ((const struct bd_rope_turn *)operands)->T, forward_tokens, operands);
+}
+
+static void backward(struct bd_cpu *cpu, const void *operands)
+{
+	bd_cpu_for(cpu, ((const struct bd_rope_turn *)operands)->T, backward_tokens, operands);
+}
+
+const struct bd_op bd_op_rope_forward = {"rope_forward", forward},
+                   bd_op_rope_backward = {"rope_backward", backward};
+
+void bd_rope_forward(struct bd_dev *dev, const struct bd_rope_turn *o)
+{
+	bd_dev_run(dev, &bd_op_rope_forward, o);
+}
+
+void bd_rope_backward(struct bd_dev *dev, const struct bd_rope_turn *o)
+{
+	bd_dev_run(dev, &bd_op_rope_backward, o);
 }

@@ -1,23 +1,22 @@
 /* The net: its weights from a model, its caches of keys and values, its head. The layers are in net_forward.c
  * and net_backward.c. */
-#include "net/net.h"
+#include <string.h>
 
 #include "base/mem.h"
-#include "machine/quant.h"
+#include "net/net.h"
 #include "math/op_linear.h"
-
-#include <string.h>
+#include "math/op_vec.h"
+#include "machine/quant.h"
 
 /* ---- the net ---- */
 
-struct bd_net *bd_net_new(const struct bd_config *c, struct bd_par *par)
+struct bd_net *bd_net_new(const struct bd_config *c, struct bd_dev *dev)
 {
 	struct bd_net *net = bd_zalloc(1, sizeof(*net));
 
 	net->cfg = bd_config_copy(c);
-	net->par = par;
-	net->kern = bd_kern();
-	net->block = bd_net_own(net, bd_zalloc((size_t)c->layers, sizeof(*net->block)));
+	net->dev = dev;
+	net->block = bd_zalloc((size_t)c->layers, sizeof(*net->block));
 	for (int l = 0; l < c->layers; l++)
 		for (enum bd_lin i = 0; i < BD_LINS; i++) {
 			net->block[l].lin[i].in = bd_lin_in(c, i);
@@ -26,94 +25,127 @@ struct bd_net *bd_net_new(const struct bd_config *c, struct bd_par *par)
 	return net;
 }
 
-void *bd_net_own(struct bd_net *net, void *p)
+static void own(struct bd_net *net, const void *p, bool mapped)
 {
 	net->owned = bd_resize(net->owned, net->n_owned, net->n_owned + 1, sizeof(*net->owned));
-	return net->owned[net->n_owned++] = p;
+	net->owned[net->n_owned++] = (struct bd_owned){p, mapped};
+}
+
+void *bd_net_keep(struct bd_net *net, const void *host, size_t n)
+{
+	void *p = bd_dev_alloc(net->dev, n, 1);
+
+	if (host != NULL)
+		bd_dev_to(net->dev, p, host, n);
+	own(net, p, false);
+	return p;
+}
+
+const void *bd_net_map(struct bd_net *net, const void *host, size_t n)
+{
+	const void *p = bd_dev_map(net->dev, host, n);
+
+	own(net, p, true);
+	return p;
+}
+
+static void release(struct bd_net *net)
+{
+	for (size_t i = 0; i < net->n_owned; i++)
+		if (net->owned[i].mapped)
+			bd_dev_unmap(net->dev, net->owned[i].p);
+		else
+			bd_dev_free(net->dev, net->owned[i].p);
+	bd_free(net->owned);
 }
 
 void bd_net_free(struct bd_net *net)
 {
 	if (net == NULL)
 		return;
-	for (size_t i = 0; i < net->n_owned; i++)
-		bd_free(net->owned[i]);
-	bd_free(net->owned);
+	release(net);
 	for (int i = 0; i < 2; i++) {
-		bd_free(net->angles[i].cos);
-		bd_free(net->angles[i].sin);
+		bd_dev_free(net->dev, net->angles[i].cos);
+		bd_dev_free(net->dev, net->angles[i].sin);
 	}
-	bd_free(net->rows);
+	bd_dev_free(net->dev, net->rows);
 	if (net->release != NULL)
 		net->release(net->release_arg);
+	bd_free(net->block);
 	bd_config_free(&net->cfg);
 	bd_free(net);
 }
 
-struct bd_net *bd_net_from_model(const struct bd_model *m, struct bd_par *par, bool train)
+/* ---- from a model ---- */
+
+/* A parameter of m where the device has it, NULL if there is none. */
+static float *param(const struct bd_net *net, const struct bd_model *m, enum bd_slot slot, int layer)
+{
+	const struct bd_param *p = bd_model_param(m, slot, layer);
+
+	return p != NULL ? net->params + p->off : NULL;
+}
+
+static void fill_block(struct bd_net *net, const struct bd_model *m, int l, bool train)
+{
+	struct bd_block *b = &net->block[l];
+
+	b->attn_norm = param(net, m, BD_ATTN_NORM, l);
+	b->ffn_norm = param(net, m, BD_FFN_NORM, l);
+	b->attn_post = param(net, m, BD_ATTN_POST, l);
+	b->ffn_post = param(net, m, BD_FFN_POST, l);
+	b->q_norm = param(net, m, BD_Q_NORM, l);
+	b->k_norm = param(net, m, BD_K_NORM, l);
+	for (enum bd_lin i = 0; i < BD_LINS; i++) {
+		struct bd_linear *w = &b->lin[i];
+
+		w->gain = param(net, m, BD_SUBLN + i, l);
+		w->bias = param(net, m, BD_BIAS + i, l);
+		w->w = w->master = param(net, m, BD_W + i, l);
+		if (!m->cfg.ternary)
+			continue;
+		w->codes = bd_net_keep(net, NULL, bd_mul(w->out, bd_ternary_stride(w->in)));
+		w->w = train ? bd_net_keep(net, NULL, bd_mul(bd_mul(w->out, w->in), sizeof(float))) : NULL;
+	}
+}
+
+struct bd_net *bd_net_from_model(const struct bd_model *m, struct bd_dev *dev, bool train)
 {
 	const struct bd_config *c = &m->cfg;
-	struct bd_net *net = bd_net_new(c, par);
+	struct bd_net *net = bd_net_new(c, dev);
 	size_t C = (size_t)c->hidden, V = (size_t)c->vocab;
 
-	net->embed = (struct bd_table){BD_GGML_F32, V, C, bd_model_data(m, BD_EMBED, -1)};
-	net->head =
-	    c->tied ? net->embed : (struct bd_table){BD_GGML_F32, V, C, bd_model_data(m, BD_HEAD, -1)};
-	net->final_norm = bd_model_data(m, BD_FINAL_NORM, -1);
-	for (int l = 0; l < c->layers; l++) {
-		struct bd_block *b = &net->block[l];
-
-		b->attn_norm = bd_model_data(m, BD_ATTN_NORM, l);
-		b->ffn_norm = bd_model_data(m, BD_FFN_NORM, l);
-		b->attn_post = bd_model_data(m, BD_ATTN_POST, l);
-		b->ffn_post = bd_model_data(m, BD_FFN_POST, l);
-		b->q_norm = bd_model_data(m, BD_Q_NORM, l);
-		b->k_norm = bd_model_data(m, BD_K_NORM, l);
-		for (enum bd_lin i = 0; i < BD_LINS; i++) {
-			struct bd_linear *w = &b->lin[i];
-
-			w->gain = bd_model_data(m, BD_SUBLN + i, l);
-			w->bias = bd_model_data(m, BD_BIAS + i, l);
-			if (!c->ternary)
-				w->w = bd_model_data(m, BD_W + i, l);
-			else
-				w->codes = bd_net_own(net, bd_alloc(w->out, bd_ternary_stride(w->in)));
-			if (c->ternary && train)
-				w->w = bd_net_own(net, bd_alloc(bd_mul(w->out, w->in), sizeof(float)));
-		}
-	}
-	bd_net_refresh(net, m);
+	net->params = (float *)(uintptr_t)bd_net_map(net, m->data, m->n * sizeof(float));
+	net->embed = (struct bd_table){BD_GGML_F32, V, C, param(net, m, BD_EMBED, -1)};
+	net->head = c->tied ? net->embed : (struct bd_table){BD_GGML_F32, V, C, param(net, m, BD_HEAD, -1)};
+	net->final_norm = param(net, m, BD_FINAL_NORM, -1);
+	for (int l = 0; l < c->layers; l++)
+		fill_block(net, m, l, train);
+	bd_net_refresh(net);
 	return net;
 }
 
-struct refresh {
-	struct bd_net *net;
-	const struct bd_model *m;
-};
-
-static void refresh_slice(void *ctx, size_t begin, size_t end, int slice)
+void bd_net_refresh(struct bd_net *net)
 {
-	struct refresh *r = ctx;
+	size_t n = (size_t)net->cfg.layers * BD_LINS;
+	struct bd_ternarised *item;
 
-	(void)slice;
-	for (size_t i = begin; i < end; i++) {
-		int l = (int)(i / BD_LINS);
-		enum bd_lin lin = (enum bd_lin)(i % BD_LINS);
-		struct bd_linear *w = &r->net->block[l].lin[lin];
-		const float *master = bd_model_data(r->m, BD_W + lin, l);
+	if (!net->cfg.ternary)
+		return;
+	item = bd_alloc(n, sizeof(*item));
+	for (size_t i = 0; i < n; i++) {
+		struct bd_linear *w = &net->block[i / BD_LINS].lin[i % BD_LINS];
 
-		w->scale = bd_absmean(master, w->out, w->in);
-		bd_ternary_pack((uint8_t *)w->codes, master, w->out, w->in, w->scale);
-		if (w->w != NULL)
-			bd_ternary_unpack((float *)w->w, w->codes, w->out, w->in, w->scale);
+		item[i] = (struct bd_ternarised){.codes = (uint8_t *)(uintptr_t)w->codes,
+		                                 .what = (float *)(uintptr_t)w->w,
+		                                 .scale = &w->scale,
+		                                 .w = w->master,
+		                                 .N = w->out,
+		                                 .K = w->in};
 	}
-}
-
-void bd_net_refresh(struct bd_net *net, const struct bd_model *m)
-{
-	if (net->cfg.ternary)
-		bd_par_for(net->par, (size_t)net->cfg.layers * BD_LINS, refresh_slice,
-		           &(struct refresh){net, m});
+	bd_ternarise(net->dev, &(struct bd_ternarise){item, n});
+	bd_dev_wait(net->dev);
+	bd_free(item);
 }
 
 /* ---- keys and values ---- */
@@ -124,15 +156,30 @@ struct bd_kv *bd_kv_new(const struct bd_net *net, size_t cap)
 	size_t L = (size_t)c->layers, width = (size_t)c->kv_heads * (size_t)c->head_dim;
 	struct bd_kv *kv = bd_zalloc(1, sizeof(*kv));
 
+	kv->dev = net->dev;
 	kv->cap = cap;
 	kv->layers = L;
 	kv->k = bd_zalloc(L, sizeof(*kv->k));
 	kv->v = bd_zalloc(L, sizeof(*kv->v));
 	for (size_t l = 0; l < L; l++) {
-		kv->k[l] = bd_alloc(bd_mul(cap, width), sizeof(float));
-		kv->v[l] = bd_alloc(bd_mul(cap, width), sizeof(float));
+		kv->k[l] = bd_dev_alloc(kv->dev, bd_mul(cap, width), sizeof(float));
+		kv->v[l] = bd_dev_alloc(kv->dev, bd_mul(cap, width), sizeof(float));
 	}
 	return kv;
+}
+
+struct bd_kv *bd_kv_grown(const struct bd_net *net, struct bd_kv *kv, size_t cap)
+{
+	size_t width = (size_t)net->cfg.kv_heads * (size_t)net->cfg.head_dim;
+	struct bd_kv *to = bd_kv_new(net, cap);
+
+	to->n = kv->n;
+	for (size_t l = 0; l < kv->layers; l++) {
+		bd_dev_within(kv->dev, to->k[l], kv->k[l], kv->n * width * sizeof(float));
+		bd_dev_within(kv->dev, to->v[l], kv->v[l], kv->n * width * sizeof(float));
+	}
+	bd_kv_free(kv);
+	return to;
 }
 
 void bd_kv_free(struct bd_kv *kv)
@@ -140,8 +187,8 @@ void bd_kv_free(struct bd_kv *kv)
 	if (kv == NULL)
 		return;
 	for (size_t l = 0; l < kv->layers; l++) {
-		bd_free(kv->k[l]);
-		bd_free(kv->v[l]);
+		bd_dev_free(kv->dev, kv->k[l]);
+		bd_dev_free(kv->dev, kv->v[l]);
 	}
 	bd_free(kv->k);
 	bd_free(kv->v);
@@ -150,47 +197,39 @@ void bd_kv_free(struct bd_kv *kv)
 
 /* ---- head ---- */
 
-/* Scratch for n rows of width C, twice. */
-static float *rows_reach(struct bd_net *net, size_t n)
-{
-	size_t need = bd_mul(2 * n, (size_t)net->cfg.hidden);
-
-	if (need > net->rows_n) {
-		bd_free(net->rows);
-		net->rows = bd_alloc(need, sizeof(float));
-		net->rows_n = need;
-	}
-	return net->rows;
-}
-
+/* P rows of h, and room for their gradient behind them. */
 static float *gather(struct bd_net *net, const float *h, const size_t *row, size_t P)
 {
 	size_t C = (size_t)net->cfg.hidden;
-	float *g = rows_reach(net, P);
 
-	for (size_t j = 0; j < P; j++)
-		memcpy(g + j * C, h + row[j] * C, C * sizeof(float));
-	return g;
+	net->rows = bd_dev_reach(net->dev, net->rows, &net->rows_n, bd_mul(2 * P, C), sizeof(float));
+	bd_vec_gather(net->dev, &(struct bd_vec_rows){net->rows, (float *)(uintptr_t)h, row, P, C});
+	return net->rows;
 }
 
 void bd_net_logits(struct bd_net *net, float *z, const float *h, const size_t *row, size_t P, bool train)
 {
+	const struct bd_table *e = &net->head;
 	float *g = gather(net, h, row, P);
 
 	if (train || !net->cfg.ternary)
-		bd_linear_forward(net->par, z, g, net->head.p, NULL, P, net->head.rows, net->head.cols);
+		bd_dense_forward(
+		    net->dev,
+		    &(struct bd_dense){.y = z, .x = g, .w = e->p, .T = P, .N = e->rows, .K = e->cols});
 	else
-		bd_head_forward(net->par, net->kern, z, g, &net->head, P);
+		bd_lm_head_forward(net->dev, &(struct bd_lm_head){z, g, *e, P});
 }
 
 void bd_net_logits_backward(struct bd_net *net, float *dh, float *dhead, const float *dz, const float *h,
                             const size_t *row, size_t P)
 {
-	size_t C = (size_t)net->cfg.hidden;
+	const struct bd_table *e = &net->head;
+	size_t C = e->cols;
 	float *g = gather(net, h, row, P), *dg = g + P * C;
 
-	bd_linear_backward(net->par, dg, 0.0f, dhead, NULL, dz, g, net->head.p, P, net->head.rows, C);
-	for (size_t j = 0; j < P; j++)
-		for (size_t i = 0; i < C; i++)
-			dh[row[j] * C + i] += dg[j * C + i];
+	bd_dense_backward(
+	    net->dev,
+	    &(struct bd_dense_grad){
+	        .dx = dg, .beta = 0, .dw = dhead, .dy = dz, .x = g, .w = e->p, .T = P, .N = e->rows, .K = C});
+	bd_vec_scatter(net->dev, &(struct bd_vec_rows){dg, dh, row, P, C});
 }

@@ -3,8 +3,8 @@
 #define BD_NET_ACTS_H
 
 #include "base/mem.h"
-#include "math/op_linear.h"
 #include "net/net.h"
+#include "math/op_linear.h"
 
 /* What a layer keeps for its backward pass. T tokens; widths as in model.h. */
 struct layer {
@@ -15,15 +15,15 @@ struct layer {
 	float *q, *k, *v;       /* after norm and rope */
 	float *att, *lse;       /* [T,HD], [T,H] */
 	float *gate, *up, *act; /* [T,F] */
-	/* [T,C] outputs of o and down before their post norms (NULL: there are none) */
-	float *ao, *fo;
-	float *rao, *rfo;           /* [T] 1/rms of those norms */
-	float *r[BD_LINS];          /* [T] 1/rms of the SubLN of each linear */
+	float *ao, *fo;    /* [T,C] outputs of o and down before their post norms (NULL: there are none) */
+	float *rao, *rfo;  /* [T] 1/rms of those norms */
+	float *r[BD_LINS]; /* [T] 1/rms of the SubLN of each linear */
 	struct bd_int8 in[BD_LINS]; /* quantised input; K, V share Q's and up shares gate's when they have no
 	                               norm of their own */
 };
 
 struct bd_acts {
+	struct bd_dev *dev;
 	bool train;
 	int watch;
 	size_t cap, seqs; /* tokens, sequences there is room for */
@@ -32,21 +32,17 @@ struct bd_acts {
 	float *xf, *rf, *h;                /* [T,C], [T], [T,C] after the last layer, its 1/rms, and normed */
 	float *a, *b, *c, *d;              /* scratch [T, widest]; c [T,C] */
 	float *dq, *dk, *dv, *dgate, *dup; /* gradients of one layer (train) */
-	float *part;                       /* [threads, widest] partial gradients of gains */
 	float *state[3];                   /* of the watched layer */
-	uint32_t *pos;                     /* [T] */
-	const float **key, **val;          /* [n_seq] where attention finds keys and values */
-	size_t *past;                      /* [n_seq] */
-	float **scratch;                   /* one for each thread */
-	size_t *scratch_n;
-	int threads, layers;
+	/* host memory */
+	uint32_t *pos;            /* [T] */
+	const float **key, **val; /* [n_seq] where attention finds keys and values */
+	size_t *past;             /* [n_seq] keys of earlier batches */
+	int layers;
 };
 
 /* The linear whose quantised input `i` uses: itself, or the first of its group. */
-enum bd_lin bd_acts_input(const struct bd_block *b, enum bd_lin i);
+enum bd_lin bd_acts_input(const struct bd_config *c, enum bd_lin i);
 /* Room for T tokens in `seqs` sequences; what was there is gone if it had to grow. */
 void bd_acts_reserve(struct bd_acts *a, const struct bd_net *net, size_t T, size_t seqs);
-/* At least n floats for the thread that runs this slice. */
-float *bd_acts_scratch(struct bd_acts *a, int slice, size_t n);
 
 #endif

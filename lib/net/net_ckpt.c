@@ -10,26 +10,30 @@ static void fill_table(struct bd_net *net, const struct bd_part *p, const struct
 {
 	bool half = t->dtype == BD_F16 || (t->dtype == BD_BF16 && p->cols <= BD_TABLE_COLS);
 	float *copy = NULL;
+	const float *x;
 
 	*p->table = (struct bd_table){.type = BD_GGML_F32, .rows = p->rows, .cols = p->cols};
 	if (half && (uintptr_t)t->data % sizeof(uint16_t) == 0) {
 		p->table->type = t->dtype == BD_F16 ? BD_GGML_F16 : BD_GGML_BF16;
-		p->table->p = t->data;
-	} else {
-		p->table->p = bd_st_floats(t, &copy);
+		p->table->p = bd_net_map(net, t->data, t->bytes);
+		return;
 	}
-	if (copy != NULL)
-		bd_net_own(net, copy);
+	x = bd_st_floats(t, &copy);
+	p->table->p = copy != NULL ? bd_net_keep(net, copy, t->count * sizeof(*x))
+	                           : bd_net_map(net, x, t->count * sizeof(*x));
+	bd_free(copy);
 }
 
 static void fill_linear(struct bd_net *net, const struct bd_part *p, const struct bd_ckpt *k)
 {
-	uint8_t *codes = bd_net_own(net, bd_alloc(bd_mul(p->rows, bd_ternary_stride(p->cols)), 1));
+	size_t size = bd_mul(p->rows, bd_ternary_stride(p->cols));
+	uint8_t *codes = bd_alloc(size, 1);
 
 	p->linear->in = p->cols;
 	p->linear->out = p->rows;
-	p->linear->codes = codes;
 	p->linear->scale = bd_ckpt_ternary(k, p->slot, p->layer, codes);
+	p->linear->codes = bd_net_keep(net, codes, size);
+	bd_free(codes);
 }
 
 static void fill_vector(struct bd_net *net, const struct bd_part *p, const struct bd_ckpt *k)
@@ -37,7 +41,8 @@ static void fill_vector(struct bd_net *net, const struct bd_part *p, const struc
 	float *v = bd_alloc(p->cols, sizeof(*v));
 
 	bd_ckpt_vector(k, p->slot, p->layer, v);
-	*p->vector = bd_net_own(net, v);
+	*p->vector = bd_net_keep(net, v, p->cols * sizeof(*v));
+	bd_free(v);
 }
 
 static void close_ckpt(void *k)
@@ -45,7 +50,7 @@ static void close_ckpt(void *k)
 	bd_ckpt_close(k);
 }
 
-struct bd_net *bd_net_from_ckpt(struct bd_ckpt *k, struct bd_par *par)
+struct bd_net *bd_net_from_ckpt(struct bd_ckpt *k, struct bd_dev *dev)
 {
 	struct bd_config c = bd_config_copy(bd_ckpt_config(k));
 	struct bd_part *part;
@@ -53,7 +58,7 @@ struct bd_net *bd_net_from_ckpt(struct bd_ckpt *k, struct bd_par *par)
 	size_t n;
 
 	c.ternary = true;
-	net = bd_net_new(&c, par);
+	net = bd_net_new(&c, dev);
 	bd_config_free(&c);
 	part = bd_net_parts(net, &n);
 	for (size_t i = 0; i < n; i++) {

@@ -8,6 +8,6 @@
 
 /* Quantises every linear of the checkpoint as the trainer does: D = bd_absmean, C = bd_ternary_pack. Tables
  * in F32, F16 and BF16 are used where they are mapped. The net takes k over and closes it. */
-struct bd_net *bd_net_from_ckpt(struct bd_ckpt *k, struct bd_par *par);
+struct bd_net *bd_net_from_ckpt(struct bd_ckpt *k, struct bd_dev *dev);
 
 #endif

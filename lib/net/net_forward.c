@@ -1,105 +1,79 @@
-/* The layers in order, each line one operation of math/op_*; here they meet memory and threads. */
-#include "base/msg.h"
-#include "machine/quant.h"
-#include "math/op_glu.h"
-#include "math/op_rope.h"
+/* The layers in order, each line one operation of math/. */
 #include "net/net_pass.h"
 
-#include <string.h>
-
-static void int8_slice(void *ctx, size_t t0, size_t t1, int slice)
-{
-	struct pass *p = ctx;
-	struct bd_int8 q = p->y->in[p->lin];
-
-	(void)slice;
-	q.q += t0 * bd_ternary_cols(p->n), q.step += t0, q.sum += t0;
-	bd_int8_forward(p->net->kern, &q, p->x + t0 * p->n, t1 - t0, p->n);
-}
+#include "base/msg.h"
+#include "math/op_glu.h"
+#include "math/op_linear.h"
+#include "math/op_rmsnorm.h"
+#include "math/op_rope.h"
+#include "math/op_vec.h"
 
 /* out[T,out] = linear `i` of src[T,in], with its SubLN and quantiser. */
-static void linear(struct pass *p, float *out, enum bd_lin i, const float *src)
+static void linear(const struct pass *p, float *out, enum bd_lin i, const float *src)
 {
-	struct bd_net *net = p->net;
 	const struct bd_linear *w = &p->w->lin[i];
-	size_t T = p->b->T;
 
 	if (w->gain != NULL) {
-		bd_pass_norm(p, p->a->b, p->y->r[i], src, w->gain, T, w->in);
+		bd_pass_norm(p, p->a->b, p->y->r[i], src, w->gain, p->T, w->in);
 		src = p->a->b;
 	}
 	if (w->codes == NULL) {
-		bd_linear_forward(net->par, out, src, w->w, w->bias, T, w->out, w->in);
+		bd_dense_forward(p->dev, &(struct bd_dense){out, src, w->w, w->bias, p->T, w->out, w->in});
 		return;
 	}
-	if (bd_acts_input(p->w, i) == i) {
-		p->lin = i, p->x = src, p->n = w->in;
-		bd_par_for(net->par, T, int8_slice, p);
-	}
-	bd_ternary_forward(net->par, net->kern, out, &p->y->in[i], w->codes, w->scale, w->bias, T, w->out,
-	                   w->in);
+	if (bd_acts_input(&p->net->cfg, i) == i)
+		bd_int8_forward(p->dev, &(struct bd_quantise){p->y->in[i], src, p->T, w->in});
+	bd_ternary_forward(p->dev, &(struct bd_ternary){.y = out,
+	                                                .q = p->y->in[i],
+	                                                .codes = w->codes,
+	                                                .scale = w->scale,
+	                                                .bias = w->bias,
+	                                                .T = p->T,
+	                                                .N = w->out,
+	                                                .K = w->in});
 }
 
-static void attention_slice(void *ctx, size_t i0, size_t i1, int slice)
-{
-	struct pass *p = ctx;
-	struct layer *y = p->y;
-	size_t H = (size_t)p->net->cfg.heads, D = (size_t)p->net->cfg.head_dim;
-
-	for (size_t i = i0; i < i1; i++) {
-		size_t s = i / H, t = p->b->start[s];
-		struct bd_attn at = bd_pass_attn(p, s);
-		float *scratch = bd_acts_scratch(p->a, slice, bd_attention_scratch(&at));
-
-		bd_attention_forward(p->net->kern, &at, i % H, y->att + t * H * D, y->lse + t * H,
-		                     y->q + t * H * D, p->a->key[s], p->a->val[s], scratch);
-	}
-}
-
-static void rope_slice(void *ctx, size_t t0, size_t t1, int slice)
-{
-	struct pass *p = ctx;
-	struct layer *y = p->y;
-	const struct bd_net *net = p->net;
-	size_t H = (size_t)net->cfg.heads, G = (size_t)net->cfg.kv_heads, D = (size_t)net->cfg.head_dim;
-	const struct bd_angles *g = &net->angles[p->slides];
-	const uint32_t *pos = p->a->pos + t0;
-
-	(void)slice;
-	bd_rope_forward(y->q + t0 * H * D, pos, g->cos, g->sin, t1 - t0, H, D);
-	bd_rope_forward(y->k + t0 * G * D, pos, g->cos, g->sin, t1 - t0, G, D);
-}
-
-static void glu_slice(void *ctx, size_t t0, size_t t1, int slice)
-{
-	struct pass *p = ctx;
-	size_t F = (size_t)p->net->cfg.ffn, i = t0 * F;
-
-	(void)slice;
-	bd_glu_forward(p->net->kern, p->net->cfg.act, p->y->act + i, p->y->gate + i, p->y->up + i,
-	               (t1 - t0) * F);
-}
+/* ---- places ---- */
 
 static void rope_reach(struct bd_net *net, size_t n)
 {
+	const struct bd_config *c = &net->cfg;
+	size_t D = (size_t)c->head_dim, size;
+	float *cos, *sin; /* [n, D/2] */
+
 	if (n <= net->rope_n)
 		return;
-	const struct bd_config *c = &net->cfg;
-	size_t D = (size_t)c->head_dim;
 	n = n < 256 ? 256 : n + n / 2;
+	size = bd_mul(bd_mul(n, D / 2), sizeof(float));
+	cos = bd_alloc(size, 1);
+	sin = bd_alloc(size, 1);
 	for (int i = 0; i < (c->window > 0 ? 2 : 1); i++) {
 		struct bd_angles *g = &net->angles[i];
 
-		bd_free(g->cos);
-		bd_free(g->sin);
-		g->cos = bd_alloc(bd_mul(n, D / 2), sizeof(float));
-		g->sin = bd_alloc(bd_mul(n, D / 2), sizeof(float));
-		bd_rope_table(g->cos, g->sin, i ? &c->rope_local : &c->rope, D, n);
+		bd_rope_table(cos, sin, i > 0 ? &c->rope_local : &c->rope, D, n);
+		bd_dev_free(net->dev, g->cos);
+		bd_dev_free(net->dev, g->sin);
+		g->cos = bd_dev_alloc(net->dev, size, 1);
+		g->sin = bd_dev_alloc(net->dev, size, 1);
+		bd_dev_to(net->dev, g->cos, cos, size);
+		bd_dev_to(net->dev, g->sin, sin, size);
 	}
+	bd_free(cos);
+	bd_free(sin);
 	net->rope_n = n;
 }
 
-/* Positions, and where each sequence's keys and values begin. */
+static void check_ids(const struct bd_net *net, const struct bd_batch *b)
+{
+	for (size_t t = 0; t < b->T; t++)
+		if (b->ids[t] >= (uint32_t)net->cfg.vocab)
+			bd_die(BD_DATA,
+			       "%s: token id %u is not below the vocabulary's %d; is the stream of another "
+			       "tokenizer?",
+			       net->cfg.name, b->ids[t], net->cfg.vocab);
+}
+
+/* The position of every token, behind what is cached. */
 static void place(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b, struct bd_kv *const *kv)
 {
 	for (size_t s = 0; s < b->n_seq; s++) {
@@ -113,113 +87,131 @@ static void place(struct bd_net *net, struct bd_acts *a, const struct bd_batch *
 			a->pos[b->start[s] + i] = (uint32_t)(past + i);
 		rope_reach(net, past + n);
 	}
-	for (size_t t = 0; t < b->T; t++)
-		if (b->ids[t] >= (uint32_t)net->cfg.vocab)
-			bd_die(BD_DATA,
-			       "%s: token id %u is not below the vocabulary's %d; is the stream of another "
-			       "tokenizer?",
-			       net->cfg.name, b->ids[t], net->cfg.vocab);
 }
 
 /* This layer's new keys and values go to the caches, or attention reads them where they are. */
-static void keep_kv(struct pass *p, int l, struct bd_kv *const *kv)
+static void keep_kv(const struct pass *p, struct bd_kv *const *kv)
 {
 	struct bd_acts *a = p->a;
-	size_t width = (size_t)p->net->cfg.kv_heads * (size_t)p->net->cfg.head_dim;
+	size_t width = p->G * p->D;
 
 	for (size_t s = 0; s < p->b->n_seq; s++) {
-		size_t t = p->b->start[s], n = p->b->start[s + 1] - t;
+		size_t t = p->b->start[s], size = (p->b->start[s + 1] - t) * width * sizeof(float);
 
 		a->key[s] = p->y->k + t * width;
 		a->val[s] = p->y->v + t * width;
 		if (kv == NULL)
 			continue;
-		memcpy(kv[s]->k[l] + a->past[s] * width, a->key[s], n * width * sizeof(float));
-		memcpy(kv[s]->v[l] + a->past[s] * width, a->val[s], n * width * sizeof(float));
-		a->key[s] = kv[s]->k[l];
-		a->val[s] = kv[s]->v[l];
+		bd_dev_within(p->dev, kv[s]->k[p->l] + a->past[s] * width, a->key[s], size);
+		bd_dev_within(p->dev, kv[s]->v[p->l] + a->past[s] * width, a->val[s], size);
+		a->key[s] = kv[s]->k[p->l];
+		a->val[s] = kv[s]->v[p->l];
 	}
 }
 
-static void watch(struct pass *p)
+static void watch(const struct pass *p)
 {
-	const struct bd_config *c = &p->net->cfg;
-	size_t T = p->b->T, q = (size_t)c->heads * (size_t)c->head_dim,
-	       k = (size_t)c->kv_heads * (size_t)c->head_dim;
+	size_t q = p->T * p->H * p->D * sizeof(float), k = p->T * p->G * p->D * sizeof(float);
 
-	memcpy(p->a->state[0], p->y->q, T * q * sizeof(float));
-	memcpy(p->a->state[1], p->y->k, T * k * sizeof(float));
-	memcpy(p->a->state[2], p->y->v, T * k * sizeof(float));
+	bd_dev_within(p->dev, p->a->state[0], p->y->q, q);
+	bd_dev_within(p->dev, p->a->state[1], p->y->k, k);
+	bd_dev_within(p->dev, p->a->state[2], p->y->v, k);
 }
 
-/* out = x + post(linear `i` of src); y[T,C] keeps what enters the norm, if there is one. */
-static void add_branch(struct pass *p, float *out, const float *x, enum bd_lin i, const float *src,
-                       const float *post, float *y, float *r)
-{
-	struct bd_acts *a = p->a;
-	size_t T = p->b->T, C = (size_t)p->net->cfg.hidden;
+/* ---- layers ---- */
 
-	linear(p, post != NULL ? y : a->a, i, src);
-	if (post != NULL)
-		bd_pass_norm(p, a->a, r, y, post, T, C);
-	bd_pass_add(p, out, x, a->a, C);
+/* What a block adds to the residual stream ends in a linear and, in some families, a norm. */
+struct branch {
+	enum bd_lin lin;
+	const float *src;  /* [T,in] */
+	const float *post; /* gain of the norm, or NULL */
+	float *y, *r;      /* [T,C] what enters the norm, [T] */
+};
+
+/* out[T,C] = x + post(linear of src). */
+static void add_branch(const struct pass *p, float *out, const float *x, const struct branch *j)
+{
+	float *sum = p->a->a;
+
+	linear(p, j->post != NULL ? j->y : sum, j->lin, j->src);
+	if (j->post != NULL)
+		bd_pass_norm(p, sum, j->r, j->y, j->post, p->T, p->C);
+	bd_vec_add(p->dev, &(struct bd_vec_sum){out, x, sum, p->T * p->C});
+}
+
+static void attention(const struct pass *p)
+{
+	const struct layer *y = p->y;
+
+	bd_attention_forward(p->dev, &(struct bd_attention){
+	                                 .heads = bd_pass_heads(p),
+	                                 .n_seq = p->b->n_seq,
+	                                 .start = p->b->start,
+	                                 .past = p->a->past,
+	                                 .key = p->a->key,
+	                                 .val = p->a->val,
+	                                 .q = y->q,
+	                                 .out = y->att,
+	                                 .lse = y->lse,
+	                             });
 }
 
 /* xm = x + post(o(attention(...))). */
-static void attention_block(struct pass *p, int l, struct bd_kv *const *kv)
+static void attention_block(const struct pass *p, struct bd_kv *const *kv)
 {
 	struct bd_acts *a = p->a;
 	struct layer *y = p->y;
-	const struct bd_config *c = &p->net->cfg;
-	size_t T = p->b->T, C = (size_t)c->hidden, H = (size_t)c->heads, G = (size_t)c->kv_heads,
-	       D = (size_t)c->head_dim;
+	const struct bd_angles *g = &p->net->angles[p->slides];
 
-	bd_pass_norm(p, a->a, y->rx, y->x, p->w->attn_norm, T, C);
+	bd_pass_norm(p, a->a, y->rx, y->x, p->w->attn_norm, p->T, p->C);
 	linear(p, y->qp, BD_LIN_Q, a->a);
 	linear(p, y->kp, BD_LIN_K, a->a);
 	linear(p, y->v, BD_LIN_V, a->a);
-	if (c->qk_norm) {
-		bd_pass_norm(p, y->q, y->rq, y->qp, p->w->q_norm, T * H, D);
-		bd_pass_norm(p, y->k, y->rk, y->kp, p->w->k_norm, T * G, D);
+	if (p->net->cfg.qk_norm) {
+		bd_pass_norm(p, y->q, y->rq, y->qp, p->w->q_norm, p->T * p->H, p->D);
+		bd_pass_norm(p, y->k, y->rk, y->kp, p->w->k_norm, p->T * p->G, p->D);
 	}
-	bd_par_for(p->net->par, T, rope_slice, p);
-	keep_kv(p, l, kv);
-	if (!a->train && l == a->watch)
+	bd_rope_forward(p->dev,
+	                &(struct bd_rope_turn){y->q, y->k, g->cos, g->sin, a->pos, p->T, p->H, p->G, p->D});
+	keep_kv(p, kv);
+	if (!a->train && p->l == a->watch)
 		watch(p);
-	bd_par_for(p->net->par, p->b->n_seq * H, attention_slice, p);
-	add_branch(p, y->xm, y->x, BD_LIN_O, y->att, p->w->attn_post, y->ao, y->rao);
+	attention(p);
+	add_branch(p, y->xm, y->x, &(struct branch){BD_LIN_O, y->att, p->w->attn_post, y->ao, y->rao});
 }
 
 /* out = xm + post(down(act(gate) * up)). */
-static void ffn_block(struct pass *p, float *out)
+static void ffn_block(const struct pass *p, float *out)
 {
 	struct bd_acts *a = p->a;
 	struct layer *y = p->y;
-	size_t T = p->b->T, C = (size_t)p->net->cfg.hidden;
 
-	bd_pass_norm(p, a->a, y->rm, y->xm, p->w->ffn_norm, T, C);
+	bd_pass_norm(p, a->a, y->rm, y->xm, p->w->ffn_norm, p->T, p->C);
 	linear(p, y->gate, BD_LIN_GATE, a->a);
 	linear(p, y->up, BD_LIN_UP, a->a);
-	bd_par_for(p->net->par, T, glu_slice, p);
-	add_branch(p, out, y->xm, BD_LIN_DOWN, y->act, p->w->ffn_post, y->fo, y->rfo);
+	bd_glu_forward(p->dev, &(struct bd_glu){p->net->cfg.act, y->act, y->gate, y->up, p->T, p->F});
+	add_branch(p, out, y->xm, &(struct branch){BD_LIN_DOWN, y->act, p->w->ffn_post, y->fo, y->rfo});
 }
 
 const float *bd_net_forward(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b,
                             struct bd_kv *const *kv)
 {
-	int L = net->cfg.layers;
+	const struct bd_config *c = &net->cfg;
+	size_t C = (size_t)c->hidden;
 
+	check_ids(net, b);
 	bd_acts_reserve(a, net, b->T, b->n_seq);
 	place(net, a, b, kv);
-	bd_embed_forward(a->layer[0].x, &net->embed, net->cfg.embed_scale, b->ids, b->T);
-	for (int l = 0; l < L; l++) {
+	bd_embed_forward(net->dev,
+	                 &(struct bd_embed){a->layer[0].x, net->embed, c->embed_scale, b->ids, b->T});
+	for (int l = 0; l < c->layers; l++) {
 		struct pass p = bd_pass_layer(net, a, b, l);
 
-		attention_block(&p, l, kv);
-		ffn_block(&p, l + 1 < L ? a->layer[l + 1].x : a->xf);
+		attention_block(&p, kv);
+		ffn_block(&p, l + 1 < c->layers ? a->layer[l + 1].x : a->xf);
 	}
-	struct pass p = {.net = net, .a = a, .b = b};
-	bd_pass_norm(&p, a->h, a->rf, a->xf, net->final_norm, b->T, (size_t)net->cfg.hidden);
+	bd_rmsnorm_forward(net->dev,
+	                   &(struct bd_rmsnorm){a->h, a->rf, a->xf, net->final_norm, c->eps, b->T, C});
 	for (size_t s = 0; kv != NULL && s < b->n_seq; s++)
 		kv[s]->n += b->start[s + 1] - b->start[s];
 	return a->h;

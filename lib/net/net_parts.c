@@ -36,6 +36,13 @@ static struct bd_part part_of(struct bd_net *net, enum bd_slot s, int layer)
 	return p;
 }
 
+const void *bd_part_data(const struct bd_part *p)
+{
+	if (p->kind == BD_KIND_TABLE)
+		return p->table->p;
+	return p->kind == BD_KIND_LINEAR ? (const void *)p->linear->codes : *p->vector;
+}
+
 struct bd_part *bd_net_parts(struct bd_net *net, size_t *n)
 {
 	struct bd_part *p = bd_alloc(bd_add(2, bd_mul((size_t)net->cfg.layers + 1, BD_SLOTS)), sizeof(*p));

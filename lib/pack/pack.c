@@ -27,49 +27,63 @@ enum { GOLDEN = 4 };
 
 /* ---- tables ---- */
 
+enum { PIECE = 512 }; /* rows that are rounded together */
+
 struct rounding {
-	const struct bd_table *from;
-	struct bd_table to;
+	size_t cols;
+	enum bd_ggml_type from, to;
+	const uint8_t *in; /* rows of the piece, host memory */
+	uint8_t *out;
 };
 
 static void round_rows(void *ctx, size_t begin, size_t end, int slice)
 {
 	const struct rounding *r = ctx;
-	size_t cols = r->from->cols, in = bd_ggml_stride(r->from->type, cols),
-	       out = bd_ggml_stride(r->to.type, cols);
-	float *row = bd_alloc(cols, sizeof(*row));
+	size_t in = bd_ggml_stride(r->from, r->cols), out = bd_ggml_stride(r->to, r->cols);
+	float *row = bd_alloc(r->cols, sizeof(*row));
 
 	(void)slice;
 	for (size_t i = begin; i < end; i++) {
-		bd_table_load(r->from->type, row, (const uint8_t *)r->from->p + i * in, cols);
-		bd_table_store(r->to.type, (uint8_t *)(uintptr_t)r->to.p + i * out, row, cols);
+		bd_table_load(r->from, row, r->in + i * in, r->cols);
+		bd_table_store(r->to, r->out + i * out, row, r->cols);
 	}
 	bd_free(row);
 }
 
-/* The table in another type; its bytes, as the file will have them, are in *s. */
-static void round_table(struct bd_table *t, enum bd_ggml_type type, struct bd_par *par, const char *beside,
+/* A table of the net in another type; its bytes, as the file will have them, are in *s. */
+static void round_table(struct bd_net *net, struct bd_table *t, enum bd_ggml_type type, const char *beside,
                         struct bd_scratch *s)
 {
-	struct rounding r = {.from = t, .to = *t};
+	struct rounding r = {.cols = t->cols, .from = t->type, .to = type};
+	size_t in = bd_ggml_stride(t->type, t->cols), out = bd_ggml_stride(type, t->cols),
+	       size = bd_ggml_bytes(type, t->rows, t->cols);
+	uint8_t *piece;
 
 	if (t->type == type)
 		return;
-	*s = bd_scratch_new(beside, bd_ggml_bytes(type, t->rows, t->cols));
-	r.to.type = type;
-	r.to.p = s->p;
-	bd_par_for(par, t->rows, round_rows, &r);
-	*t = r.to;
+	*s = bd_scratch_new(beside, size);
+	piece = bd_alloc(PIECE, in);
+	for (size_t row = 0; row < t->rows; row += PIECE) {
+		size_t n = t->rows - row < PIECE ? t->rows - row : PIECE;
+
+		bd_dev_from(net->dev, piece, (const uint8_t *)t->p + row * in, n * in);
+		r.in = piece;
+		r.out = (uint8_t *)s->p + row * out;
+		bd_par_for(net->dev->par, n, round_rows, &r);
+	}
+	bd_free(piece);
+	t->type = type;
+	t->p = bd_net_map(net, s->p, size);
 }
 
 static void round_tables(struct bd_net *net, const struct bd_pack_opt *o, const char *beside,
                          struct bd_scratch s[2])
 {
-	round_table(&net->embed, o->embd, net->par, beside, &s[0]);
+	round_table(net, &net->embed, o->embd, beside, &s[0]);
 	if (net->cfg.tied)
 		net->head = net->embed;
 	else
-		round_table(&net->head, o->own_head ? o->head : o->embd, net->par, beside, &s[1]);
+		round_table(net, &net->head, o->own_head ? o->head : o->embd, beside, &s[1]);
 }
 
 /* ---- golden prompts ---- */
@@ -186,7 +200,7 @@ static void write_file(const struct job *j, const char *path)
 	bd_items_free(&t);
 }
 
-static void check_back(const char *file, const char *path, struct bd_par *par)
+static void check_back(const char *file, const char *path, struct bd_dev *dev)
 {
 	size_t n, bad = bd_packed_check(file, &n);
 
@@ -194,7 +208,7 @@ static void check_back(const char *file, const char *path, struct bd_par *par)
 		bd_die(BD_NO,
 		       "%s: %zu of %zu tensors were not read back as they were written; nothing was kept",
 		       path, bad, n);
-	bad = bd_packed_verify(file, par, &n);
+	bad = bd_packed_verify(file, dev, &n);
 	if (bad > 0)
 		bd_die(BD_NO,
 		       "%s: %zu of %zu golden prompts give other logits than the directory; nothing was kept",
@@ -256,11 +270,11 @@ static void send_copy(const char *file, const char *path)
 
 /* Writes to `file`, which is checked. The student is gone before it is read back. */
 static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, const char *path,
-                          struct bd_par *par)
+                          struct bd_dev *dev)
 {
 	struct bd_scratch s[2] = {{0}};
 
-	j->net = bd_net_from_ckpt(k, par);
+	j->net = bd_net_from_ckpt(k, dev);
 	round_tables(j->net, j->opt, file, s);
 	j->digest = bd_ckpt_digest(k);
 	j->golden = golden_of(j->net);
@@ -269,10 +283,10 @@ static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, co
 	bd_net_free(j->net);
 	bd_scratch_free(&s[0]);
 	bd_scratch_free(&s[1]);
-	check_back(file, path, par);
+	check_back(file, path, dev);
 }
 
-void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *o, struct bd_par *par)
+void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *o, struct bd_dev *dev)
 {
 	struct bd_ckpt *k = bd_ckpt_open(dir);
 	/* of a symbolic link the file is replaced, not the link */
@@ -287,7 +301,7 @@ void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *
 	beside = stream ? bd_path(tmp != NULL && *tmp != '\0' ? tmp : "/tmp", "bd-pack") : bd_strdup(name);
 	temp = bd_temp_dir(beside);
 	file = bd_path(bd_temp_path(temp), "packed.gguf");
-	write_checked(&j, k, file, path, par);
+	write_checked(&j, k, file, path, dev);
 	if (stream)
 		send_copy(file, path);
 	else if (rename(file, name) != 0)

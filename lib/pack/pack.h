@@ -3,7 +3,7 @@
 #define BD_PACK_H
 
 #include "format/gguf.h"
-#include "machine/par.h"
+#include "machine/dev.h"
 #include "pack/target.h"
 
 #include <stdbool.h>
@@ -22,6 +22,6 @@ struct bd_pack_opt {
  * codes. The trained scale D is kept exactly. What cannot run on the target is refused (BD_DATA). The file
  * gets its name only after it was read back and every tensor's digest and the logits of every golden prompt
  * were those of the directory (with its tables rounded to `embd` and `head`), bit by bit; else BD_NO. */
-void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *o, struct bd_par *par);
+void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *o, struct bd_dev *dev);
 
 #endif

@@ -95,7 +95,8 @@ void bd_items_free(struct bd_items *t)
 struct piece {
 	const struct bd_items *t;
 	const struct bd_item *i;
-	size_t row, stride; /* first row of the piece; bytes of one */
+	const uint8_t *codes; /* [out, bd_ternary_stride(in)] of the linear, host memory */
+	size_t row, stride;   /* first row of the piece; bytes of one */
 	float d;
 	uint8_t *out;
 };
@@ -111,7 +112,7 @@ static void convert_rows(void *ctx, size_t begin, size_t end, int slice)
 		size_t r = bd_layout_row(p->t->layout, p->i->part->slot, p->row + k, D);
 
 		bd_ternary_store(p->i->type, p->out + k * p->stride,
-		                 lin->codes + r * bd_ternary_stride(lin->in), lin->in, p->d);
+		                 p->codes + r * bd_ternary_stride(lin->in), lin->in, p->d);
 	}
 }
 
@@ -119,17 +120,23 @@ static void send_linear(const struct bd_items *t, const struct bd_item *i, bd_it
 {
 	const struct bd_linear *lin = i->part->linear;
 	struct piece p = {.t = t, .i = i, .stride = bd_ggml_stride(i->type, i->cols)};
+	size_t size = lin->out * bd_ternary_stride(lin->in);
+	uint8_t *codes = bd_alloc(size, 1);
 	char tail[32] = {0}; /* of I2_S: the scale and 28 zero bytes */
+
+	bd_dev_from(t->net->dev, codes, lin->codes, size);
+	p.codes = codes;
 
 	p.d = t->layout->scales && half_scale(i->type) ? 1.0f : lin->scale;
 	p.out = bd_alloc(PIECE, p.stride);
 	for (p.row = 0; p.row < lin->out; p.row += PIECE) {
 		size_t n = lin->out - p.row < PIECE ? lin->out - p.row : PIECE;
 
-		bd_par_for(t->net->par, n, convert_rows, &p);
+		bd_par_for(t->net->dev->par, n, convert_rows, &p);
 		sink(to, p.out, n * p.stride);
 	}
 	bd_free(p.out);
+	bd_free(codes);
 	memcpy(tail, &lin->scale, sizeof(lin->scale));
 	if (i->type == BD_GGML_I2_S)
 		sink(to, tail, sizeof(tail));
@@ -149,17 +156,32 @@ void bd_rope_factors(float *factor, const struct bd_rope *r, size_t D)
 /* A vector of n floats: a gain, a bias, ones, or rope's factors. */
 static void send_vector(const struct bd_items *t, const struct bd_item *i, bd_items_sink *sink, void *to)
 {
-	float *v = bd_alloc(i->cols, sizeof(*v));
+	size_t n = i->cols, D = (size_t)t->net->cfg.head_dim;
+	float *v = bd_alloc(n, sizeof(*v)), *x = bd_alloc(n, sizeof(*x));
 
+	if (i->what == BD_ITEM_PART)
+		bd_dev_from(t->net->dev, x, *i->part->vector, n * sizeof(*x));
 	if (i->what == BD_ITEM_FREQS)
-		bd_rope_factors(v, &t->net->cfg.rope, 2 * i->cols);
-	for (size_t k = 0; i->what != BD_ITEM_FREQS && k < i->cols; k++)
-		v[k] = i->what == BD_ITEM_ONES
-		           ? 1.0f
-		           : (*i->part->vector)[bd_layout_row(t->layout, i->part->slot, k,
-		                                              (size_t)t->net->cfg.head_dim)];
-	sink(to, v, i->cols * sizeof(*v));
+		bd_rope_factors(v, &t->net->cfg.rope, 2 * n);
+	for (size_t k = 0; i->what != BD_ITEM_FREQS && k < n; k++)
+		v[k] = i->what == BD_ITEM_ONES ? 1.0f : x[bd_layout_row(t->layout, i->part->slot, k, D)];
+	sink(to, v, n * sizeof(*v));
 	bd_free(v);
+	bd_free(x);
+}
+
+static void send_table(const struct bd_items *t, const struct bd_item *i, bd_items_sink *sink, void *to)
+{
+	const struct bd_table *e = i->part->table;
+	size_t stride = bd_ggml_stride(i->type, i->cols), n;
+	uint8_t *piece = bd_alloc(PIECE, stride);
+
+	for (size_t row = 0; row < e->rows; row += n) {
+		n = e->rows - row < PIECE ? e->rows - row : PIECE;
+		bd_dev_from(t->net->dev, piece, (const uint8_t *)e->p + row * stride, n * stride);
+		sink(to, piece, n * stride);
+	}
+	bd_free(piece);
 }
 
 void bd_items_send(const struct bd_items *t, size_t n, bd_items_sink *sink, void *to)
@@ -172,7 +194,7 @@ void bd_items_send(const struct bd_items *t, size_t n, bd_items_sink *sink, void
 	else if (p != NULL && p->kind == BD_KIND_LINEAR)
 		send_linear(t, i, sink, to);
 	else if (p != NULL && p->kind == BD_KIND_TABLE)
-		sink(to, p->table->p, p->rows * bd_ggml_stride(i->type, i->cols));
+		send_table(t, i, sink, to);
 	else
 		send_vector(t, i, sink, to);
 }

@@ -66,8 +66,10 @@ static struct bd_table table(struct reader *r, const char *name, size_t rows, si
 	          wide ? "F32, F16 or Q8_0" : "F32, F16, BF16, Q8_0, Q6_K or Q4_0");
 	if (t->rows != rows || t->cols != cols)
 		die_shape(r, t, rows, cols);
-	return (struct bd_table){
-	    .type = (enum bd_ggml_type)t->type, .rows = rows, .cols = cols, .p = t->data};
+	return (struct bd_table){.type = (enum bd_ggml_type)t->type,
+	                         .rows = rows,
+	                         .cols = cols,
+	                         .p = bd_net_map(r->net, t->data, t->bytes)};
 }
 
 /* ---- linears ---- */
@@ -101,10 +103,11 @@ static float decode(struct reader *r, const struct bd_part *p, const struct bd_g
                     const uint8_t **codes)
 {
 	struct decode x = {.r = r, .t = t, .part = p, .d = bd_alloc(p->rows, sizeof(float))};
+	size_t size = bd_mul(p->rows, bd_ternary_stride(p->cols));
 	float d;
 
-	x.codes = bd_net_own(r->net, bd_alloc(bd_mul(p->rows, bd_ternary_stride(p->cols)), 1));
-	bd_par_for(r->net->par, p->rows, decode_rows, &x);
+	x.codes = bd_alloc(size, 1);
+	bd_par_for(r->net->dev->par, p->rows, decode_rows, &x);
 	for (size_t i = 0; i < p->rows; i++)
 		if (!(x.d[i] == x.d[0]))
 			bd_die(BD_DATA,
@@ -114,7 +117,8 @@ static float decode(struct reader *r, const struct bd_part *p, const struct bd_g
 			       bd_gguf_path(r->g), t->name, i);
 	d = x.d[0];
 	bd_free(x.d);
-	*codes = x.codes;
+	*codes = bd_net_keep(r->net, x.codes, size);
+	bd_free(x.codes);
 	return d;
 }
 
@@ -171,10 +175,11 @@ static void fill_linear(struct reader *r, const char *name, const struct bd_part
 	cols = r->layout.padded ? bd_ggml_cols(t->type, p->cols) : p->cols;
 	if (t->rows != p->rows || t->cols != cols)
 		die_shape(r, t, p->rows, cols);
-	lin->codes = t->data;
 	if (t->type != BD_GGML_I2_S ||
 	    bd_layout_row(&r->layout, p->slot, 1, (size_t)r->net->cfg.head_dim) != 1)
 		d = decode(r, p, t, &lin->codes);
+	else
+		lin->codes = bd_net_map(r->net, t->data, p->rows * bd_ternary_stride(p->cols));
 	if (t->type == BD_GGML_I2_S)
 		memcpy(&d, (const uint8_t *)t->data + p->rows * bd_ternary_stride(p->cols), sizeof(d));
 	lin->scale = scale_of(r, p, t, d);
@@ -185,18 +190,21 @@ static void fill_linear(struct reader *r, const char *name, const struct bd_part
 
 /* ---- vectors ---- */
 
-/* A bias of q or k in HF's order. */
+/* The device's vector: v, a bias of q or k in HF's order. */
 static const float *turned(struct reader *r, const struct bd_part *p, const float *v)
 {
 	size_t D = (size_t)r->net->cfg.head_dim;
+	const float *kept;
 	float *own;
 
 	if (bd_layout_row(&r->layout, p->slot, 1, D) == 1)
-		return v;
-	own = bd_net_own(r->net, bd_alloc(p->cols, sizeof(*own)));
+		return bd_net_map(r->net, v, p->cols * sizeof(*v));
+	own = bd_alloc(p->cols, sizeof(*own));
 	for (size_t i = 0; i < p->cols; i++)
 		own[bd_layout_row(&r->layout, p->slot, i, D)] = v[i];
-	return own;
+	kept = bd_net_keep(r->net, own, p->cols * sizeof(*own));
+	bd_free(own);
+	return kept;
 }
 
 /* Undoes the fold of target.h: ones in the norm, its gain, which gate and up share, in front of them. */
@@ -242,7 +250,7 @@ static void close_gguf(void *g)
 	bd_gguf_close(g);
 }
 
-struct bd_net *bd_packed_open(const char *path, struct bd_par *par)
+struct bd_net *bd_packed_open(const char *path, struct bd_dev *dev)
 {
 	struct reader r = {.g = bd_gguf_open(path)};
 	struct bd_config c;
@@ -251,7 +259,7 @@ struct bd_net *bd_packed_open(const char *path, struct bd_par *par)
 	size_t n;
 
 	bd_packed_config(r.g, &c, &r.layout);
-	r.net = bd_net_new(&c, par);
+	r.net = bd_net_new(&c, dev);
 	bd_config_free(&c);
 	part = bd_net_parts(r.net, &n);
 	for (size_t i = 0; i < n; i++) {

@@ -40,11 +40,12 @@ json_t *bd_golden(struct bd_net *net, const uint32_t *ids, size_t n)
 	size_t V = (size_t)net->cfg.vocab, start[2] = {0, n}, last = n - 1, best = 0;
 	struct bd_batch b = {.n_seq = 1, .T = n, .start = start, .ids = (uint32_t *)ids};
 	struct bd_acts *a = bd_acts_new(net, false);
-	float *z = bd_alloc(V, sizeof(*z));
+	float *dz = bd_dev_alloc(net->dev, V, sizeof(*dz)), *z = bd_alloc(V, sizeof(*z));
 	json_t *list = json_array(), *golden;
 	char hex[17];
 
-	bd_net_logits(net, z, bd_net_forward(net, a, &b, NULL), &last, 1, false);
+	bd_net_logits(net, dz, bd_net_forward(net, a, &b, NULL), &last, 1, false);
+	bd_dev_from(net->dev, z, dz, V * sizeof(*z));
 	for (size_t i = 1; i < V; i++)
 		if (z[i] > z[best])
 			best = i;
@@ -52,6 +53,7 @@ json_t *bd_golden(struct bd_net *net, const uint32_t *ids, size_t n)
 		json_array_append_new(list, json_integer(ids[i]));
 	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)bd_hash64(z, V * sizeof(*z)));
 	golden = json_pack("{s:o, s:I, s:s}", "ids", list, "argmax", (json_int_t)best, "xxh3", hex);
+	bd_dev_free(net->dev, dz);
 	bd_free(z);
 	bd_acts_free(a);
 	return golden;
@@ -76,9 +78,9 @@ static size_t golden_ids(const json_t *entry, uint32_t vocab, uint32_t **ids, co
 	return n;
 }
 
-size_t bd_packed_verify(const char *path, struct bd_par *par, size_t *n)
+size_t bd_packed_verify(const char *path, struct bd_dev *dev, size_t *n)
 {
-	struct bd_net *net = bd_packed_open(path, par);
+	struct bd_net *net = bd_packed_open(path, dev);
 	struct bd_gguf *g = net->release_arg;
 	size_t len, bad = 0;
 	const char *text = bd_gguf_str(g, "bd.golden", &len);

@@ -23,9 +23,27 @@ static void write_text(const struct bd_gguf *g, const char *key, const char *dir
 	bd_free(path);
 }
 
-void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dtype t, struct bd_par *par)
+/* The weights that a part of the net stands for: w[rows,cols], host memory. */
+static void weights_of(struct bd_dev *dev, const struct bd_part *p, float *w)
 {
-	struct bd_net *net = bd_packed_open(path, par);
+	size_t size = p->kind == BD_KIND_TABLE    ? bd_ggml_bytes(p->table->type, p->rows, p->cols)
+	              : p->kind == BD_KIND_LINEAR ? p->rows * bd_ternary_stride(p->cols)
+	                                          : p->cols * sizeof(*w);
+	void *stored = bd_alloc(size, 1);
+
+	bd_dev_from(dev, stored, bd_part_data(p), size);
+	if (p->kind == BD_KIND_TABLE)
+		bd_table_load(p->table->type, w, stored, p->rows * p->cols);
+	else if (p->kind == BD_KIND_LINEAR)
+		bd_ternary_unpack(w, stored, p->rows, p->cols, p->linear->scale);
+	else
+		memcpy(w, stored, size);
+	bd_free(stored);
+}
+
+void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dtype t, struct bd_dev *dev)
+{
+	struct bd_net *net = bd_packed_open(path, dev);
 	struct bd_outdir *out = bd_outdir_open(dir, force);
 	struct bd_config c = bd_config_copy(&net->cfg);
 	struct bd_model *m;
@@ -37,17 +55,8 @@ void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dty
 	c.ternary = false;
 	m = bd_model_new(&c);
 	part = bd_net_parts(net, &n);
-	for (size_t i = 0; i < n; i++) {
-		const struct bd_part *p = &part[i];
-		float *w = bd_model_data(m, p->slot, p->layer);
-
-		if (p->kind == BD_KIND_TABLE)
-			bd_table_load(p->table->type, w, p->table->p, p->rows * p->cols);
-		else if (p->kind == BD_KIND_LINEAR)
-			bd_ternary_unpack(w, p->linear->codes, p->rows, p->cols, p->linear->scale);
-		else
-			memcpy(w, *p->vector, p->cols * sizeof(*w));
-	}
+	for (size_t i = 0; i < n; i++)
+		weights_of(dev, &part[i], bd_model_data(m, part[i].slot, part[i].layer));
 	history = bd_history(
 	    &(struct bd_input){"packed file", bd_packed_digest(net), bd_config_history(&net->cfg)}, 1);
 	bd_model_save(m, bd_outdir_path(out), t, history);

@@ -14,7 +14,7 @@ struct going {
 	struct bd_kv **kv;      /* [n] */
 	size_t n, *start, *row; /* [n + 1], [n] */
 	uint32_t *next;         /* [n] */
-	float *z;               /* [n,V] */
+	float *dz, *z;          /* [n,V] the device's, and the host's copy */
 };
 
 static bool is_end(const struct bd_config *c, uint32_t id)
@@ -43,7 +43,8 @@ static void run(struct going *a, uint32_t *ids)
 
 	for (size_t i = 0; i < a->n; i++)
 		a->row[i] = a->start[i + 1] - 1;
-	bd_net_logits(a->net, a->z, h, a->row, a->n, false);
+	bd_net_logits(a->net, a->dz, h, a->row, a->n, false);
+	bd_dev_from(a->net->dev, a->z, a->dz, a->n * V * sizeof(*a->z));
 	for (size_t i = 0; i < a->n; i++)
 		a->next[i] = likeliest(a->z + i * V, V);
 }
@@ -104,6 +105,7 @@ void bd_greedy(struct bd_net *net, struct bd_acts *acts, struct bd_greedy *g, si
 	a.start = bd_alloc(n + 1, sizeof(*a.start));
 	a.row = bd_alloc(n, sizeof(*a.row));
 	a.next = bd_alloc(n, sizeof(*a.next));
+	a.dz = bd_dev_alloc(net->dev, bd_mul(n, V), sizeof(*a.dz));
 	a.z = bd_alloc(bd_mul(n, V), sizeof(*a.z));
 	for (size_t i = 0; i < n; i++) {
 		if (g[i].max == 0)
@@ -128,5 +130,6 @@ void bd_greedy(struct bd_net *net, struct bd_acts *acts, struct bd_greedy *g, si
 	bd_free(a.start);
 	bd_free(a.row);
 	bd_free(a.next);
+	bd_dev_free(net->dev, a.dz);
 	bd_free(a.z);
 }

@@ -51,16 +51,16 @@ static size_t weight_bytes(const char *dir)
 	return sum;
 }
 
-static void open_dir(struct bd_infer *m, struct bd_par *par, bool ternary)
+static void open_dir(struct bd_infer *m, struct bd_dev *dev, bool ternary)
 {
 	struct bd_config c = bd_config_load(m->path);
 	char *tok = bd_path(m->path, "tokenizer.json");
 
 	if (c.ternary || ternary) {
-		m->net = bd_net_from_ckpt(bd_ckpt_open(m->path), par);
+		m->net = bd_net_from_ckpt(bd_ckpt_open(m->path), dev);
 	} else {
 		m->model = bd_model_load(m->path);
-		m->net = bd_net_from_model(m->model, par, false);
+		m->net = bd_net_from_model(m->model, dev, false);
 	}
 	if (bd_exists(tok))
 		m->tok = bd_tok_open(m->path);
@@ -69,10 +69,10 @@ static void open_dir(struct bd_infer *m, struct bd_par *par, bool ternary)
 	bd_config_free(&c);
 }
 
-static void open_packed(struct bd_infer *m, struct bd_par *par)
+static void open_packed(struct bd_infer *m, struct bd_dev *dev)
 {
 	m->packed = true;
-	m->net = bd_packed_open(m->path, par);
+	m->net = bd_packed_open(m->path, dev);
 	if (bd_gguf_has(m->net->release_arg, "tokenizer.huggingface.json"))
 		m->tok = bd_tok_open(m->path);
 	m->file_bytes = file_size(m->path);
@@ -121,15 +121,15 @@ static void open_task(struct bd_infer *m)
 	open_choices(m, bd_json_get(task, "choices"));
 }
 
-struct bd_infer *bd_infer_open(const char *path, struct bd_par *par, bool ternary)
+struct bd_infer *bd_infer_open(const char *path, struct bd_dev *dev, bool ternary)
 {
 	struct bd_infer *m = bd_zalloc(1, sizeof(*m));
 
 	m->path = bd_strdup(path);
 	if (bd_is_dir(path))
-		open_dir(m, par, ternary);
+		open_dir(m, dev, ternary);
 	else
-		open_packed(m, par);
+		open_packed(m, dev);
 	m->acts = bd_acts_new(m->net, false);
 	open_task(m);
 	return m;
@@ -176,7 +176,7 @@ struct bd_session {
 	struct bd_net *net;
 	struct bd_acts *acts;
 	struct bd_kv *kv;
-	float *z; /* [V] */
+	float *dz, *z; /* [V] the device's, and the host's copy */
 };
 
 struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
@@ -186,6 +186,7 @@ struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
 	s->net = m->net;
 	s->acts = bd_acts_new(m->net, false);
 	s->kv = bd_kv_new(m->net, context);
+	s->dz = bd_dev_alloc(m->net->dev, (size_t)m->net->cfg.vocab, sizeof(*s->dz));
 	s->z = bd_alloc((size_t)m->net->cfg.vocab, sizeof(*s->z));
 	return s;
 }
@@ -193,18 +194,10 @@ struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
 /* Room for n positions more. */
 static void make_room(struct bd_session *s, size_t n)
 {
-	struct bd_kv *old = s->kv;
-	size_t width = (size_t)s->net->cfg.kv_heads * (size_t)s->net->cfg.head_dim;
+	size_t need = bd_add(s->kv->n, n);
 
-	if (n <= old->cap - old->n)
-		return;
-	s->kv = bd_kv_new(s->net, old->n + n > 2 * old->cap ? old->n + n : 2 * old->cap);
-	s->kv->n = old->n;
-	for (size_t l = 0; l < old->layers; l++) {
-		memcpy(s->kv->k[l], old->k[l], old->n * width * sizeof(float));
-		memcpy(s->kv->v[l], old->v[l], old->n * width * sizeof(float));
-	}
-	bd_kv_free(old);
+	if (need > s->kv->cap)
+		s->kv = bd_kv_grown(s->net, s->kv, need > 2 * s->kv->cap ? need : 2 * s->kv->cap);
 }
 
 float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n)
@@ -216,10 +209,11 @@ float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n)
 		const float *h = bd_net_forward(s->net, s->acts, &b, &s->kv); /* [k,C] */
 
 		if (n == k)
-			bd_net_logits(s->net, s->z, h, &last, 1, false);
+			bd_net_logits(s->net, s->dz, h, &last, 1, false);
 		ids += k;
 		n -= k;
 	}
+	bd_dev_from(s->net->dev, s->z, s->dz, (size_t)s->net->cfg.vocab * sizeof(*s->z));
 	return s->z;
 }
 
@@ -239,6 +233,7 @@ void bd_session_free(struct bd_session *s)
 		return;
 	bd_kv_free(s->kv);
 	bd_acts_free(s->acts);
+	bd_dev_free(s->net->dev, s->dz);
 	bd_free(s->z);
 	bd_free(s);
 }
@@ -293,20 +288,23 @@ void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r
 	struct run u = run_new(r, n);
 	size_t V = (size_t)net->cfg.vocab, piece = LOGITS / V + 1, k, m;
 	const float *h;
-	float *z;
+	float *dz, *z; /* [piece,V] the device's, and the host's copy */
 
 	piece = piece < u.P ? piece : u.P;
+	dz = bd_dev_alloc(net->dev, bd_mul(piece, V), sizeof(*dz));
 	z = bd_alloc(bd_mul(piece, V), sizeof(*z));
 	h = u.P > 0 ? bd_net_forward(net, a, &u.b, NULL) : NULL; /* [T,C] */
 	for (size_t j = 0; j < u.P; j += k) {
 		k = u.P - j < piece ? u.P - j : piece;
-		bd_net_logits(net, z, h, u.from + j, k, false); /* [k,V] */
+		bd_net_logits(net, dz, h, u.from + j, k, false); /* [k,V] */
+		bd_dev_from(net->dev, z, dz, k * V * sizeof(*z));
 		for (size_t i = 0; i < k; i += m) {
 			for (m = 1; i + m < k && u.seq[j + i + m] == u.seq[j + i]; m++)
 				;
 			fn(ctx, u.seq[j + i], m, u.pos + j + i, z + i * V);
 		}
 	}
+	bd_dev_free(net->dev, dz);
 	bd_free(z);
 	run_free(&u);
 }

@@ -24,7 +24,7 @@ struct bd_infer {
 };
 /* ternary: run the linears of a directory as ternary even if its config does not say so. A ternary directory
  * has the codes, scales and kernels of the file bd-pack makes of it: the same bits. */
-struct bd_infer *bd_infer_open(const char *path, struct bd_par *par, bool ternary);
+struct bd_infer *bd_infer_open(const char *path, struct bd_dev *dev, bool ternary);
 void bd_infer_close(struct bd_infer *m); /* NULL is fine */
 /* The model for a history; of a directory its digest costs a pass over the weights. Valid as long as m. */
 struct bd_input bd_infer_input(struct bd_infer *m);
@@ -34,15 +34,16 @@ const struct bd_tok *bd_infer_tok(const struct bd_infer *m);
 /* One growing sequence. */
 struct bd_session;
 struct bd_session *bd_session_new(struct bd_infer *m, size_t room); /* positions at first: it grows */
-/* Appends ids[n], n > 0, and returns the logits [V] after the last one (owned by the session). */
+/* Appends ids[n], n > 0, and returns the logits [V] after the last one (host memory,
+ * owned by the session). */
 float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n);
 size_t bd_session_length(const struct bd_session *s);
 void bd_session_rewind(struct bd_session *s, size_t n); /* keep the first n positions */
 void bd_session_free(struct bd_session *s);
 
 /* Runs whole sequences together: fn(ctx, s, P, row, z) is called for each record s in order with
- * the logits z[P,V] at its P target positions (z row j predicts ids[row[j]]), in pieces when P is
- * large. fn may destroy z. */
+ * the logits z[P,V] (host memory) at its P target positions (z row j predicts ids[row[j]]), in pieces
+ * when P is large. fn may destroy z. */
 typedef void bd_logits_fn(void *ctx, size_t s, size_t P, const size_t *row, float *z);
 void bd_infer_batch(struct bd_infer *m, const struct bd_record *r, size_t n, bd_logits_fn *fn, void *ctx);
 

@@ -1,13 +1,12 @@
 /* Checkpoints: numbers as JSON, blocks as safetensors. */
-#include "train/checkpoint.h"
+#include <stddef.h>
+#include <string.h>
 
+#include "train/checkpoint.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
-
-#include <stddef.h>
-#include <string.h>
 
 enum type { INT, REAL, BOOL };
 
@@ -31,10 +30,8 @@ enum { FIELDS = sizeof(fields) / sizeof(*fields) };
 static json_t *to_json(const struct bd_progress *p)
 {
 	json_t *j = json_object();
-
 	for (size_t i = 0; i < FIELDS; i++) {
 		const void *v = (const char *)p + fields[i].at;
-
 		json_object_set_new(j, fields[i].name,
 		                    fields[i].type == INT    ? json_integer(*(const int64_t *)v)
 		                    : fields[i].type == REAL ? json_real(*(const double *)v)
@@ -47,7 +44,6 @@ static void from_json(struct bd_progress *p, const json_t *j, const char *name)
 {
 	for (size_t i = 0; i < FIELDS; i++) {
 		void *v = (char *)p + fields[i].at;
-
 		if (fields[i].type == INT)
 			*(int64_t *)v = bd_json_int(j, fields[i].name, 0, 0, INT64_MAX, name);
 		else if (fields[i].type == REAL)
@@ -57,30 +53,44 @@ static void from_json(struct bd_progress *p, const json_t *j, const char *name)
 	}
 }
 
-static void save_blobs(const char *path, const struct bd_blob *blob, size_t n)
-{
-	struct bd_st_writer *w = bd_st_create(path, NULL);
+enum { PIECE = 1 << 20 }; /* bytes that pass from the device to the file at once */
 
-	for (size_t i = 0; i < n; i++)
-		bd_st_declare(w, blob[i].name, blob[i].dtype, 1, &blob[i].n);
-	for (size_t i = 0; i < n; i++)
-		bd_st_data(w, blob[i].p, blob[i].n * bd_dtype_size(blob[i].dtype));
-	bd_st_finish(w);
+static void save_blob(struct bd_st_writer *w, struct bd_dev *dev, const struct bd_blob *b, char *piece)
+{
+	size_t size = b->n * bd_dtype_size(b->dtype), n;
+
+	for (size_t at = 0; at < size; at += n) {
+		n = size - at < PIECE ? size - at : PIECE;
+		bd_dev_from(dev, piece, (const char *)b->p + at, n);
+		bd_st_data(w, piece, n);
+	}
 }
 
-void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_progress *p, const json_t *extra,
-                        const struct bd_blob *blob, size_t n)
+static void save_blobs(const char *path, const struct bd_state *s)
+{
+	struct bd_st_writer *w = bd_st_create(path, NULL);
+	char *piece = bd_alloc(PIECE, 1);
+
+	for (size_t i = 0; i < s->n; i++)
+		bd_st_declare(w, s->blob[i].name, s->blob[i].dtype, 1, &s->blob[i].n);
+	for (size_t i = 0; i < s->n; i++)
+		save_blob(w, s->dev, &s->blob[i], piece);
+	bd_st_finish(w);
+	bd_free(piece);
+}
+
+void bd_checkpoint_save(const char *dir, const struct bd_state *s)
 {
 	struct bd_outdir *d = bd_outdir_open(dir, true);
 	char *tensors = bd_path(bd_outdir_path(d), "state.safetensors"),
-	     *state = bd_path(bd_outdir_path(d), "state.json");
-	json_t *j = to_json(p);
+	     *state = bd_path(bd_outdir_path(d), "state.json"), *text;
+	json_t *j = to_json(s->p);
 
-	json_object_set_new(j, "digest", json_string(digest));
-	if (extra != NULL)
-		json_object_set(j, "extra", (json_t *)(uintptr_t)extra);
-	char *text = bd_json_text(j, true);
-	save_blobs(tensors, blob, n);
+	json_object_set_new(j, "digest", json_string(s->digest));
+	if (*s->extra != NULL)
+		json_object_set(j, "extra", *s->extra);
+	text = bd_json_text(j, true);
+	save_blobs(tensors, s);
 	bd_write_file(state, text, strlen(text));
 	bd_outdir_commit(d);
 	json_decref(j);
@@ -89,45 +99,43 @@ void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_pro
 	bd_free(state);
 }
 
-static void load_blobs(const char *path, const struct bd_blob *blob, size_t n)
+static void load_blobs(const char *path, const struct bd_state *s)
 {
 	struct bd_st *st = bd_st_open(path);
 
-	for (size_t i = 0; i < n; i++) {
-		const struct bd_st_tensor *t = bd_st_find(st, blob[i].name);
+	for (size_t i = 0; i < s->n; i++) {
+		const struct bd_blob *b = &s->blob[i];
+		const struct bd_st_tensor *t = bd_st_find(st, b->name);
 
 		if (t == NULL)
 			continue;
-		if (t->dtype != blob[i].dtype || t->count != blob[i].n)
+		if (t->dtype != b->dtype || t->count != b->n)
 			bd_die(BD_DATA,
 			       "%s: %s has %zu elements of %s where %zu of %s belong; remove the checkpoint",
-			       path, t->name, t->count, bd_dtype_name(t->dtype), blob[i].n,
-			       bd_dtype_name(blob[i].dtype));
-		memcpy(blob[i].p, t->data, t->bytes);
+			       path, t->name, t->count, bd_dtype_name(t->dtype), b->n,
+			       bd_dtype_name(b->dtype));
+		bd_dev_to(s->dev, b->p, t->data, t->bytes);
 	}
 	bd_st_close(st);
 }
 
-bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress *p, json_t **extra,
-                        const struct bd_blob *blob, size_t n)
+bool bd_checkpoint_load(const char *dir, const struct bd_state *s)
 {
 	char *tensors = bd_path(dir, "state.safetensors"), *state = bd_path(dir, "state.json");
 	bool there = bd_exists(state);
+	json_t *j = there ? bd_json_load(state) : NULL;
 
 	if (there) {
-		json_t *j = bd_json_load(state);
-		const char *theirs = bd_json_str(j, "digest", "", state);
-
-		if (strcmp(theirs, digest) != 0)
+		if (strcmp(bd_json_str(j, "digest", "", state), s->digest) != 0)
 			bd_die(BD_USAGE,
 			       "%s: made with other options, another model or other data; repeat the command "
 			       "that it "
 			       "belongs to, or remove it",
 			       dir);
-		from_json(p, j, state);
-		json_decref(*extra);
-		*extra = json_incref(json_object_get(j, "extra"));
-		load_blobs(tensors, blob, n);
+		from_json(s->p, j, state);
+		json_decref(*s->extra);
+		*s->extra = json_incref(json_object_get(j, "extra"));
+		load_blobs(tensors, s);
 		json_decref(j);
 	}
 	bd_free(tensors);

@@ -3,11 +3,12 @@
 #ifndef BD_CHECKPOINT_H
 #define BD_CHECKPOINT_H
 
-#include "base/json.h"
-#include "format/safetensors.h"
-
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "machine/dev.h"
+#include "base/json.h"
+#include "format/safetensors.h"
 
 struct bd_progress {
 	int64_t step, tokens, records; /* optimiser steps done, tokens and records consumed */
@@ -25,7 +26,7 @@ struct bd_progress {
 	int64_t threads;
 };
 
-/* A block of memory that belongs to the state. */
+/* A block of a device's memory that belongs to the state. */
 struct bd_blob {
 	const char *name;
 	enum bd_dtype dtype;
@@ -33,14 +34,19 @@ struct bd_blob {
 	size_t n; /* elements */
 };
 
-/* extra: kept and given back as it is; may be NULL. digest: of the options and the model that the state
- * belongs to. */
-void bd_checkpoint_save(const char *dir, const char *digest, const struct bd_progress *p, const json_t *extra,
-                        const struct bd_blob *blob, size_t n);
+/* What a checkpoint holds. */
+struct bd_state {
+	struct bd_dev *dev;
+	const char *digest; /* of the options and the model that the state belongs to */
+	struct bd_progress *p;
+	json_t **extra;       /* kept and given back as it is; *extra may be NULL */
+	struct bd_blob *blob; /* [n] */
+	size_t n;
+};
+void bd_checkpoint_save(const char *dir, const struct bd_state *s);
 /* False when there is no checkpoint. Dies BD_USAGE when it belongs to other options or another model, BD_DATA
  * when it is damaged. A blob that is not in the checkpoint is left alone. *extra is replaced by what was
  * saved. */
-bool bd_checkpoint_load(const char *dir, const char *digest, struct bd_progress *p, json_t **extra,
-                        const struct bd_blob *blob, size_t n);
+bool bd_checkpoint_load(const char *dir, const struct bd_state *s);
 
 #endif

@@ -1,5 +1,5 @@
-/* What training does to the ternary codes: how many are -1, 0, +1, and how many changed since the last look.
- */
+/* What training does to the ternary codes: how many are -1, 0, +1, and how many changed
+ * since the last look. */
 #ifndef BD_CODE_STATS_H
 #define BD_CODE_STATS_H
 
@@ -7,14 +7,15 @@
 #include "net/net.h"
 
 struct bd_code_stats {
-	uint8_t *p; /* [n] the codes of all linears at the last look, one after another */
+	struct bd_dev *dev;
+	uint8_t *p; /* device, [n] the codes of all linears at the last look, one after another */
 	size_t n;
 };
-/* takes a first look; n = 0 for a dense net */
-struct bd_code_stats bd_code_stats_new(const struct bd_net *net);
+struct bd_code_stats
+bd_code_stats_new(const struct bd_net *net); /* takes a first look; n = 0 for a dense net */
 void bd_code_stats_free(struct bd_code_stats *c);
-/* Adds "codes": [share of -1, of 0, of +1] and "flips": share that changed, to obj, and remembers the present
- * codes. */
+/* Adds "codes": [share of -1, of 0, of +1] and "flips": share that changed, to obj, and remembers
+ * the present codes. */
 void bd_code_stats_look(struct bd_code_stats *c, const struct bd_net *net, json_t *obj);
 
 #endif

@@ -2,38 +2,33 @@
  * every loss leaves its gradient where backward starts or passes by. */
 #include "train/distill.h"
 
-#include "base/mem.h"
-#include "machine/quant.h"
-#include "math/adamw.h"
-#include "math/loss.h"
-
-#include <math.h>
 #include <string.h>
 
-/* A position whose logits are wanted: hidden row `row` predicts token y. */
-struct position {
-	size_t row;
-	uint32_t y;
-	bool target, ld;
-	const struct bd_record *r;
-	size_t j; /* of the teacher's logits of r */
-};
+#include "base/mem.h"
+#include "math/op_loss.h"
 
 struct bd_distill {
 	struct bd_objective o;
 	struct bd_net *net;
-	size_t V, C, chunk, threads;
+	struct bd_dev *dev;
+	size_t V, C, chunk;
 	size_t width[3]; /* of the student's q, k, v */
+	/* host */
 	struct bd_batch batch;
-	struct position *pos;
+	struct bd_position *pos; /* [n_pos] positions whose logits are wanted */
+	size_t *row;             /* [n_pos] rows of h that predict them */
 	size_t n_pos;
-	float *dh;    /* [T,C] */
-	float *ds[3]; /* [T,width] */
-	size_t cap_start, cap_ids, cap_pos, cap_dh, cap_ds[3], cap_scratch, cap_term;
-	float *z, *dz;        /* [chunk,V] */
-	size_t *row;          /* [chunk] */
-	float **scratch;      /* [threads] of cap_scratch floats */
-	struct bd_sums *term; /* one for each position of a chunk, or each relation */
+	struct bd_position_loss *loss; /* [chunk] */
+	struct bd_state_loss *state;   /* [3 n_seq] */
+	struct teacher {
+		const uint16_t *z, *state[3]; /* as the device sees them */
+	} * teacher;                          /* [n_seq] */
+	size_t cap_seq, cap_ids;
+	/* device */
+	float *dh;     /* [T,C] */
+	float *ds[3];  /* [T,width] */
+	float *z, *dz; /* [chunk,V] */
+	size_t cap_dh, cap_ds[3];
 };
 
 size_t bd_distill_chunk(size_t vocab)
@@ -43,65 +38,84 @@ size_t bd_distill_chunk(size_t vocab)
 	return fit < 64 ? 64 : fit > 512 ? 512 : fit;
 }
 
+static void widths(size_t width[3], const struct bd_config *c)
+{
+	width[0] = (size_t)c->heads * (size_t)c->head_dim;
+	width[1] = width[2] = (size_t)c->kv_heads * (size_t)c->head_dim;
+}
+
 struct bd_distill *bd_distill_new(const struct bd_objective *o, struct bd_net *net)
 {
 	struct bd_distill *d = bd_zalloc(1, sizeof(*d));
-	size_t D = (size_t)net->cfg.head_dim;
 
 	d->o = *o;
 	d->net = net;
+	d->dev = net->dev;
 	d->V = (size_t)net->cfg.vocab;
 	d->C = (size_t)net->cfg.hidden;
 	d->chunk = bd_distill_chunk(d->V);
-	d->threads = (size_t)bd_par_threads(net->par);
-	d->width[0] = (size_t)net->cfg.heads * D;
-	d->width[1] = d->width[2] = (size_t)net->cfg.kv_heads * D;
-	d->z = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->z));
-	d->dz = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->dz));
-	d->row = bd_alloc(d->chunk, sizeof(*d->row));
-	d->scratch = bd_zalloc(d->threads, sizeof(*d->scratch));
+	widths(d->width, &net->cfg);
+	d->z = bd_dev_alloc(d->dev, bd_mul(d->chunk, d->V), sizeof(*d->z));
+	d->dz = bd_dev_alloc(d->dev, bd_mul(d->chunk, d->V), sizeof(*d->dz));
+	d->loss = bd_alloc(d->chunk, sizeof(*d->loss));
 	return d;
+}
+
+size_t bd_distill_bytes(const struct bd_objective *o, const struct bd_config *c, size_t T)
+{
+	size_t V = (size_t)c->vocab, floats = 2 * bd_distill_chunk(V) * V + T * (size_t)c->hidden, width[3];
+
+	widths(width, c);
+	for (int i = 0; i < 3 && o->ad; i++)
+		floats += o->states[i] ? T * width[i] : 0;
+	return floats * sizeof(float);
 }
 
 void bd_distill_free(struct bd_distill *d)
 {
 	if (d == NULL)
 		return;
-	for (size_t i = 0; i < d->threads; i++)
-		bd_free(d->scratch[i]);
 	for (int i = 0; i < 3; i++)
-		bd_free(d->ds[i]);
-	bd_free(d->scratch);
+		bd_dev_free(d->dev, d->ds[i]);
+	bd_dev_free(d->dev, d->dh);
+	bd_dev_free(d->dev, d->z);
+	bd_dev_free(d->dev, d->dz);
 	bd_free(d->batch.start);
 	bd_free(d->batch.ids);
 	bd_free(d->pos);
-	bd_free(d->dh);
-	bd_free(d->z);
-	bd_free(d->dz);
 	bd_free(d->row);
-	bd_free(d->term);
+	bd_free(d->loss);
+	bd_free(d->state);
+	bd_free(d->teacher);
 	bd_free(d);
 }
 
-/* Room for n elements; what was there is lost. */
-static void *reach(void *p, size_t *cap, size_t n, size_t size)
+/* Host memory: room for n elements; what was there is lost. */
+static void *reach(void *p, size_t n, size_t size)
 {
-	if (n <= *cap)
-		return p;
-	*cap = n + n / 4;
 	bd_free(p);
-	return bd_alloc(*cap, size);
+	return bd_alloc(n, size);
 }
 
-static void reach_scratch(struct bd_distill *d, size_t n)
+static void reserve(struct bd_distill *d, size_t n_seq, size_t T)
 {
-	if (n <= d->cap_scratch)
-		return;
-	d->cap_scratch = n + n / 4;
-	for (size_t i = 0; i < d->threads; i++) {
-		bd_free(d->scratch[i]);
-		d->scratch[i] = bd_alloc(d->cap_scratch, sizeof(float));
+	if (n_seq > d->cap_seq) {
+		d->cap_seq = n_seq + n_seq / 4;
+		d->batch.start = reach(d->batch.start, d->cap_seq + 1, sizeof(*d->batch.start));
+		d->state = reach(d->state, 3 * d->cap_seq, sizeof(*d->state));
+		d->teacher = reach(d->teacher, d->cap_seq, sizeof(*d->teacher));
 	}
+	if (T > d->cap_ids) {
+		d->cap_ids = T + T / 4;
+		d->batch.ids = reach(d->batch.ids, d->cap_ids, sizeof(*d->batch.ids));
+		d->pos = reach(d->pos, d->cap_ids, sizeof(*d->pos));
+		d->row = reach(d->row, d->cap_ids, sizeof(*d->row));
+	}
+	d->dh = bd_dev_reach(d->dev, d->dh, &d->cap_dh, bd_mul(T, d->C), sizeof(*d->dh));
+	for (int i = 0; i < 3; i++)
+		if (d->o.ad && d->o.states[i])
+			d->ds[i] = bd_dev_reach(d->dev, d->ds[i], &d->cap_ds[i], bd_mul(T, d->width[i]),
+			                        sizeof(float));
 }
 
 void bd_counts_add(struct bd_counts *c, const struct bd_objective *o, const struct bd_record *r)
@@ -121,11 +135,8 @@ static void lay_batch(struct bd_distill *d, const struct bd_record *r, size_t n)
 
 	for (size_t s = 0; s < n; s++)
 		T += r[s].n;
-	b->start = reach(b->start, &d->cap_start, n + 1, sizeof(*b->start));
-	b->ids = reach(b->ids, &d->cap_ids, T, sizeof(*b->ids));
-	d->pos = reach(d->pos, &d->cap_pos, T, sizeof(*d->pos));
-	d->dh = reach(d->dh, &d->cap_dh, bd_mul(T, d->C), sizeof(*d->dh));
-	memset(d->dh, 0, T * d->C * sizeof(*d->dh));
+	reserve(d, n, T);
+	bd_dev_fill(d->dev, d->dh, 0, T * d->C * sizeof(*d->dh));
 	b->n_seq = n;
 	b->T = 0;
 	for (size_t s = 0; s < n; s++) {
@@ -134,6 +145,52 @@ static void lay_batch(struct bd_distill *d, const struct bd_record *r, size_t n)
 		b->T += r[s].n;
 	}
 	b->start[n] = b->T;
+}
+
+/* Bytes of the teacher's logits of r. */
+static size_t logit_bytes(const struct bd_distill *d, const struct bd_record *r)
+{
+	size_t K = d->o.head->top_k;
+
+	return r->positions * (K > 0 ? K : d->V) * sizeof(*r->z);
+}
+
+/* What the stream brought, as the device sees it; or gives it back. */
+static void map_teacher(struct bd_distill *d, const struct bd_record *r, size_t n)
+{
+	for (size_t s = 0; s < n; s++) {
+		struct teacher *t = &d->teacher[s];
+
+		*t =
+		    (struct teacher){.z = d->o.ld ? bd_dev_map(d->dev, r[s].z, logit_bytes(d, &r[s])) : NULL};
+		for (int i = 0; i < 3 && d->o.ad; i++)
+			if (d->o.states[i])
+				t->state[i] = bd_dev_map(d->dev, r[s].state[i],
+				                         r[s].n * d->o.head->width[i] * sizeof(uint16_t));
+	}
+}
+
+static void unmap_teacher(struct bd_distill *d, size_t n)
+{
+	for (size_t s = 0; s < n; s++) {
+		bd_dev_unmap(d->dev, d->teacher[s].z);
+		for (int i = 0; i < 3; i++)
+			bd_dev_unmap(d->dev, d->teacher[s].state[i]);
+	}
+}
+
+/* The teacher at its j-th position of record r, sequence s. */
+static struct bd_teacher_logits teacher_at(const struct bd_distill *d, const struct bd_record *r, size_t s,
+                                           size_t j)
+{
+	size_t K = d->o.head->top_k;
+
+	return (struct bd_teacher_logits){
+	    .zt = d->teacher[s].z + j * (K > 0 ? K : d->V),
+	    .zi = K > 0 ? r->zi + j * K : NULL,
+	    .zr = K > 0 ? r->zr[j] : 0,
+	    .K = K,
+	};
 }
 
 static void list_positions(struct bd_distill *d, const struct bd_record *r, size_t n)
@@ -146,17 +203,14 @@ static void list_positions(struct bd_distill *d, const struct bd_record *r, size
 
 		for (size_t i = 1; i < r[s].n; i++) {
 			bool target = r[s].target[i];
+			struct bd_position *p = &d->pos[d->n_pos];
 
 			if (!target && !all)
 				continue;
-			d->pos[d->n_pos++] = (struct position){
-			    .row = d->batch.start[s] + i - 1,
-			    .y = r[s].ids[i],
-			    .target = target,
-			    .ld = d->o.ld,
-			    .r = &r[s],
-			    .j = all ? i - 1 : answer,
-			};
+			*p = (struct bd_position){.target = target, .ld = d->o.ld, .y = r[s].ids[i]};
+			if (p->ld)
+				p->teacher = teacher_at(d, &r[s], s, all ? i - 1 : answer);
+			d->row[d->n_pos++] = d->batch.start[s] + i - 1;
 			answer += target;
 		}
 	}
@@ -164,144 +218,62 @@ static void list_positions(struct bd_distill *d, const struct bd_record *r, size
 
 /* ---- losses at the logits ---- */
 
-struct logits_job {
-	struct bd_distill *d;
-	const struct position *pos; /* of this chunk */
-	const struct bd_mix *mix;
-	float unit_ce, unit_ld;
-};
-
-/* LD of one position: the loss; its gradient is added to g[V]. */
-static double ld_row(const struct logits_job *job, const struct position *p, float *g, const float *z,
-                     float *scratch)
-{
-	const struct bd_distill *d = job->d;
-	const struct bd_kern *k = d->net->kern;
-	size_t K = d->o.head->top_k, at = p->j * (K ? K : d->V);
-	const uint16_t *zt = p->r->z + at;
-
-	if (d->o.kind == BD_OBJ_CAKLD)
-		return bd_loss_cakld(k, g, z, zt, (float)job->mix->beta, job->unit_ld, 1, d->V, scratch);
-	if (K)
-		return bd_loss_kl_topk(k, g, z, zt, p->r->zi + at, p->r->zr + p->j, K, (float)d->o.tau,
-		                       d->o.tau2, job->unit_ld, 1, d->V, scratch);
-	return bd_loss_kl(k, g, z, zt, (float)d->o.tau, d->o.tau2, job->unit_ld, 1, d->V, scratch);
-}
-
-static void logits_slice(void *ctx, size_t begin, size_t end, int slice)
-{
-	struct logits_job *job = ctx;
-	struct bd_distill *d = job->d;
-	size_t V = d->V;
-	float *scratch = d->scratch[slice], *g = scratch + 2 * V;
-	float ce = (float)d->o.ce, lambda = (float)job->mix->lambda;
-
-	for (size_t i = begin; i < end; i++) {
-		const struct position *p = &job->pos[i];
-		struct bd_sums *t = &d->term[i];
-		float *z = d->z + i * V, *dz = d->dz + i * V;
-
-		*t = (struct bd_sums){0};
-		memset(dz, 0, V * sizeof(*dz));
-		if (p->target) {
-			t->ce = bd_loss_ce(d->net->kern, dz, z, &p->y, job->unit_ce, 1, V, scratch);
-			t->ce2 = bd_sum_squares(dz, V);
-		}
-		if (ce != 1)
-			for (size_t v = 0; v < V; v++)
-				dz[v] *= ce;
-		if (p->ld) {
-			memset(g, 0, V * sizeof(*g));
-			t->ld = ld_row(job, p, g, z, scratch);
-			t->ld2 = bd_sum_squares(g, V);
-			d->net->kern->axpy(dz, lambda, g, V);
-		}
-	}
-}
-
-static void add_terms(struct bd_sums *s, const struct bd_sums *t, size_t n)
+static void add_logit_losses(struct bd_sums *s, const struct bd_position_loss *l, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		s->ce += t[i].ce;
-		s->ld += t[i].ld;
-		s->ad += t[i].ad;
-		s->ce2 += t[i].ce2;
-		s->ld2 += t[i].ld2;
-		s->ad2 += t[i].ad2;
+		s->ce += l[i].ce;
+		s->ld += l[i].ld;
+		s->ce2 += l[i].ce2;
+		s->ld2 += l[i].ld2;
 	}
 }
 
 /* d->dh and the head's gradient from the losses at the logits of h[T,C]. */
-static void logits_losses(struct bd_distill *d, const float *h, const struct bd_counts *step,
-                          const struct bd_mix *mix, float *dhead, struct bd_sums *s)
+static void logit_losses(struct bd_distill *d, const float *h, const struct bd_micro_batch *b, float *dhead,
+                         struct bd_sums *s)
 {
-	struct logits_job job = {
-	    .d = d,
-	    .mix = mix,
-	    .unit_ce = step->targets ? (float)(1 / (double)step->targets) : 0,
-	    .unit_ld = step->ld ? (float)(1 / (double)step->ld) : 0,
+	struct bd_logit_losses o = {
+	    .dz = d->dz,
+	    .z = d->z,
+	    .loss = d->loss,
+	    .V = d->V,
+	    .soften = {d->o.kind, (float)d->o.tau, d->o.tau2, (float)b->mix->beta},
+	    .ce = (float)d->o.ce,
+	    .lambda = (float)b->mix->lambda,
+	    .unit_ce = b->step->targets > 0 ? (float)(1 / (double)b->step->targets) : 0,
+	    .unit_ld = b->step->ld > 0 ? (float)(1 / (double)b->step->ld) : 0,
 	};
 
-	reach_scratch(d, 3 * d->V);
-	d->term = reach(d->term, &d->cap_term, d->chunk, sizeof(*d->term));
-	for (size_t at = 0, P; at < d->n_pos; at += P) {
-		P = d->n_pos - at < d->chunk ? d->n_pos - at : d->chunk;
-		for (size_t i = 0; i < P; i++)
-			d->row[i] = d->pos[at + i].row;
-		job.pos = d->pos + at;
-		bd_net_logits(d->net, d->z, h, d->row, P, true);
-		bd_par_for(d->net->par, P, logits_slice, &job);
-		add_terms(s, d->term, P);
-		bd_net_logits_backward(d->net, d->dh, dhead, d->dz, h, d->row, P);
+	for (size_t at = 0; at < d->n_pos; at += o.P) {
+		const size_t *row = d->row + at;
+
+		o.P = d->n_pos - at < d->chunk ? d->n_pos - at : d->chunk;
+		o.pos = d->pos + at;
+		bd_net_logits(d->net, d->z, h, row, o.P, true);
+		bd_logit_losses(d->dev, &o);
+		bd_net_logits_backward(d->net, d->dh, dhead, d->dz, h, row, o.P);
+		bd_dev_wait(d->dev);
+		add_logit_losses(s, d->loss, o.P);
 	}
 }
 
 /* ---- losses at the states ---- */
 
-struct state_job {
-	struct bd_distill *d;
-	const struct bd_acts *acts;
-	const struct bd_record *r;
-	float unit;
-	double gamma;
-};
-
-static struct bd_relation relation_of(const struct bd_distill *d, size_t n, int which)
+static struct bd_state_loss state_loss(const struct bd_distill *d, const struct bd_acts *a, size_t s, int i)
 {
-	return (struct bd_relation){
-	    .n = n,
-	    .ws = d->width[which],
-	    .wt = d->o.head->width[which],
-	    .A = d->o.heads,
-	    .temp = (float)d->o.relation_temp,
-	    .cosine = d->o.cosine,
+	size_t t = d->batch.start[s], n = d->batch.start[s + 1] - t, w = d->width[i];
+
+	return (struct bd_state_loss){
+	    .relation = {.n = n,
+	                 .ws = w,
+	                 .wt = d->o.head->width[i],
+	                 .A = d->o.heads,
+	                 .temp = (float)d->o.relation_temp,
+	                 .cosine = d->o.cosine},
+	    .ds = d->ds[i] + t * w,
+	    .s = bd_acts_state(a, d->o.layer, i) + t * w,
+	    .t = d->teacher[s].state[i],
 	};
-}
-
-/* Item 3 s + which: one state of one sequence. */
-static void states_slice(void *ctx, size_t begin, size_t end, int slice)
-{
-	struct state_job *job = ctx;
-	struct bd_distill *d = job->d;
-
-	for (size_t i = begin; i < end; i++) {
-		int which = (int)(i % 3);
-		size_t s = i / 3, t = d->batch.start[s], n = d->batch.start[s + 1] - t, w = d->width[which];
-		struct bd_sums *sum = &d->term[i];
-
-		*sum = (struct bd_sums){0};
-		if (!d->o.states[which])
-			continue;
-		struct bd_relation rel = relation_of(d, n, which);
-		float *ds = d->ds[which] + t * w;
-		memset(ds, 0, n * w * sizeof(*ds));
-		sum->ad = bd_loss_relation(d->net->kern, &rel, ds,
-		                           bd_acts_state(job->acts, d->o.layer, which) + t * w,
-		                           job->r[s].state[which], job->unit, d->scratch[slice]);
-		sum->ad2 = bd_sum_squares(ds, n * w);
-		for (size_t j = 0; j < n * w; j++)
-			ds[j] *= (float)job->gamma;
-	}
 }
 
 double bd_distill_ad_unit(const struct bd_objective *o, const struct bd_counts *step)
@@ -311,71 +283,60 @@ double bd_distill_ad_unit(const struct bd_objective *o, const struct bd_counts *
 	return 1 / (A * (o->code_norm ? A : 1) * (double)step->rows);
 }
 
-static void state_losses(struct bd_distill *d, const struct bd_acts *acts, const struct bd_record *r,
-                         const struct bd_counts *step, const struct bd_mix *mix, struct bd_sums *s)
+static void state_losses(struct bd_distill *d, const struct bd_acts *a, const struct bd_micro_batch *b,
+                         struct bd_sums *sums)
 {
-	size_t n = 3 * d->batch.n_seq, longest = 0;
-	struct state_job job = {d, acts, r, (float)bd_distill_ad_unit(&d->o, step), mix->gamma};
+	size_t n = 0;
 
-	for (size_t i = 0; i < d->batch.n_seq; i++)
-		longest = r[i].n > longest ? r[i].n : longest;
-	for (int which = 0; which < 3; which++) {
-		struct bd_relation rel = relation_of(d, longest, which);
-
-		reach_scratch(d, bd_loss_relation_scratch(&rel));
-		d->ds[which] = reach(d->ds[which], &d->cap_ds[which], bd_mul(d->batch.T, d->width[which]),
-		                     sizeof(float));
+	for (size_t s = 0; s < d->batch.n_seq; s++)
+		for (int i = 0; i < 3; i++)
+			if (d->o.states[i])
+				d->state[n++] = state_loss(d, a, s, i);
+	bd_state_losses(d->dev,
+	                &(struct bd_state_losses){d->state, n, (float)bd_distill_ad_unit(&d->o, b->step),
+	                                          (float)b->mix->gamma});
+	bd_dev_wait(d->dev);
+	for (size_t i = 0; i < n; i++) {
+		sums->ad += d->state[i].ad;
+		sums->ad2 += d->state[i].ad2;
 	}
-	d->term = reach(d->term, &d->cap_term, n, sizeof(*d->term));
-	bd_par_for(d->net->par, n, states_slice, &job);
-	add_terms(s, d->term, n);
 }
 
 /* ---- the micro-batch ---- */
 
-void bd_distill_run(struct bd_distill *d, struct bd_acts *a, const struct bd_record *r, size_t n,
-                    const struct bd_counts *step, const struct bd_mix *mix, const struct bd_model *m,
-                    float *grad, struct bd_sums *s)
+void bd_distill_run(struct bd_distill *d, struct bd_acts *a, const struct bd_micro_batch *b,
+                    struct bd_sums *s)
 {
-	const struct bd_param *head = bd_model_param(m, m->cfg.tied ? BD_EMBED : BD_HEAD, -1);
+	const struct bd_param *head = bd_model_param(b->m, b->m->cfg.tied ? BD_EMBED : BD_HEAD, -1);
 	struct bd_state_grad sg = {.layer = -1};
+	const float *h; /* [T,C] */
 
-	lay_batch(d, r, n);
-	list_positions(d, r, n);
-	const float *h = bd_net_forward(d->net, a, &d->batch, NULL);
-	logits_losses(d, h, step, mix, grad + head->off, s);
+	lay_batch(d, b->r, b->n);
+	map_teacher(d, b->r, b->n);
+	list_positions(d, b->r, b->n);
+	h = bd_net_forward(d->net, a, &d->batch, NULL);
+	logit_losses(d, h, b, b->grad + head->off, s);
 	if (d->o.ad) {
-		state_losses(d, a, r, step, mix, s);
+		state_losses(d, a, b, s);
 		sg.layer = d->o.layer;
 		for (int i = 0; i < 3; i++)
 			sg.d[i] = d->o.states[i] ? d->ds[i] : NULL;
 	}
-	bd_net_backward(d->net, a, &d->batch, d->dh, m, grad, &sg);
+	bd_net_backward(d->net, a, &d->batch, d->dh, b->m, b->grad, &sg);
+	bd_dev_wait(d->dev);
 	for (int i = 0; i < 3 && d->o.ad; i++)
 		s->other2 += d->o.states[i] ? sg.other2[i] : 0;
-}
-
-/* max softmax(zt) = 1 / sum exp(zt - max zt) */
-static double confidence(const uint16_t *zt, float *row, size_t V)
-{
-	float max = -INFINITY;
-	double sum = 0;
-
-	bd_f32_row(row, zt, V);
-	for (size_t v = 0; v < V; v++)
-		max = row[v] > max ? row[v] : max;
-	for (size_t v = 0; v < V; v++)
-		sum += exp((double)(row[v] - max));
-	return 1 / sum;
+	unmap_teacher(d, b->n);
 }
 
 double bd_distill_confidence(struct bd_distill *d, const struct bd_record *r, size_t n, size_t *P)
 {
+	float *row = bd_alloc(d->V, sizeof(*row));
 	double sum = 0;
 
-	reach_scratch(d, d->V);
 	for (size_t s = 0; s < n; s++)
 		for (size_t j = 0; j < r[s].positions; j++, ++*P)
-			sum += confidence(r[s].z + j * d->V, d->scratch[0], d->V);
+			sum += bd_loss_confidence(r[s].z + j * d->V, row, d->V);
+	bd_free(row);
 	return sum;
 }

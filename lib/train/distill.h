@@ -9,15 +9,14 @@
 #ifndef BD_DISTILL_H
 #define BD_DISTILL_H
 
-#include "data/stream.h"
+#include "math/loss.h"
 #include "net/net.h"
-
-enum bd_objective_kind { BD_OBJ_KL, BD_OBJ_CAKLD };
+#include "data/stream.h"
 
 struct bd_objective {
 	double ce;   /* weight of CE */
 	bool ld, ad; /* which teacher terms there are */
-	enum bd_objective_kind kind;
+	enum bd_divergence kind;
 	double tau;
 	bool tau2;
 	int layer;    /* student layer of AD */
@@ -43,6 +42,8 @@ void bd_counts_add(struct bd_counts *c, const struct bd_objective *o, const stru
 
 struct bd_distill;
 struct bd_distill *bd_distill_new(const struct bd_objective *o, struct bd_net *net);
+/* Bytes of the device that a micro-batch of T tokens takes beside the activations. */
+size_t bd_distill_bytes(const struct bd_objective *o, const struct bd_config *c, size_t T);
 void bd_distill_free(struct bd_distill *d); /* NULL is fine */
 size_t bd_distill_chunk(size_t vocab);      /* positions whose logits are held at a time */
 
@@ -50,10 +51,17 @@ size_t bd_distill_chunk(size_t vocab);      /* positions whose logits are held a
 struct bd_mix {
 	double lambda, gamma, beta;
 };
-/* Forward, losses and backward of records r[n]: adds to *s and to grad (layout of m->data). */
-void bd_distill_run(struct bd_distill *d, struct bd_acts *a, const struct bd_record *r, size_t n,
-                    const struct bd_counts *step, const struct bd_mix *mix, const struct bd_model *m,
-                    float *grad, struct bd_sums *s);
+/* Forward, losses and backward of records r[n]: adds to *s and to grad (layout of m->data, the device's). */
+struct bd_micro_batch {
+	const struct bd_record *r;
+	size_t n;
+	const struct bd_counts *step;
+	const struct bd_mix *mix;
+	const struct bd_model *m;
+	float *grad;
+};
+void bd_distill_run(struct bd_distill *d, struct bd_acts *a, const struct bd_micro_batch *b,
+                    struct bd_sums *s);
 /* AD as a loss: sums.ad times this. */
 double bd_distill_ad_unit(const struct bd_objective *o, const struct bd_counts *step);
 /* Sum over positions of the teacher's largest probability, for CAKLD's beta; *P positions are added. */

@@ -3,6 +3,7 @@
 #define BD_OPTIONS_H
 
 #include "base/opt.h"
+#include "machine/dev.h"
 #include "math/sched.h"
 
 #include <stdbool.h>
@@ -13,6 +14,7 @@ enum bd_weights { BD_WEIGHTS_AUTO, BD_WEIGHTS_FULL, BD_WEIGHTS_TERNARY };
 struct bd_train {
 	/* what and where */
 	const char *model, *output; /* directories */
+	struct bd_dev *dev;         /* NULL: the CPU, with common.threads */
 	bool force;
 	int weights;       /* enum bd_weights; AUTO: as the model's config says */
 	const char *stage; /* "sft", "cpt", "distill": for the config and the log */

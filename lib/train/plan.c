@@ -71,7 +71,7 @@ static void check_teacher(const struct bd_train *t, const struct bd_stream_head 
 	if (h->logits && h->vocab != (uint32_t)c->vocab)
 		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u is not the %d of %s", name, h->vocab,
 		       c->vocab, c->name);
-	if (t->objective == BD_OBJ_CAKLD && (!h->logits || h->top_k > 0))
+	if (t->objective == BD_DIV_CAKLD && (!h->logits || h->top_k > 0))
 		bd_die(BD_USAGE, "--objective cakld needs full logits; %s has %s", name,
 		       h->logits ? "the largest only" : "none");
 }
@@ -88,7 +88,7 @@ static struct bd_objective objective(const struct bd_train *t, const struct bd_c
 	o.ld = h->logits && (t->lambda > 0 || t->lambda_ratio > 0);
 	o.ad = h->layer >= 0 && (t->gamma > 0 || t->gamma_ratio > 0) &&
 	       (t->states[0] || t->states[1] || t->states[2]);
-	o.kind = (enum bd_objective_kind)t->objective;
+	o.kind = (enum bd_divergence)t->objective;
 	o.tau = t->tau;
 	o.tau2 = !t->no_tau2;
 	o.relation_temp = t->relation_temp;

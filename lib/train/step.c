@@ -21,7 +21,8 @@ void bd_step_open(struct bd_step *s)
 
 	s->acts = bd_acts_new(s->net, true);
 	s->d = bd_distill_new(&s->plan->o, s->net);
-	s->u = bd_optimiser_new(s->m, &(struct bd_adamw){t->beta1, t->beta2, t->eps, t->decay}, t->clip);
+	s->u =
+	    bd_optimiser_new(s->m, s->dev, &(struct bd_adamw){t->beta1, t->beta2, t->eps, t->decay}, t->clip);
 	s->golden = json_array();
 }
 
@@ -120,8 +121,10 @@ bool bd_step_read(struct bd_step *s)
 
 static void micro_batch(struct bd_step *s, size_t i, struct bd_sums *sums)
 {
-	bd_distill_run(s->d, s->acts, s->rec + s->cut[i], s->cut[i + 1] - s->cut[i], &s->counts, &s->mix,
-	               s->m, s->u.grad, sums);
+	struct bd_micro_batch b = {s->rec + s->cut[i], s->cut[i + 1] - s->cut[i], &s->counts, &s->mix, s->m,
+	                           s->u.grad};
+
+	bd_distill_run(s->d, s->acts, &b, sums);
 }
 
 double bd_step_ratio(double of2, double to2)
@@ -152,7 +155,7 @@ static void calibrate(struct bd_step *s)
 		weigh(s, &(struct bd_progress){
 		             .ce2 = sums.ce2, .ld2 = sums.ld2, .ad2 = sums.ad2, .other2 = sums.other2});
 	}
-	bd_optimiser_zero(&s->u, s->par);
+	bd_optimiser_zero(&s->u);
 }
 
 static void find_beta(struct bd_step *s, struct bd_progress *p)
@@ -174,7 +177,7 @@ static void balance(struct bd_step *s, struct bd_progress *p)
 	if (!s->plan->o.ld && !s->plan->o.ad)
 		return;
 	s->mix.beta = s->t->cakld_beta;
-	if (s->plan->o.ld && s->plan->o.kind == BD_OBJ_CAKLD && s->t->cakld_beta < 0)
+	if (s->plan->o.ld && s->plan->o.kind == BD_DIV_CAKLD && s->t->cakld_beta < 0)
 		find_beta(s, p);
 	weigh(s, p);
 	if (p->balanced == 0)
@@ -213,7 +216,7 @@ static void losses(struct bd_step *s)
 	s->ad = s->plan->o.ad ? bd_distill_ad_unit(&s->plan->o, &s->counts) * x->ad : 0;
 	s->loss = s->t->ce * mean(x->ce, s->counts.targets) + s->mix.lambda * mean(x->ld, s->counts.ld) +
 	          s->mix.gamma * s->ad;
-	s->norm = bd_optimiser_norm(&s->u, s->par);
+	s->norm = bd_optimiser_norm(&s->u);
 }
 
 void bd_step_run(struct bd_step *s, struct bd_progress *p)
@@ -231,8 +234,8 @@ void bd_step_run(struct bd_step *s, struct bd_progress *p)
 	p->tokens += (int64_t)s->tokens;
 	p->records += (int64_t)s->n_rec;
 	s->rate = bd_plan_rate(s->plan, s->t, p->step - 1, before, bd_step_units(s, p));
-	bd_optimiser_step(&s->u, s->par, s->m, s->norm, s->rate, (long)p->step);
-	bd_net_refresh(s->net, s->m);
+	bd_optimiser_step(&s->u, s->net->params, s->norm, s->rate, (long)p->step);
+	bd_net_refresh(s->net);
 	remember_norms(s, p);
 	for (size_t i = 0; i < s->n_rec; i++)
 		bd_record_free(&s->rec[i]);

@@ -10,7 +10,7 @@ struct bd_step {
 	/* set by the owner; borrowed */
 	const struct bd_train *t;
 	const struct bd_plan *plan;
-	struct bd_par *par;
+	struct bd_dev *dev;
 	struct bd_model *m;
 	struct bd_net *net;
 	struct bd_feed *feed;

@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "data/feed.h"
 #include "machine/quant.h"
+#include "math/op_vec.h"
 #include "net/net.h"
 #include "text/tokenizer.h"
 #include "train/distill.h"
@@ -20,7 +21,7 @@
 
 struct dump {
 	const struct bd_teacher *o;
-	struct bd_par *par;
+	struct bd_dev *dev;
 	struct bd_model *m;
 	struct bd_net *net;
 	struct bd_acts *acts;
@@ -38,7 +39,10 @@ struct dump {
 	} * place;        /* [n_place] positions that want logits */
 	size_t n_place;
 	size_t *row;    /* [chunk] */
-	float *z;       /* [chunk,V] */
+	float *z;       /* device, [chunk,V] */
+	uint16_t *half; /* device, of what is rounded */
+	size_t half_n;
+	float *host;    /* [chunk,V], with top_k */
 	uint32_t *heap; /* [threads,K] */
 };
 
@@ -102,7 +106,7 @@ static void open_all(struct dump *d, const char *path)
 
 	if (o->model == NULL)
 		bd_die(BD_USAGE, "--model DIR is missing");
-	d->par = bd_par_new((int)o->common.threads);
+	d->dev = o->dev != NULL ? o->dev : bd_dev_threads((int)o->common.threads);
 	d->m = bd_model_load(o->model);
 	if (o->top_k >= d->m->cfg.vocab)
 		bd_die(BD_USAGE, "--top-k %lld: not below the vocabulary's %d", (long long)o->top_k,
@@ -116,15 +120,17 @@ static void open_all(struct dump *d, const char *path)
 	              .seed = (uint64_t)o->common.seed,
 	          });
 	check_tokenizer(d);
-	d->net = bd_net_from_model(d->m, d->par, false);
+	d->net = bd_net_from_model(d->m, d->dev, false);
 	d->acts = bd_acts_new(d->net, false);
 	d->head = make_head(d);
 	bd_acts_watch(d->acts, d->head.layer);
 	d->V = (size_t)d->m->cfg.vocab;
 	d->chunk = bd_distill_chunk(d->V);
-	d->z = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->z));
+	d->z = bd_dev_alloc(d->dev, bd_mul(d->chunk, d->V), sizeof(*d->z));
+	if (d->head.top_k > 0)
+		d->host = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->host));
 	d->row = bd_alloc(d->chunk, sizeof(*d->row));
-	d->heap = bd_alloc(bd_mul((size_t)o->common.threads, d->head.top_k + 1), sizeof(*d->heap));
+	d->heap = bd_alloc(bd_mul((size_t)bd_par_threads(d->dev->par), d->head.top_k + 1), sizeof(*d->heap));
 	d->sink = bd_sink_open(o->output, (int)o->level, &d->head);
 }
 
@@ -244,54 +250,67 @@ static void put_top(const struct place *p, size_t K, uint32_t *top, float *z, si
 	p->r->zr[p->j] = (float)(log(rest) + (double)max);
 }
 
+/* The rows of x[rows,n], the device's, rounded to f16: `half` on the device. */
+static const uint16_t *rounded(struct dump *d, const float *x, size_t rows, size_t n)
+{
+	d->half = bd_dev_reach(d->dev, d->half, &d->half_n, bd_mul(rows, n), sizeof(*d->half));
+	bd_vec_to_f16(d->dev, &(struct bd_vec_halves){d->half, x, rows, n});
+	return d->half;
+}
+
 struct logits_job {
 	struct dump *d;
 	const struct place *place;
 };
 
-static void logits_slice(void *ctx, size_t begin, size_t end, int slice)
+static void top_slice(void *ctx, size_t begin, size_t end, int slice)
 {
 	struct logits_job *job = ctx;
 	struct dump *d = job->d;
 	size_t K = d->head.top_k;
 
-	for (size_t i = begin; i < end; i++) {
-		const struct place *p = &job->place[i];
-		float *z = d->z + i * d->V;
+	for (size_t i = begin; i < end; i++)
+		put_top(&job->place[i], K, d->heap + (size_t)slice * (K + 1), d->host + i * d->V, d->V);
+}
 
-		if (K)
-			put_top(p, K, d->heap + (size_t)slice * (K + 1), z, d->V);
-		else
-			bd_f16_row(p->r->z + p->j * d->V, z, d->V);
-	}
+static void put_rows(struct dump *d, const struct place *p, size_t P)
+{
+	const uint16_t *half = rounded(d, d->z, P, d->V);
+
+	for (size_t i = 0; i < P; i++)
+		bd_dev_from(d->dev, p[i].r->z + p[i].j * d->V, half + i * d->V, d->V * sizeof(*half));
 }
 
 static void put_logits(struct dump *d, const float *h)
 {
 	for (size_t at = 0, P; at < d->n_place; at += P) {
+		const struct place *place = d->place + at;
+
 		P = d->n_place - at < d->chunk ? d->n_place - at : d->chunk;
 		for (size_t i = 0; i < P; i++)
-			d->row[i] = d->place[at + i].row;
+			d->row[i] = place[i].row;
 		bd_net_logits(d->net, d->z, h, d->row, P, true);
-		bd_par_for(d->par, P, logits_slice, &(struct logits_job){d, d->place + at});
+		if (d->head.top_k == 0) {
+			put_rows(d, place, P);
+			continue;
+		}
+		bd_dev_from(d->dev, d->host, d->z, P * d->V * sizeof(*d->z));
+		bd_par_for(d->dev->par, P, top_slice, &(struct logits_job){d, place});
 	}
 }
 
 /* ---- states ---- */
 
-static void states_slice(void *ctx, size_t begin, size_t end, int slice)
+static void put_states(struct dump *d)
 {
-	struct dump *d = ctx;
+	for (int w = 0; w < 3; w++) {
+		size_t n = d->head.width[w];
+		const uint16_t *half = rounded(d, bd_acts_state(d->acts, d->head.layer, w), d->batch.T, n);
 
-	(void)slice;
-	for (size_t s = begin; s < end; s++)
-		for (int w = 0; w < 3; w++) {
-			size_t width = d->head.width[w];
-
-			bd_f16_row(d->rec[s].state[w],
-			           bd_acts_state(d->acts, d->head.layer, w) + d->batch.start[s] * width,
-			           d->rec[s].n * width);
-		}
+		for (size_t s = 0; s < d->n_rec; s++)
+			bd_dev_from(d->dev, d->rec[s].state[w], half + d->batch.start[s] * n,
+			            d->rec[s].n * n * sizeof(*half));
+	}
 }
 
 /* ---- all of it ---- */
@@ -303,7 +322,7 @@ static void run_batch(struct dump *d)
 	if (d->head.logits)
 		put_logits(d, h);
 	if (d->head.layer >= 0)
-		bd_par_for(d->par, d->n_rec, states_slice, d);
+		put_states(d);
 	for (size_t s = 0; s < d->n_rec; s++) {
 		bd_sink_put(d->sink, &d->rec[s]);
 		bd_record_free(&d->rec[s]);
@@ -331,15 +350,18 @@ void bd_teacher_run(const struct bd_teacher *o, const char *path)
 	}
 	bd_sink_close(d.sink);
 	bd_log_close(log);
+	bd_dev_free(d.dev, d.z);
+	bd_dev_free(d.dev, d.half);
 	bd_acts_free(d.acts);
 	bd_net_free(d.net);
+	if (d.dev != o->dev)
+		bd_dev_close(d.dev);
 	bd_feed_close(d.feed);
 	bd_model_free(d.m);
-	bd_par_free(d.par);
 	json_decref(d.head.history);
 	bd_free(d.batch.start);
 	bd_free(d.rec);
 	bd_free(d.row);
-	bd_free(d.z);
+	bd_free(d.host);
 	bd_free(d.heap);
 }

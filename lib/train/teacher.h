@@ -4,12 +4,14 @@
 #define BD_TEACHER_H
 
 #include "base/opt.h"
+#include "machine/dev.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct bd_teacher {
 	const char *model, *output; /* output NULL or "-": stdout */
+	struct bd_dev *dev;         /* NULL: the CPU, with common.threads */
 	const char *layer;          /* an index, or a fraction of the depth such as "0.8" */
 	int positions;              /* index into "answer|all" */
 	int64_t top_k;              /* 0: full logits */

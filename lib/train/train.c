@@ -24,7 +24,7 @@ enum { CODES_EVERY = 50 }; /* steps between looks at the ternary codes */
 
 struct run {
 	const struct bd_train *t;
-	struct bd_par *par;
+	struct bd_dev *dev;
 	struct bd_model *m;
 	struct bd_net *net;
 	struct bd_feed *feed;
@@ -33,7 +33,7 @@ struct run {
 	struct bd_progress p;
 	struct bd_code_stats codes;
 	struct bd_log *log;
-	float *best;            /* [n] parameters of the best evaluation; NULL without --eval */
+	float *best;            /* device, [n] parameters of the best evaluation; NULL without --eval */
 	char *aside;            /* OUTPUT.ckpt */
 	char tokenizer[BD_HEX]; /* "": the model has none */
 	bool begun;             /* there is a state to put aside; before, a run starts again from nothing */
@@ -49,7 +49,7 @@ static size_t blobs(struct run *r, struct bd_blob blob[5], bool best)
 {
 	size_t n = 0;
 
-	blob[n++] = (struct bd_blob){"params", BD_F32, r->m->data, r->m->n};
+	blob[n++] = (struct bd_blob){"params", BD_F32, r->net->params, r->m->n};
 	blob[n++] = (struct bd_blob){"m", BD_F32, r->s.u.m, r->m->n};
 	blob[n++] = (struct bd_blob){"v", BD_F32, r->s.u.v, r->m->n};
 	if (best)
@@ -67,7 +67,8 @@ static void put_aside(struct run *r)
 	r->p.log_bytes =
 	    r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
 	r->p.threads = r->t->common.threads;
-	bd_checkpoint_save(r->aside, r->plan.digest, &r->p, r->s.golden, blob, blobs(r, blob, r->p.scored));
+	bd_checkpoint_save(r->aside, &(struct bd_state){r->dev, r->plan.digest, &r->p, &r->s.golden, blob,
+	                                                blobs(r, blob, r->p.scored)});
 }
 
 static void say_resume(const struct run *r)
@@ -113,8 +114,8 @@ static void resume(struct run *r)
 	struct bd_blob blob[5];
 	struct stat st;
 
-	if (!bd_checkpoint_load(r->aside, r->plan.digest, &r->p, &r->s.golden, blob,
-	                        blobs(r, blob, r->best != NULL))) {
+	if (!bd_checkpoint_load(r->aside, &(struct bd_state){r->dev, r->plan.digest, &r->p, &r->s.golden,
+	                                                     blob, blobs(r, blob, r->best != NULL)})) {
 		note(r->t, "%s: there is no checkpoint; starting from the beginning", r->aside);
 		return;
 	}
@@ -124,7 +125,7 @@ static void resume(struct run *r)
 	if (r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) &&
 	    st.st_size > r->p.log_bytes && truncate(r->t->log, r->p.log_bytes) != 0)
 		bd_die(BD_SYS, "%s: cannot cut off the lines after the checkpoint:", r->t->log);
-	bd_net_refresh(r->net, r->m);
+	bd_net_refresh(r->net);
 	r->reading = true;
 	skip(r);
 	r->reading = false;
@@ -201,11 +202,11 @@ static void open_net(struct run *r)
 {
 	const struct bd_train *t = r->t;
 
-	r->net = bd_net_from_model(r->m, r->par, true);
+	r->net = bd_net_from_model(r->m, r->dev, true);
 	r->s = (struct bd_step){
 	    .t = t,
 	    .plan = &r->plan,
-	    .par = r->par,
+	    .dev = r->dev,
 	    .m = r->m,
 	    .net = r->net,
 	    .feed = r->feed,
@@ -214,7 +215,7 @@ static void open_net(struct run *r)
 	r->codes = bd_code_stats_new(r->net);
 	if (t->eval != NULL) {
 		bd_source_close(open_eval(r));
-		r->best = bd_alloc(r->m->n, sizeof(*r->best));
+		r->best = bd_dev_alloc(r->dev, r->m->n, sizeof(*r->best));
 	}
 }
 
@@ -266,7 +267,7 @@ static void evaluate(struct run *r)
 		r->p.best_step = r->p.step;
 		r->p.best_accuracy = accuracy;
 		r->p.best_nll = nll;
-		memcpy(r->best, r->m->data, r->m->n * sizeof(*r->best));
+		bd_dev_within(r->dev, r->best, r->net->params, r->m->n * sizeof(*r->best));
 	}
 	r->p.scored_step = r->p.step;
 	json_object_set_new(j, "step", json_integer(r->p.step));
@@ -339,9 +340,9 @@ static void save(struct run *r)
 	static const enum bd_dtype dtype[] = {BD_F32, BD_BF16, BD_F16};
 	struct bd_outdir *out = bd_outdir_open(r->t->output, r->t->force);
 	json_t *history = history_of(r);
+	const float *result = r->best != NULL && r->p.best_step != r->p.step ? r->best : r->net->params;
 
-	if (r->best != NULL && r->p.best_step != r->p.step)
-		memcpy(r->m->data, r->best, r->m->n * sizeof(*r->best));
+	bd_dev_from(r->dev, r->m->data, result, r->m->n * sizeof(*result));
 	describe(r);
 	bd_model_save(r->m, bd_outdir_path(out), dtype[r->t->dtype], history);
 	bd_outdir_commit(out);
@@ -354,12 +355,13 @@ static void run_free(struct run *r)
 {
 	bd_log_close(r->log);
 	bd_step_close(&r->s);
-	bd_net_free(r->net);
 	bd_code_stats_free(&r->codes);
+	bd_net_free(r->net);
 	bd_feed_close(r->feed);
 	bd_model_free(r->m);
-	bd_par_free(r->par);
-	bd_free(r->best);
+	bd_dev_free(r->dev, r->best);
+	if (r->dev != r->t->dev)
+		bd_dev_close(r->dev);
 	bd_free(r->aside);
 }
 
@@ -404,7 +406,7 @@ int bd_train_run(const struct bd_train *t, const char *path)
 	bd_msg_cleanup(last_words, &r);
 	check_output(t);
 	r.aside = aside_path(t->output);
-	r.par = bd_par_new((int)t->common.threads);
+	r.dev = t->dev != NULL ? t->dev : bd_dev_threads((int)t->common.threads);
 	r.m = bd_model_load(t->model);
 	set_weights(r.m, t->weights);
 	read_tokenizer(&r);

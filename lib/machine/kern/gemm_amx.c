@@ -82,7 +82,7 @@ static void multiply(const uint32_t *a, const uint32_t *b, size_t K, bool a_low,
 }
 
 /* C[M,N] = alpha sum[M,N] + beta C; beta 0 does not read C. */
-static void merge(const struct gemm_job *j, const float *sum)
+static void merge(const struct bd_product *j, const float *sum)
 {
 	const __m512 alpha = _mm512_set1_ps(j->alpha), beta = _mm512_set1_ps(j->beta);
 
@@ -99,14 +99,14 @@ static void merge(const struct gemm_job *j, const float *sum)
 }
 
 /* One panel a of op(A), M <= 32, with all those of a block of op(B). */
-static void multiply_row(const struct gemm_job *j, const uint32_t *a, bool a_low, bool b_low)
+static void multiply_row(const struct bd_product *j, const uint32_t *a, bool a_low, bool b_low)
 {
 	const size_t K = whole(j->K, STEP);
 	const bool whole_rows = j->M == PANEL && j->alpha == 1 && (j->beta == 0 || j->beta == 1);
 
 	for (size_t n = 0; n < j->N; n += PANEL) {
 		const uint32_t *b = scratch.b + n * K;
-		const struct gemm_job c = gemm_part(j, 0, j->M, n, min(j->N - n, PANEL), 0, j->K);
+		const struct bd_product c = gemm_part(j, 0, j->M, n, min(j->N - n, PANEL), 0, j->K);
 
 		for (size_t m = 0; j->beta != 0 && m < j->M; m++) { /* C for the next n */
 			_mm_prefetch((const char *)(c.C + m * c.ldc + PANEL), _MM_HINT_T0);
@@ -122,7 +122,7 @@ static void multiply_row(const struct gemm_job *j, const uint32_t *a, bool a_low
 }
 
 /* One block of op(B), K <= K_MAX, whole(K) whole(N) <= B_MAX. */
-static void multiply_block(const struct gemm_job *j)
+static void multiply_block(const struct bd_product *j)
 {
 	/* eight tiles of 16 rows of 64 bytes */
 	static const struct {
@@ -133,7 +133,7 @@ static void multiply_block(const struct gemm_job *j)
 	const struct split b = bd_split(j->B, j->ldb, j->tb, j->tb, j->N, j->K, scratch.b);
 
 	for (size_t g = 0; g < j->M; g += GROUP) {
-		const struct gemm_job group = gemm_part(j, g, min(j->M - g, GROUP), 0, j->N, 0, j->K);
+		const struct bd_product group = gemm_part(j, g, min(j->M - g, GROUP), 0, j->N, 0, j->K);
 		const struct split a = bd_split(group.A, j->lda, !j->ta, j->ta, group.M, j->K, scratch.a);
 
 		if (!a.possible || !b.possible) {
@@ -142,7 +142,7 @@ static void multiply_block(const struct gemm_job *j)
 		}
 		_tile_loadconfig(&tiles);
 		for (size_t m = 0; m < group.M; m += PANEL) {
-			const struct gemm_job row =
+			const struct bd_product row =
 			    gemm_part(&group, m, min(group.M - m, PANEL), 0, j->N, 0, j->K);
 
 			multiply_row(&row, scratch.a + m * whole(j->K, STEP), a.low, b.low);
@@ -159,13 +159,13 @@ static size_t block_size(size_t n, size_t max)
 	return whole((n + blocks - 1) / blocks, PANEL);
 }
 
-void bd_gemm_amx(const struct gemm_job *j)
+void bd_gemm_amx(const struct bd_product *j)
 {
 	const size_t K = block_size(j->K, K_MAX), N = block_size(j->N, B_MAX / K / PANEL * PANEL);
 
 	for (size_t n = 0; n < j->N; n += N)
 		for (size_t k = 0; k < j->K; k += K) {
-			struct gemm_job part =
+			struct bd_product part =
 			    gemm_part(j, 0, j->M, n, min(j->N - n, N), k, min(j->K - k, K));
 
 			if (k > 0)

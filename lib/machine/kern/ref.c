@@ -61,15 +61,15 @@ static int32_t ternary_dot(const uint8_t *codes, const int8_t *q, size_t kpad)
 	return acc;
 }
 
-static void ternary(float *out, size_t ldo, const int8_t *q, const float *step, const int32_t *sum, size_t T,
-                    const uint8_t *codes, size_t N, size_t kpad, float scale)
+static void ternary(const struct bd_kern_product *o)
 {
-	(void)sum; /* what tables need that multiply by C + 1 */
-	for (size_t t = 0; t < T; t++)
-		for (size_t n = 0; n < N; n++) {
-			const int32_t acc = ternary_dot(codes + n * (kpad / 4), q + t * kpad, kpad);
+	/* o->sum is what tables need that multiply by C + 1 */
+	for (size_t t = 0; t < o->T; t++)
+		for (size_t n = 0; n < o->N; n++) {
+			const int32_t acc =
+			    ternary_dot(o->codes + n * (o->kpad / 4), o->q + t * o->kpad, o->kpad);
 
-			out[t * ldo + n] = (float)acc * (step[t] * scale);
+			o->out[t * o->ldo + n] = (float)acc * (o->step[t] * o->scale);
 		}
 }
 

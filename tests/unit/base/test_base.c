@@ -103,7 +103,7 @@ static void take_too_much(void *unused)
 
 	(void)unused;
 	bd_arena_take(&a, 100, 1);
-	bd_arena_open(&a);
+	bd_arena_place(&a, bd_zalloc(a.n, 1));
 	bd_arena_take(&a, 101, 1);
 }
 
@@ -169,7 +169,7 @@ static void test_arena(void **state)
 		z = bd_arena_take(&a, 0, 1);
 		if (pass == 0) {
 			assert_null(x);
-			bd_arena_open(&a);
+			bd_arena_place(&a, bd_zalloc(a.n, 1));
 		}
 	}
 	assert_int_equal((uintptr_t)x % 64, 0);
@@ -179,7 +179,7 @@ static void test_arena(void **state)
 		assert_true(x[i] == 0);
 	x[32] = 1;
 	*y = 1;
-	bd_arena_free(&a);
+	bd_free(bd_arena_leave(&a));
 	assert_null(a.p);
 	child_dies(take_too_much, NULL, BD_SYS, "arena");
 }

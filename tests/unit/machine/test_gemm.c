@@ -105,8 +105,8 @@ static void product_free(struct product *p)
 static void multiply(struct product *p, struct bd_par *par)
 {
 	memcpy(p->before, p->C.x, c_size(p) * 4);
-	bd_gemm(par, p->ta, p->tb, p->M, p->N, p->K, p->alpha, p->A.x, p->lda, p->B.x, p->ldb, p->beta,
-	        p->C.x, p->ldc);
+	bd_gemm(par, &(struct bd_product){p->ta, p->tb, p->M, p->N, p->K, p->alpha, p->A.x, p->lda, p->B.x,
+	                                  p->ldb, p->beta, p->C.x, p->ldc});
 }
 
 /* alpha sum a b + beta c; size: the same of absolute values. */
@@ -346,7 +346,7 @@ static void one_product(void *name)
 
 	if (name != NULL)
 		setenv("BD_GEMM", name, 1);
-	bd_gemm(NULL, BD_N, BD_N, 1, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1);
+	bd_gemm(NULL, &(struct bd_product){BD_N, BD_N, 1, 1, 1, 1, &a, 1, &b, 1, 0, &c, 1});
 	if (c != 6.0f)
 		_exit(99);
 }

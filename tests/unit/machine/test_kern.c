@@ -270,7 +270,7 @@ static size_t check_ternary_shape(const struct bd_kern *k, size_t T, size_t N, s
 		}
 	}
 	fill(out, n_out, NORMAL, 22);
-	k->ternary(out, ldo, qp, step, sum, T, codes, N, kpad, scale);
+	k->ternary(&(struct bd_kern_product){out, ldo, qp, step, sum, T, codes, N, kpad, scale});
 	for (size_t i = 0; i < n_out; i++) {
 		const size_t t = i / ldo, n = i % ldo;
 		float want = value(NORMAL, 22, i); /* between the rows: untouched */
@@ -490,11 +490,12 @@ static float wrong_dot(const float *x, const float *y, size_t n)
 	return s;
 }
 
-static void wrong_ternary(float *out, size_t ldo, const int8_t *q, const float *step, const int32_t *sum,
-                          size_t T, const uint8_t *codes, size_t N, size_t kpad, float scale)
+static void wrong_ternary(const struct bd_kern_product *o)
 {
-	bd_kern_ref.ternary(out, ldo, q, step, sum, T, codes, N, kpad, scale);
-	out[(T - 1) * ldo + N - 1] = nextafterf(out[(T - 1) * ldo + N - 1], 1e9f);
+	float *last = o->out + (o->T - 1) * o->ldo + o->N - 1;
+
+	bd_kern_ref.ternary(o);
+	*last = nextafterf(*last, 1e9f);
 }
 
 static void wrong_exp(float *y, const float *x, size_t n)

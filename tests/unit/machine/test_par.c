@@ -194,7 +194,8 @@ static bool gemm_right(struct bd_par *p, size_t M, size_t N, size_t K, int ta, i
 		B[i] = (float)bd_rng_normal(1, 2, i);
 	for (size_t i = 0; i < ldc * M; i++)
 		C[i] = (float)(i % 7);
-	bd_gemm(p, ta ? BD_T : BD_N, tb ? BD_T : BD_N, M, N, K, alpha, A, lda, B, ldb, beta, C, ldc);
+	bd_gemm(p, &(struct bd_product){ta ? BD_T : BD_N, tb ? BD_T : BD_N, M, N, K, alpha, A, lda, B, ldb,
+	                                beta, C, ldc});
 	C[ldc * (M - 1) + N - 1] += spoil;
 	for (size_t i = 0; i < ldc * M; i++) {
 		const size_t m = i / ldc, n = i % ldc;
@@ -254,10 +255,10 @@ static void test_gemm_again(void **state)
 	fill(B, K * N, 2);
 	for (size_t i = 0; i < M * N; i++)
 		C[i] = again[i] = NAN;
-	bd_gemm(p, BD_N, BD_N, M, N, K, 1.0f, A, K, B, N, 0.0f, C, N);
+	bd_gemm(p, &(struct bd_product){BD_N, BD_N, M, N, K, 1.0f, A, K, B, N, 0.0f, C, N});
 	assert_true(isfinite(C[0]) && isfinite(C[M * N - 1]));
 	for (int i = 0; i < 50; i++) {
-		bd_gemm(p, BD_N, BD_N, M, N, K, 1.0f, A, K, B, N, 0.0f, again, N);
+		bd_gemm(p, &(struct bd_product){BD_N, BD_N, M, N, K, 1.0f, A, K, B, N, 0.0f, again, N});
 		assert_memory_equal(C, again, sizeof(C));
 	}
 	bd_par_free(p);

@@ -1,15 +1,30 @@
 /* AdamW against torch.optim.AdamW's numbers and against the formula in double; learning-rate schedules. */
-#include "math/adamw.h"
-#include "math/sched.h"
-#include "near.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 
+#include "math/adamw.h"
+#include "device.h"
+#include "near.h"
+#include "math/op_vec.h"
+#include "math/sched.h"
+
 static const struct bd_adamw options = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .decay = 0.1};
+
+/* Step t of w[n]; g is not changed. */
+static void step(float *w, const float *g, float *m, float *v, size_t n, double lr, bool decayed, long t,
+                 float scale)
+{
+	struct bd_adamw_range all = {0, n, decayed};
+	float *copy = copy_of(g, n);
+	bd_adamw_step(cpu(), &(struct bd_adamw_step){options, w, copy, m, v, n, &all, 1, lr, t, scale});
+	for (size_t i = 0; i < n; i++)
+		assert_true(copy[i] == 0);
+	bd_free(copy);
+}
 
 /* torch 2.15: AdamW([w], lr=1e-2, betas=(0.9, 0.95), eps=1e-8, weight_decay=0.1, foreach=False), three steps
  * on the CPU. */
@@ -25,10 +40,9 @@ static void test_torch(void **state)
 	    {0x1.e4c88ep-2, -0x1.3b4308p+0, 0x1.7eb3fep+1, 0x1.045e4p-11, -0x1.c3ed38p-8},
 	};
 	float w[N] = {0.5f, -1.25f, 3.0f, 1e-3f, 0}, m[N] = {0}, v[N] = {0};
-
 	(void)state;
 	for (long t = 1; t <= 3; t++) {
-		bd_adamw_step(&options, w, g[t - 1], m, v, N, 1e-2, 1, t, 1);
+		step(w, g[t - 1], m, v, N, 1e-2, true, t, 1);
 		for (size_t i = 0; i < N; i++)
 			assert_near1("torch", (double)w[i], want[t - 1][i], 2e-7);
 	}
@@ -37,7 +51,6 @@ static void test_torch(void **state)
 static void formula(double *w, double *m, double *v, double g, double lr, double decay, long t)
 {
 	const struct bd_adamw *o = &options;
-
 	*w -= lr * decay * *w;
 	*m = o->beta1 * *m + (1 - o->beta1) * g;
 	*v = o->beta2 * *v + (1 - o->beta2) * g * g;
@@ -48,25 +61,20 @@ static void formula(double *w, double *m, double *v, double g, double lr, double
 static void test_formula(void **state)
 {
 	enum { N = 100 };
-
 	(void)state;
 	for (int decayed = 0; decayed < 2; decayed++) {
 		float *w = normal(N, 1), *m = normal(N, 0), *v = normal(N, 0), *sw = copy_of(w, N),
 		      *sm = copy_of(m, N), *sv = copy_of(v, N);
 		double *ww = doubles(w, N), *wm = doubles(NULL, N), *wv = doubles(NULL, N);
-
 		for (long t = 1; t <= 10; t++) {
 			float *g = normal(N, 1);
-
 			for (size_t i = 0; i < N; i++)
 				formula(ww + i, wm + i, wv + i, 0.25 * (double)g[i], 0.01,
 				        decayed ? options.decay : 0, t);
-			bd_adamw_step(&options, w, g, m, v, N, 0.01, decayed, t, 0.25f);
+			step(w, g, m, v, N, 0.01, decayed, t, 0.25f);
 			for (size_t i = 0; i < N; i += 33) { /* in slices of 33 */
 				size_t n = N - i < 33 ? N - i : 33;
-
-				bd_adamw_step(&options, sw + i, g + i, sm + i, sv + i, n, 0.01, decayed, t,
-				              0.25f);
+				step(sw + i, g + i, sm + i, sv + i, n, 0.01, decayed, t, 0.25f);
 			}
 			bd_free(g);
 		}
@@ -86,7 +94,6 @@ static void test_sum_squares(void **state)
 	for (size_t n = 0; n < 40; n++) {
 		float *g = normal(n, 1);
 		double sum = 0;
-
 		for (size_t i = 0; i < n; i++)
 			sum += (double)g[i] * (double)g[i];
 		assert_true(fabs(bd_sum_squares(g, n) - sum) <= 1e-14 * sum);
@@ -132,6 +139,5 @@ int main(void)
 	    cmocka_unit_test(test_sum_squares),
 	    cmocka_unit_test(test_sched),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,14 +1,15 @@
 /* The losses against their formulas in double, and their gradients against central differences of those
  * formulas. */
-#include "machine/quant.h"
-#include "math/loss.h"
-#include "near.h"
-
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
+
+#include "math/loss.h"
+#include "near.h"
+#include "machine/quant.h"
 
 #define EACH_KERN(k) for (const struct bd_kern *const *each = bd_kern_all(), *k = *each; k; k = *++each)
 
@@ -26,7 +27,6 @@ struct over_vocab {
 static double lse(const double *x, size_t n, double tau)
 {
 	double sum = 0;
-
 	for (size_t i = 0; i < n; i++)
 		sum += exp(x[i] / tau);
 	return log(sum);
@@ -36,7 +36,6 @@ static double lse(const double *x, size_t n, double tau)
 static double kl(const double *a, const double *b, size_t n, double tau)
 {
 	double la = lse(a, n, tau), lb = lse(b, n, tau), sum = 0;
-
 	for (size_t i = 0; i < n; i++)
 		sum += exp(a[i] / tau - la) * ((a[i] / tau - la) - (b[i] / tau - lb));
 	return sum;
@@ -47,10 +46,8 @@ static double kl_topk(const struct over_vocab *c, const double *z, const double 
                       double zr)
 {
 	double s[32], t[32], rest = 0;
-
 	for (size_t v = 0; v < c->V; v++) {
 		bool chosen = false;
-
 		for (size_t j = 0; j < c->K; j++)
 			chosen |= zi[j] == v;
 		rest += chosen ? 0 : exp(z[v]);
@@ -67,10 +64,8 @@ static double formula(void *ctx)
 {
 	const struct over_vocab *c = ctx;
 	double sum = 0, t2 = c->tau2 ? c->tau * c->tau : 1;
-
 	for (size_t i = 0; i < c->P; i++) {
 		const double *z = c->z + i * c->V, *t = c->zt + i * (c->kind == TOPK ? c->K : c->V);
-
 		if (c->kind == CE)
 			sum += lse(z, c->V, 1) - z[c->y[i]];
 		else if (c->kind == KL)
@@ -83,21 +78,24 @@ static double formula(void *ctx)
 	return sum;
 }
 
+/* The sum over the positions. */
 static double run(const struct bd_kern *k, const struct over_vocab *c, float *dz, const float *z,
                   const uint16_t *zt, const float *zr, float w, float *scratch)
 {
-	float tau = (float)c->tau;
-
-	switch (c->kind) {
-	case CE:
-		return bd_loss_ce(k, dz, z, c->y, w, c->P, c->V, scratch);
-	case KL:
-		return bd_loss_kl(k, dz, z, zt, tau, c->tau2, w, c->P, c->V, scratch);
-	case TOPK:
-		return bd_loss_kl_topk(k, dz, z, zt, c->zi, zr, c->K, tau, c->tau2, w, c->P, c->V, scratch);
-	default:
-		return bd_loss_cakld(k, dz, z, zt, (float)c->beta, w, c->P, c->V, scratch);
+	struct bd_soften s = {c->kind == CAKLD ? BD_DIV_CAKLD : BD_DIV_KL, (float)c->tau, c->tau2 != 0,
+	                      (float)c->beta};
+	double sum = 0;
+	for (size_t i = 0; i < c->P; i++) {
+		struct bd_teacher_logits t = {.zt = zt + i * (c->kind == TOPK ? c->K : c->V)};
+		float *g = dz != NULL ? dz + i * c->V : NULL;
+		if (c->kind == TOPK)
+			t.zi = c->zi + i * c->K, t.zr = zr[i], t.K = c->K;
+		if (c->kind == CE)
+			sum += bd_loss_ce(k, g, z + i * c->V, c->y[i], w, c->V, scratch);
+		else
+			sum += bd_loss_divergence(k, &s, &t, g, z + i * c->V, w, c->V, scratch);
 	}
+	return sum;
 }
 
 /* Value, gradient with weight w added to what is there, and value without gradient. */
@@ -108,7 +106,6 @@ static void check_loss(const char *what, struct over_vocab c)
 	float *z = normal(n, 3), *t = normal(m, 3), *zr = normal(c.P, 1), *start = normal(n, 0.5),
 	      *scratch = normal(2 * c.V, 1);
 	uint16_t *zt = bd_alloc(m, sizeof(*zt));
-
 	for (size_t i = 0; i < c.P; i++)
 		zr[i] += 2;
 	bd_f16_row(zt, t, m);
@@ -121,7 +118,6 @@ static void check_loss(const char *what, struct over_vocab c)
 	EACH_KERN(k)
 	{
 		float *dz = copy_of(start, n);
-
 		assert_near1(what, run(k, &c, NULL, z, zt, zr, (float)w, scratch), want, 2e-6);
 		assert_near1(what, run(k, &c, dz, z, zt, zr, (float)w, scratch), want, 2e-6);
 		assert_near(what, dz, g, n, 2e-6);
@@ -153,7 +149,6 @@ static void test_kl(void **state)
 static void test_kl_topk(void **state)
 {
 	struct over_vocab c = {.kind = TOPK, .P = P, .V = V, .K = TOP, .zi = top, .tau = 1};
-
 	(void)state;
 	check_loss("topk", c);
 	c.tau = 5;
@@ -177,17 +172,17 @@ static void test_topk_is_kl(void **state)
 	uint32_t all[N];
 	uint16_t zt[N], chosen[N];
 	float *z = normal(N, 3), *t = normal(N, 3), *a = normal(2 * N, 1), dz[2][N] = {{0}}, rest = -INFINITY;
-
 	(void)state;
 	bd_f16_row(zt, t, N);
 	for (uint32_t i = 0; i < N; i++) {
 		all[i] = (i * 7 + 3) % N;
 		chosen[i] = zt[all[i]];
 	}
-	double full = bd_loss_kl(bd_kern(), dz[0], z, zt, 2, 1, 1, 1, N, a);
+	struct bd_soften s = {BD_DIV_KL, 2, true, 0};
+	struct bd_teacher_logits whole = {.zt = zt}, listed = {chosen, all, N, rest};
+	double full = bd_loss_divergence(bd_kern(), &s, &whole, dz[0], z, 1, N, a);
 	double *want = doubles(dz[0], N);
-	assert_near1("topk of all",
-	             bd_loss_kl_topk(bd_kern(), dz[1], z, chosen, all, &rest, N, 2, 1, 1, 1, N, a), full,
+	assert_near1("topk of all", bd_loss_divergence(bd_kern(), &s, &listed, dz[1], z, 1, N, a), full,
 	             2e-6);
 	assert_near("topk of all, gradient", dz[1], want, N, 2e-6);
 	bd_free(z), bd_free(t), bd_free(a), bd_free(want);
@@ -199,25 +194,26 @@ static void test_kl_edges(void **state)
 	enum { N = 50000 };
 	float *z = normal(N, 4), *dz = bd_zalloc(N, sizeof(*dz)), *scratch = normal(2 * N, 1);
 	uint16_t *zt = bd_alloc(N, sizeof(*zt));
-
+	struct bd_soften kl1 = {BD_DIV_KL, 1, false, 0}, half = {BD_DIV_CAKLD, 1, false, 0.5f};
+	struct bd_teacher_logits t = {.zt = zt};
 	(void)state;
 	for (int certain = 0; certain < 2; certain++) {
 		if (certain)
 			z[N / 3] = 300;
 		bd_f16_row(zt, z, N);
 		bd_f32_row(z, zt, N);
-		assert_true(fabs(bd_loss_kl(bd_kern(), dz, z, zt, 1, 0, 1, 1, N, scratch)) < 1e-6);
-		assert_true(fabs(bd_loss_cakld(bd_kern(), dz, z, zt, 0.5f, 1, 1, N, scratch)) < 1e-6);
+		assert_true(fabs(bd_loss_divergence(bd_kern(), &kl1, &t, dz, z, 1, N, scratch)) < 1e-6);
+		assert_true(fabs(bd_loss_divergence(bd_kern(), &half, &t, dz, z, 1, N, scratch)) < 1e-6);
 		for (size_t i = 0; i < N; i++)
 			assert_true(fabsf(dz[i]) < 1e-6f);
 	}
 	uint16_t keep = zt[1];
 	zt[1] = 0x7e00; /* a teacher's NaN is not hidden */
-	assert_true(isnan(bd_loss_kl(bd_kern(), NULL, z, zt, 1, 0, 1, 1, N, scratch)));
-	assert_true(isnan(bd_loss_cakld(bd_kern(), NULL, z, zt, 0.5f, 1, 1, N, scratch)));
+	assert_true(isnan(bd_loss_divergence(bd_kern(), &kl1, &t, NULL, z, 1, N, scratch)));
+	assert_true(isnan(bd_loss_divergence(bd_kern(), &half, &t, NULL, z, 1, N, scratch)));
 	zt[1] = keep;
 	z[0] += 1000; /* the comparison above sees a difference */
-	assert_true(bd_loss_kl(bd_kern(), dz, z, zt, 1, 0, 1, 1, N, scratch) > 100);
+	assert_true(bd_loss_divergence(bd_kern(), &kl1, &t, dz, z, 1, N, scratch) > 100);
 	bd_free(z), bd_free(dz), bd_free(scratch), bd_free(zt);
 }
 
@@ -234,14 +230,11 @@ static void relation_of(double *R, const double *x, size_t w, size_t a, const st
 {
 	size_t n = r->n, d = w / r->A;
 	double T = (double)r->temp * (r->cosine ? 1 : sqrt((double)d));
-
 	for (size_t i = 0; i < n; i++) {
 		double sum = 0;
-
 		for (size_t j = 0; j < n; j++) {
 			const double *u = x + i * w + a * d, *v = x + j * w + a * d;
 			double uv = 0, uu = 0, vv = 0;
-
 			for (size_t e = 0; e < d; e++)
 				uv += u[e] * v[e], uu += u[e] * u[e], vv += v[e] * v[e];
 			R[i * n + j] = exp((r->cosine ? uv / sqrt(uu * vv) : uv) / T);
@@ -257,7 +250,6 @@ static double relation_formula(void *ctx)
 	const struct relation *c = ctx;
 	size_t n = c->r.n;
 	double *Rs = doubles(NULL, n * n), *Rt = doubles(NULL, n * n), sum = 0;
-
 	for (size_t a = 0; a < c->r.A; a++) {
 		relation_of(Rs, c->s, c->r.ws, a, &c->r, c->floor);
 		relation_of(Rt, c->t, c->r.wt, a, &c->r, c->floor);
@@ -275,7 +267,6 @@ static void check_relation(const struct bd_kern *k, const char *what, struct bd_
 	float *s = normal(ns, sd), *t = normal(nt, sd), *ds = normal(ns, 0.1),
 	      *scratch = normal(bd_loss_relation_scratch(&r), 1);
 	uint16_t *half = bd_alloc(nt, sizeof(*half));
-
 	bd_f16_row(half, t, nt);
 	bd_f32_row(t, half, nt);
 	struct relation c = {r, doubles(s, ns), doubles(t, nt), 1e-8};
@@ -316,7 +307,6 @@ static void test_relation_clamp(void **state)
 	struct bd_relation r = {.n = 5, .ws = 4, .wt = 4, .A = 1, .temp = 0.03f, .cosine = 1};
 	float *s = normal(20, 1), *t = normal(20, 1), *scratch = normal(bd_loss_relation_scratch(&r), 1);
 	uint16_t half[20];
-
 	(void)state;
 	bd_f16_row(half, t, 20);
 	bd_f32_row(t, half, 20);
@@ -337,6 +327,5 @@ int main(void)
 	    cmocka_unit_test(test_topk_is_kl), cmocka_unit_test(test_kl_edges),
 	    cmocka_unit_test(test_relation),   cmocka_unit_test(test_relation_clamp),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

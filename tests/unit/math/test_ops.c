@@ -1,20 +1,29 @@
 /* The operations against naive ones in double: forward values, and gradients as central differences of the
  * naive forward. What the headers promise bit by bit (prefixes, batches, threads, instruction sets) is
  * compared bit by bit. */
-#include "machine/quant.h"
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "near.h"
 #include "math/op_attention.h"
 #include "math/op_embed.h"
 #include "math/op_glu.h"
 #include "math/op_linear.h"
 #include "math/op_rmsnorm.h"
 #include "math/op_rope.h"
-#include "near.h"
+#include "machine/quant.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
+/* A call with `dev`, a device of these threads and kernels. */
+#define ON(par, kern, ...)                                                                                   \
+	do {                                                                                                 \
+		struct bd_dev *dev = bd_dev_cpu(par, kern);                                                  \
+		__VA_ARGS__;                                                                                 \
+		bd_dev_close(dev);                                                                           \
+	} while (0)
 
 #define EACH_KERN(k) for (const struct bd_kern *const *each = bd_kern_all(), *k = *each; k; k = *++each)
 
@@ -28,17 +37,15 @@ struct norm {
 static double norm_at(const struct norm *c, size_t t, size_t i)
 {
 	double ss = 0;
-
 	for (size_t j = 0; j < c->n; j++)
 		ss += c->x[t * c->n + j] * c->x[t * c->n + j];
-	return (c->gain != NULL ? c->gain[i] : 1) * c->x[t * c->n + i] / sqrt(ss / (double)c->n + c->eps);
+	return (c->gain ? c->gain[i] : 1) * c->x[t * c->n + i] / sqrt(ss / (double)c->n + c->eps);
 }
 
 static double norm_loss(void *ctx)
 {
 	const struct norm *c = ctx;
 	double sum = 0;
-
 	for (size_t t = 0; t < c->T; t++)
 		for (size_t i = 0; i < c->n; i++)
 			sum += c->dy[t * c->n + i] * norm_at(c, t, i);
@@ -53,31 +60,32 @@ static void norm_case(const struct bd_kern *k, size_t T, size_t n, bool gained)
 	struct norm c = {
 	    doubles(x, T * n), gained ? doubles(gain, n) : NULL, doubles(dy, T * n), (double)eps, T, n};
 	double *want = doubles(NULL, T * n), *want_r = doubles(NULL, T);
-
 	for (size_t t = 0; t < T; t++) {
 		double ss = 0;
-
 		for (size_t i = 0; i < n; i++) {
 			want[t * n + i] = norm_at(&c, t, i);
 			ss += c.x[t * n + i] * c.x[t * n + i];
 		}
 		want_r[t] = 1 / sqrt(ss / (double)n + c.eps);
 	}
-	bd_rmsnorm_forward(k, y, r, x, gain, eps, T, n);
+	ON(NULL, k, bd_rmsnorm_forward(dev, &(struct bd_rmsnorm){y, r, x, gain, eps, T, n}));
 	assert_near("norm", y, want, T * n, 1e-6);
 	assert_near("norm r", r, want_r, T, 1e-6);
 	float *in_place = copy_of(x, T * n);
-	bd_rmsnorm_forward(k, in_place, NULL, in_place, gain, eps, T, n);
+	ON(NULL, k, bd_rmsnorm_forward(dev, &(struct bd_rmsnorm){in_place, NULL, in_place, gain, eps, T, n}));
 	assert_same("norm in place", in_place, y, T * n);
 
 	double *want_dx = gradient(norm_loss, &c, c.x, T * n, dx),
 	       *want_dx0 = gradient(norm_loss, &c, c.x, T * n, NULL);
-	bd_rmsnorm_backward(dx, NULL, dy, x, r, gain, T, n, 0);
+	ON(NULL, k,
+	   bd_rmsnorm_backward(dev, &(struct bd_rmsnorm_grad){dx, NULL, dy, x, r, gain, T, n, false}));
 	assert_near("norm dx", dx, want_dx, T * n, 2e-6);
 	double *want_dgain = NULL;
 	if (gained)
 		want_dgain = gradient(norm_loss, &c, c.gain, n, dgain);
-	bd_rmsnorm_backward(dy, gained ? dgain : NULL, dy, x, r, gain, T, n, 1);
+	ON(NULL, k,
+	   bd_rmsnorm_backward(
+	       dev, &(struct bd_rmsnorm_grad){dy, gained ? dgain : NULL, dy, x, r, gain, T, n, true}));
 	assert_near("norm dx over dy", dy, want_dx0, T * n, 2e-6);
 	if (gained)
 		assert_near("norm dgain", dgain, want_dgain, n, 2e-6);
@@ -130,7 +138,6 @@ static void test_rope_llama3(void **state)
 	enum { N = 3001 };
 	struct bd_rope r = rope(BD_ROPE_LLAMA3);
 	float *co = bd_alloc(N * 32, sizeof(*co)), *si = bd_alloc(N * 32, sizeof(*si));
-
 	(void)state;
 	bd_rope_table(co, si, &r, 64, N);
 	for (size_t j = 0; j < sizeof(known) / sizeof(*known); j++)
@@ -162,14 +169,12 @@ static void test_rope_yarn(void **state)
 	};
 	enum { N = 3001 };
 	float *co = bd_alloc(N * 32, sizeof(*co)), *si = bd_alloc(N * 32, sizeof(*si));
-
 	(void)state;
 	for (size_t k = 0; k < 2; k++) {
 		bd_rope_table(co, si, &known[k].r, 64, N);
 		for (size_t j = 0; j < sizeof(pair) / sizeof(*pair); j++)
 			for (size_t t = 0; t < N; t += 1000) {
 				double a = (double)t * known[k].inv[j], f = known[k].r.attention;
-
 				assert_near1("yarn cos", (double)co[t * 32 + pair[j]], f * cos(a), 1e-6);
 				assert_near1("yarn sin", (double)si[t * 32 + pair[j]], f * sin(a), 1e-6);
 			}
@@ -183,7 +188,6 @@ static void test_rope_default_linear(void **state)
 	enum { N = 50, H = 32 };
 	float co[2][N * H], si[2][N * H];
 	struct bd_rope r = rope(BD_ROPE_DEFAULT);
-
 	(void)state;
 	bd_rope_table(co[0], si[0], &r, 64, N);
 	r.kind = BD_ROPE_LINEAR, r.factor = 4;
@@ -191,7 +195,6 @@ static void test_rope_default_linear(void **state)
 	for (size_t t = 0; t < N; t++)
 		for (size_t i = 0; i < H; i++) {
 			double a = (double)t / pow(500000, (double)i / 32);
-
 			assert_near1("cos", (double)co[0][t * H + i], cos(a), 1e-6);
 			assert_near1("sin", (double)si[0][t * H + i], sin(a), 1e-6);
 			assert_near1("linear cos", (double)co[1][t * H + i], cos(a / 4), 1e-6);
@@ -206,23 +209,22 @@ static void test_rope_rotation(void **state)
 	struct bd_rope r = {.theta = 10000, .attention = 1};
 	float co[40 * D / 2], si[40 * D / 2], *x = normal(N, 1), *y = copy_of(x, N);
 	double *x0 = doubles(x, N), *want = doubles(NULL, N);
-
+	struct bd_rope_turn turn;
 	(void)state;
 	for (size_t t = 0; t < T; t++)
 		for (size_t i = 0; i < D / 2; i++) {
 			double a = pos[t] * pow(10000, -2.0 * (double)i / D);
-
 			for (size_t h = 0; h < HEADS; h++) {
 				const double *p = x0 + (t * HEADS + h) * D;
-
 				want[(t * HEADS + h) * D + i] = p[i] * cos(a) - p[i + D / 2] * sin(a);
 				want[(t * HEADS + h) * D + i + D / 2] = p[i] * sin(a) + p[i + D / 2] * cos(a);
 			}
 		}
 	bd_rope_table(co, si, &r, D, 40);
-	bd_rope_forward(y, pos, co, si, T, HEADS, D);
+	turn = (struct bd_rope_turn){y, NULL, co, si, pos, T, HEADS, 0, D};
+	ON(NULL, NULL, bd_rope_forward(dev, &turn));
 	assert_near("rope", y, want, N, 1e-6);
-	bd_rope_backward(y, pos, co, si, T, HEADS, D); /* a rotation's transpose is its inverse */
+	ON(NULL, NULL, bd_rope_backward(dev, &turn)); /* a rotation's transpose is its inverse */
 	assert_near("rope back", y, x0, N, 1e-6);
 	bd_free(x), bd_free(y), bd_free(x0), bd_free(want);
 }
@@ -247,7 +249,6 @@ static double glu_loss(void *ctx)
 {
 	const struct glu *c = ctx;
 	double sum = 0;
-
 	for (size_t i = 0; i < c->n; i++)
 		sum += c->dout[i] * act_of(c->act, c->gate[i]) * c->up[i];
 	return sum;
@@ -259,20 +260,21 @@ static void glu_case(const struct bd_kern *k, enum bd_act act)
 	float *gate = normal(N, 4), *up = normal(N, 1), *dout = normal(N, 1), *out = normal(N, 1),
 	      *dg = normal(N, 1);
 	float far = act == BD_RELU2 ? 9 : 200;
-
 	gate[1] = far, gate[2] = -far, gate[3] = 0;
 	struct glu c = {doubles(gate, N), doubles(up, N), doubles(dout, N), N, act};
 	double *want = doubles(NULL, N);
 	for (size_t i = 0; i < N; i++)
 		want[i] = act_of(act, c.gate[i]) * c.up[i];
-	bd_glu_forward(k, act, out, gate, up, N);
+	ON(NULL, k, bd_glu_forward(dev, &(struct bd_glu){act, out, gate, up, 1, N}));
 	assert_near("glu", out, want, N, 1e-6);
 	double *want_dg = gradient(glu_loss, &c, c.gate, N, NULL),
 	       *want_du = gradient(glu_loss, &c, c.up, N, NULL);
-	bd_glu_backward(k, act, dg, dout, dout, gate, up, N); /* dup may be dout */
+	ON(NULL, k,
+	   bd_glu_backward(dev,
+	                   &(struct bd_glu_grad){act, dg, dout, dout, gate, up, 1, N})); /* dup may be dout */
 	assert_near("glu dgate", dg, want_dg, N, 1e-6);
 	assert_near("glu dup", dout, want_du, N, 1e-6);
-	bd_glu_forward(k, act, gate, gate, up, N); /* out may be gate */
+	ON(NULL, k, bd_glu_forward(dev, &(struct bd_glu){act, gate, gate, up, 1, N})); /* out may be gate */
 	assert_same("glu in place", gate, out, N);
 	void *all[] = {gate, up, dout, out, dg, c.gate, c.up, c.dout, want, want_dg, want_du};
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
@@ -292,26 +294,34 @@ static void test_glu(void **state)
 
 /* Attention */
 
+struct shape {
+	size_t n, past; /* queries, and keys before the first one */
+	size_t window, H, G, D;
+	float scale;
+};
+
+static struct bd_heads heads_of(const struct shape *a)
+{
+	return (struct bd_heads){a->H, a->G, a->D, a->window, a->scale};
+}
+
 struct attn {
-	struct bd_attn a;
+	struct shape a;
 	double *q, *k, *v, *dout, *out, *lse;
 };
 
 static void attn_naive(struct attn *c)
 {
-	const struct bd_attn *a = &c->a;
+	const struct shape *a = &c->a;
 	size_t D = a->D;
-
 	for (size_t i = 0; i < a->n; i++)
 		for (size_t h = 0; h < a->H; h++) {
 			size_t g = h / (a->H / a->G), m = a->past + i + 1;
 			double *out = c->out + (i * a->H + h) * D, z = 0;
-
 			for (size_t d = 0; d < D; d++)
 				out[d] = 0;
 			for (size_t j = a->window && m > a->window ? m - a->window : 0; j < m; j++) {
 				double s = 0;
-
 				for (size_t d = 0; d < D; d++)
 					s += c->q[(i * a->H + h) * D + d] * c->k[(j * a->G + g) * D + d];
 				double e = exp(s * (double)a->scale);
@@ -329,24 +339,30 @@ static double attn_loss(void *ctx)
 {
 	struct attn *c = ctx;
 	double sum = 0;
-
 	attn_naive(c);
 	for (size_t i = 0; i < c->a.n * c->a.H * c->a.D; i++)
 		sum += c->dout[i] * c->out[i];
 	return sum;
 }
 
-static void attn_forward(const struct bd_kern *kern, const struct bd_attn *a, float *out, float *lse,
+static void attn_forward(const struct bd_kern *kern, const struct shape *a, float *out, float *lse,
                          const float *q, const float *k, const float *v)
 {
-	float *scratch = bd_alloc(bd_attention_scratch(a), sizeof(*scratch));
+	const size_t start[2] = {0, a->n};
+	struct bd_attention o = {.heads = heads_of(a),
+	                         .n_seq = 1,
+	                         .start = start,
+	                         .past = &a->past,
+	                         .key = &k,
+	                         .val = &v,
+	                         .q = q,
+	                         .out = out,
+	                         .lse = lse};
 
-	for (size_t h = 0; h < a->H; h++)
-		bd_attention_forward(kern, a, h, out, lse, q, k, v, scratch);
-	bd_free(scratch);
+	ON(NULL, kern, bd_attention_forward(dev, &o));
 }
 
-static void attention_case(const struct bd_kern *kern, struct bd_attn a, bool backward)
+static void attention_case(const struct bd_kern *kern, struct shape a, bool backward)
 {
 	size_t nq = a.n * a.H * a.D, nk = (a.past + a.n) * a.G * a.D;
 	float *q = normal(nq, 1), *k = normal(nk, 1), *v = normal(nk, 1), *dout = normal(nq, 1);
@@ -369,13 +385,12 @@ static void attention_case(const struct bd_kern *kern, struct bd_attn a, bool ba
 		want_dq = gradient(attn_loss, &c, c.q, nq, dq);
 		want_dk = gradient(attn_loss, &c, c.k, nk, dk);
 		want_dv = gradient(attn_loss, &c, c.v, nk, dv);
-		float *scratch = bd_alloc(bd_attention_scratch(&a), sizeof(*scratch));
-		for (size_t g = 0; g < a.G; g++)
-			bd_attention_backward(kern, &a, g, dq, dk, dv, dout, out, lse, q, k, v, scratch);
+		const size_t start[2] = {0, a.n};
+		struct bd_attention_grad o = {heads_of(&a), 1, start, dq, dk, dv, dout, out, lse, q, k, v};
+		ON(NULL, kern, bd_attention_backward(dev, &o));
 		assert_near("attention dq", dq, want_dq, nq, 4e-6);
 		assert_near("attention dk", dk, want_dk, nk, 4e-6);
 		assert_near("attention dv", dv, want_dv, nk, 4e-6);
-		bd_free(scratch);
 	}
 	void *all[] = {q,   k,   v,   dout,   out,   lse,   dq,      dk,      dv,
 	               c.q, c.k, c.v, c.dout, c.out, c.lse, want_dq, want_dk, want_dv};
@@ -389,44 +404,43 @@ static void test_attention(void **state)
 	EACH_KERN(kern)
 	{
 		attention_case(
-		    kern, (struct bd_attn){.n = 1, .past = 0, .H = 2, .G = 1, .D = 8, .scale = 0.35f}, true);
+		    kern, (struct shape){.n = 1, .past = 0, .H = 2, .G = 1, .D = 8, .scale = 0.35f}, true);
+		attention_case(kern, (struct shape){.n = 5, .past = 0, .H = 4, .G = 2, .D = 6, .scale = 0.4f},
+		               true);
 		attention_case(
-		    kern, (struct bd_attn){.n = 5, .past = 0, .H = 4, .G = 2, .D = 6, .scale = 0.4f}, true);
+		    kern, (struct shape){.n = 19, .past = 0, .H = 2, .G = 2, .D = 4, .scale = 0.5f}, true);
+		attention_case(kern,
+		               (struct shape){.n = 3, .past = 40, .H = 4, .G = 2, .D = 64, .scale = 0.125f},
+		               false);
 		attention_case(
-		    kern, (struct bd_attn){.n = 19, .past = 0, .H = 2, .G = 2, .D = 4, .scale = 0.5f}, true);
-		attention_case(kern,
-		               (struct bd_attn){.n = 3, .past = 40, .H = 4, .G = 2, .D = 64, .scale = 0.125f},
-		               false);
-		attention_case(kern,
-		               (struct bd_attn){.n = 50, .past = 7, .H = 3, .G = 1, .D = 80, .scale = 0.1f},
-		               false);
+		    kern, (struct shape){.n = 50, .past = 7, .H = 3, .G = 1, .D = 80, .scale = 0.1f}, false);
 		/* Windows of one key, within a tile, over several, and wider than the sequence. */
 		for (size_t window = 1; window < 100; window = 3 * window + 1) {
+			attention_case(
+			    kern,
+			    (struct shape){.n = 19, .H = 4, .G = 2, .D = 6, .scale = 0.5f, .window = window},
+			    true);
 			attention_case(kern,
-			               (struct bd_attn){
-			                   .n = 19, .H = 4, .G = 2, .D = 6, .scale = 0.5f, .window = window},
-			               true);
-			attention_case(kern,
-			               (struct bd_attn){.n = 27,
-			                                .past = 11,
-			                                .H = 2,
-			                                .G = 2,
-			                                .D = 80,
-			                                .scale = 0.1f,
-			                                .window = window},
+			               (struct shape){.n = 27,
+			                              .past = 11,
+			                              .H = 2,
+			                              .G = 2,
+			                              .D = 80,
+			                              .scale = 0.1f,
+			                              .window = window},
 			               false);
 			attention_case(
 			    kern,
-			    (struct bd_attn){
+			    (struct shape){
 			        .n = 3, .past = 37, .H = 2, .G = 1, .D = 8, .scale = 0.3f, .window = window},
 			    false);
 		}
 	}
 	/* Several blocks of queries. */
+	attention_case(bd_kern(), (struct shape){.n = 139, .past = 0, .H = 2, .G = 1, .D = 2, .scale = 0.7f},
+	               true);
 	attention_case(bd_kern(),
-	               (struct bd_attn){.n = 139, .past = 0, .H = 2, .G = 1, .D = 2, .scale = 0.7f}, true);
-	attention_case(bd_kern(),
-	               (struct bd_attn){.n = 139, .H = 2, .G = 1, .D = 2, .scale = 0.7f, .window = 70}, true);
+	               (struct shape){.n = 139, .H = 2, .G = 1, .D = 2, .scale = 0.7f, .window = 70}, true);
 }
 
 /* The same sequence whole, in chunks over a cache, and with every instruction set: one answer. */
@@ -437,8 +451,7 @@ static void attention_bits(size_t window)
 	float *q = normal(N * H * D, 1), *k = normal(N * G * D, 1), *v = normal(N * G * D, 1);
 	float *whole = normal(N * H * D, 1), *out = normal(N * H * D, 1), *lse0 = normal(N * H, 1),
 	      *lse = normal(N * H, 1);
-	struct bd_attn a = {.n = N, .past = 0, .H = H, .G = G, .D = D, .scale = 0.125f, .window = window};
-
+	struct shape a = {.n = N, .past = 0, .H = H, .G = G, .D = D, .scale = 0.125f, .window = window};
 	attn_forward(&bd_kern_ref, &a, whole, lse0, q, k, v);
 	EACH_KERN(kern)
 	{
@@ -467,46 +480,28 @@ static void test_attention_bits(void **state)
 
 /* Backward of all heads at once on four threads (the GEMM library is called from each) equals one thread, bit
  * by bit. */
-struct attn_job {
-	struct bd_attn a;
-	float *dq, *dk, *dv, *scratch;
-	const float *dout, *out, *lse, *q, *k, *v;
-};
-
-static void attn_slice(void *ctx, size_t begin, size_t end, int slice)
-{
-	const struct attn_job *c = ctx;
-	float *scratch = c->scratch + (size_t)slice * bd_attention_scratch(&c->a);
-
-	for (size_t g = begin; g < end; g++)
-		bd_attention_backward(bd_kern(), &c->a, g, c->dq, c->dk, c->dv, c->dout, c->out, c->lse, c->q,
-		                      c->k, c->v, scratch);
-}
-
 static void test_attention_threads(void **state)
 {
 	enum { N = 40, H = 8, D = 16, S = N * H * D, THREADS = 4 };
-	struct bd_attn a = {.n = N, .past = 0, .H = H, .G = H, .D = D, .scale = 0.25f};
+	struct shape a = {.n = N, .past = 0, .H = H, .G = H, .D = D, .scale = 0.25f};
 	float *q = normal(S, 1), *k = normal(S, 1), *v = normal(S, 1), *dout = normal(S, 1),
 	      *out = normal(S, 1), *lse = normal(N * H, 1);
-	float *d = bd_alloc(3 * S, sizeof(*d)), *one = NULL,
-	      *scratch = normal(THREADS * bd_attention_scratch(&a), 1);
-	struct attn_job c = {a, d, d + S, d + 2 * S, scratch, dout, out, lse, q, k, v};
-
+	float *d = bd_alloc(3 * S, sizeof(*d)), *one = NULL;
+	const size_t start[2] = {0, N};
+	struct bd_attention_grad o = {heads_of(&a), 1, start, d, d + S, d + 2 * S, dout, out, lse, q, k, v};
 	(void)state;
 	attn_forward(bd_kern(), &a, out, lse, q, k, v);
 	for (int round = 0; round < 50; round++) {
 		struct bd_par *par = round ? bd_par_new(THREADS) : NULL;
-
 		memset(d, 0, 3 * S * sizeof(*d));
-		bd_par_for(par, H, attn_slice, &c);
+		ON(par, NULL, bd_attention_backward(dev, &o));
 		if (!round)
 			one = copy_of(d, 3 * S);
 		assert_same("attention on threads", d, one, 3 * S);
 		bd_par_free(par);
 	}
 	bd_free(q), bd_free(k), bd_free(v), bd_free(dout), bd_free(out), bd_free(lse), bd_free(d),
-	    bd_free(one), bd_free(scratch);
+	    bd_free(one);
 }
 
 /* Token table */
@@ -521,7 +516,6 @@ static void test_embed(void **state)
 	uint16_t f16[V * C];
 	uint8_t q8[V * C / BD_Q8_0_BLOCK * BD_Q8_0_BYTES];
 	struct bd_par *par = bd_par_new(3);
-
 	(void)state;
 	bd_f16_row(f16, f32, V * C);
 	bd_f32_row(f16_values, f16, V * C);
@@ -535,8 +529,7 @@ static void test_embed(void **state)
 	             {{BD_GGML_Q8_0, V, C, q8}, q8_values}};
 	for (size_t i = 0; i < 3; i++) {
 		const struct bd_table *e = &kinds[i].e;
-
-		bd_embed_forward(out, e, 1, ids, T);
+		ON(NULL, NULL, bd_embed_forward(dev, &(struct bd_embed){out, *e, 1, ids, T}));
 		for (size_t t = 0; t < T; t++)
 			assert_same("embedding", out + t * C, kinds[i].values + ids[t] * C, C);
 		double *want = doubles(NULL, P * V);
@@ -547,23 +540,25 @@ static void test_embed(void **state)
 					    (double)h[p * C + c] * (double)kinds[i].values[v * C + c];
 		EACH_KERN(k)
 		{
-			bd_head_forward(par, k, z, h, e, P);
+			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, *e, P}));
 			assert_near("head", z, want, P * V, 1e-6);
 			for (size_t p = 0; p < P; p++)
-				bd_head_forward(NULL, &bd_kern_ref, z1 + p * V, h + p * C, e, 1);
+				ON(NULL, &bd_kern_ref,
+				   bd_lm_head_forward(dev,
+				                      &(struct bd_lm_head){z1 + p * V, h + p * C, *e, 1}));
 			assert_same("head by rows", z, z1, P * V);
 		}
 		bd_free(want);
 	}
 	float *scaled = normal(T * C, 1);
-	bd_embed_forward(scaled, &kinds[2].e, 3.5f, ids, T);
+	ON(NULL, NULL, bd_embed_forward(dev, &(struct bd_embed){scaled, kinds[2].e, 3.5f, ids, T}));
 	for (size_t i = 0; i < T * C; i++)
 		assert_true(scaled[i] == 3.5f * out[i]);
 	double *want = doubles(f32, V * C);
 	for (size_t t = 0; t < T; t++)
 		for (size_t c = 0; c < C; c++)
 			want[ids[t] * C + c] += 3.5 * (double)out[t * C + c];
-	bd_embed_backward(f32, out, 3.5f, ids, T, C);
+	ON(NULL, NULL, bd_embed_backward(dev, &(struct bd_embed_grad){f32, out, 3.5f, ids, T, C}));
 	assert_near("embedding gradient", f32, want, V * C, 1e-6);
 	bd_par_free(par);
 	bd_free(f32), bd_free(q8_values), bd_free(f16_values), bd_free(out), bd_free(h), bd_free(z),
@@ -581,12 +576,10 @@ static void test_linear(void **state)
 	double *wy = doubles(NULL, T * N), *wdx0 = doubles(NULL, T * K), *wdx1 = doubles(dx, T * K),
 	       *wdw = doubles(dw, N * K);
 	double *wdb = doubles(db, N), *wyb = doubles(NULL, T * N);
-
 	(void)state;
 	for (size_t t = 0; t < T; t++)
 		for (size_t n = 0; n < N; n++) {
 			double d = (double)dy[t * N + n];
-
 			for (size_t i = 0; i < K; i++) {
 				wy[t * N + n] += (double)x[t * K + i] * (double)w[n * K + i];
 				wdx0[t * K + i] += d * (double)w[n * K + i];
@@ -596,15 +589,15 @@ static void test_linear(void **state)
 			wdb[n] += d;
 			wyb[t * N + n] = wy[t * N + n] + (double)bias[n];
 		}
-	bd_linear_forward(NULL, y, x, w, NULL, T, N, K);
+	ON(NULL, NULL, bd_dense_forward(dev, &(struct bd_dense){y, x, w, NULL, T, N, K}));
 	assert_near("linear", y, wy, T * N, 1e-6);
-	bd_linear_forward(NULL, y, x, w, bias, T, N, K);
+	ON(NULL, NULL, bd_dense_forward(dev, &(struct bd_dense){y, x, w, bias, T, N, K}));
 	assert_near("linear with bias", y, wyb, T * N, 1e-6);
-	bd_linear_backward(NULL, dx, 1, dw, db, dy, x, w, T, N, K);
+	ON(NULL, NULL, bd_dense_backward(dev, &(struct bd_dense_grad){dx, 1, dw, db, dy, x, w, T, N, K}));
 	assert_near("linear dx", dx, wdx1, T * K, 1e-6);
 	assert_near("linear dw", dw, wdw, N * K, 1e-6);
 	assert_near("linear dbias", db, wdb, N, 1e-6);
-	bd_linear_backward(NULL, dx0, 0, dw, NULL, dy, x, w, T, N, K);
+	ON(NULL, NULL, bd_dense_backward(dev, &(struct bd_dense_grad){dx0, 0, dw, NULL, dy, x, w, T, N, K}));
 	assert_near("linear dx stored", dx0, wdx0, T * K, 1e-6);
 	void *all[] = {x, w, bias, y, dy, dx, dx0, dw, db, wy, wdx0, wdx1, wdw, wdb, wyb};
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
@@ -621,13 +614,11 @@ static void test_ternary(void **state)
 	struct bd_int8 q = {bd_alloc(T * KPAD, 1), bd_alloc(T, sizeof(float)), bd_alloc(T, sizeof(int32_t))};
 	struct bd_par *par = bd_par_new(2);
 	double *want = doubles(NULL, T * N), *want_x = doubles(x, T * K);
-
 	(void)state;
 	bd_ternary_pack(codes, w, N, K, scale);
 	bd_ternary_unpack(what, codes, N, K, scale);
 	for (size_t t = 0; t < T; t++) {
 		double a = 0;
-
 		for (size_t i = 0; i < K; i++)
 			a = fmax(a, fabs((double)x[t * K + i]));
 		for (size_t i = 0; i < K; i++)
@@ -640,15 +631,17 @@ static void test_ternary(void **state)
 	}
 	EACH_KERN(k)
 	{
-		bd_int8_forward(k, &q, x, T, K);
-		bd_int8_dequant(xhat, &q, T, K);
+		struct bd_ternary o = {y, q, codes, scale, bias, T, N, K};
+		ON(NULL, k, bd_int8_forward(dev, &(struct bd_quantise){q, x, T, K}));
+		ON(NULL, k, bd_int8_dequant(dev, &(struct bd_dequantise){xhat, q, T, K}));
 		assert_near("int8", xhat, want_x, T * K, 1e-6);
-		bd_ternary_forward(par, k, y, &q, codes, scale, bias, T, N, K); /* by tokens */
+		ON(par, k, bd_ternary_forward(dev, &o)); /* by tokens */
 		assert_near("ternary", y, want, T * N, 1e-6);
-		if (first == NULL)
+		if (!first)
 			first = copy_of(y, T * N);
 		assert_same("ternary of another kernel", y, first, T * N);
-		bd_ternary_forward(par, k, y, &q, codes, scale, bias, 7, N, K); /* by output rows */
+		o.T = 7;
+		ON(par, k, bd_ternary_forward(dev, &o)); /* by output rows */
 		assert_same("ternary of few tokens", y, first, 7 * N);
 	}
 	bd_par_free(par);
@@ -673,6 +666,5 @@ int main(void)
 	    cmocka_unit_test(test_linear),
 	    cmocka_unit_test(test_ternary),
 	};
-
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 #include "base/msg.h"
 #include "base/rng.h"
 #include "child.h"
+#include "device.h"
 #include "machine/quant.h"
 #include "model/ckpt.h"
 #include "model/hf.h"
@@ -83,19 +84,13 @@ static char *student(const char *name, size_t i, const char *norms)
 /* z[T,V] of the directory. */
 static float *logits(const char *dir)
 {
-	size_t start[2] = {0, T}, row[T];
 	uint32_t ids[T];
-	struct bd_batch b = {.n_seq = 1, .T = T, .start = start, .ids = ids};
-	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), NULL);
-	struct bd_acts *a = bd_acts_new(net, false);
-	float *z = bd_alloc(T * V, sizeof(*z));
+	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu());
+	float *z;
 
-	for (size_t i = 0; i < T; i++) {
-		row[i] = i;
+	for (size_t i = 0; i < T; i++)
 		ids[i] = (uint32_t)bd_rng_below(3, 0, i, V);
-	}
-	bd_net_logits(net, z, bd_net_forward(net, a, &b, NULL), row, T, false);
-	bd_acts_free(a);
+	z = logits_of(net, ids, T);
 	bd_net_free(net);
 	return z;
 }
@@ -474,7 +469,7 @@ static void test_variants(void **state)
 
 static void open_student(void *dir)
 {
-	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir), NULL));
+	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir), cpu()));
 }
 
 static void load(void *dir)

@@ -4,6 +4,7 @@
 #include "base/msg.h"
 #include "base/rng.h"
 #include "child.h"
+#include "device.h"
 #include "eval/eval.h"
 #include "format/gguf.h"
 #include "machine/quant.h"
@@ -124,16 +125,7 @@ static int teardown(void **state)
 /* z[T,V] of ids[T] in one sequence. */
 static float *logits(struct bd_net *net)
 {
-	size_t start[2] = {0, T}, row[T];
-	struct bd_batch b = {.n_seq = 1, .T = T, .start = start, .ids = ids};
-	struct bd_acts *a = bd_acts_new(net, false);
-	float *z = bd_alloc(T * V, sizeof(*z));
-
-	for (size_t i = 0; i < T; i++)
-		row[i] = i;
-	bd_net_logits(net, z, bd_net_forward(net, a, &b, NULL), row, T, false);
-	bd_acts_free(a);
-	return z;
+	return logits_of(net, ids, T);
 }
 
 static void assert_same(const float *a, const float *b, size_t n)
@@ -150,8 +142,8 @@ static void test_student_is_the_trained_net(void **state)
 	(void)state;
 	for (size_t i = 0; i < CONFIGS; i++) {
 		struct bd_model *m = bd_model_load(dir[i]);
-		struct bd_net *trained = bd_net_from_model(m, NULL, true);
-		struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), NULL);
+		struct bd_net *trained = bd_net_from_model(m, cpu(), true);
+		struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), cpu());
 		float *a = logits(trained), *b = logits(student);
 
 		assert_same(a, b, T * V);
@@ -186,11 +178,11 @@ static void test_packed_is_the_student(void **state)
 	for (size_t i = 0; i < CONFIGS; i++)
 		for (size_t k = 0; k < 2; k++) {
 			struct bd_pack_opt o = {.ternary = type[k], .embd = BD_GGML_F32};
-			struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), NULL), *packed;
+			struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), cpu()), *packed;
 			float *a = logits(student), *b;
 
-			bd_pack_write(dir[i], file, &o, NULL);
-			packed = bd_packed_open(file, NULL);
+			bd_pack_write(dir[i], file, &o, cpu());
+			packed = bd_packed_open(file, cpu());
 			b = logits(packed);
 			assert_same(a, b, T * V);
 			check_scales(packed, dir[i]);
@@ -216,8 +208,8 @@ static void test_tables(void **state)
 			struct bd_net *rounded;
 			float *a, *b;
 
-			bd_pack_write(dir[i], file, &o, NULL);
-			packed = bd_packed_open(file, NULL);
+			bd_pack_write(dir[i], file, &o, cpu());
+			packed = bd_packed_open(file, cpu());
 			assert_int_equal(packed->head.type, type[k]);
 			for (int head = 0; head < 2; head++) {
 				const char *name = head ? "output.weight" : "token_embd.weight";
@@ -227,12 +219,12 @@ static void test_tables(void **state)
 					bd_gguf_f32(bd_gguf_find(packed->release_arg, name), r,
 					            w + r * packed->embed.cols);
 			}
-			rounded = bd_net_from_model(m, NULL, false);
+			rounded = bd_net_from_model(m, cpu(), false);
 			a = logits(rounded);
 			b = logits(packed);
 			assert_same(a, b, T * V);
 			assert_int_equal(bd_packed_check(file, &n), 0);
-			assert_int_equal(bd_packed_verify(file, NULL, &prompts), 0);
+			assert_int_equal(bd_packed_verify(file, cpu(), &prompts), 0);
 			assert_int_equal(prompts, i == 0 ? 2 : 4); /* of the config; our own */
 			assert_true(n > 20);
 			bd_free(a);
@@ -266,8 +258,8 @@ static void test_invariance(void **state)
 		float *whole, *all = bd_zalloc(T * V, sizeof(*all));
 		uint8_t target[T];
 
-		bd_pack_write(dir[i], file, &o, NULL);
-		m = bd_infer_open(file, NULL, false);
+		bd_pack_write(dir[i], file, &o, cpu());
+		m = bd_infer_open(file, cpu(), false);
 		whole = logits(m->net);
 		s = bd_session_new(m, T);
 		for (size_t t = 0; t < T; t++)
@@ -280,8 +272,8 @@ static void test_invariance(void **state)
 		memset(target, 1, T);
 		target[0] = 0;
 		for (int threads = 1; threads <= 3; threads++) {
-			struct bd_par *par = bd_par_new(threads);
-			struct bd_infer *p = bd_infer_open(file, par, false);
+			struct bd_dev *dev = bd_dev_threads(threads);
+			struct bd_infer *p = bd_infer_open(file, dev, false);
 			struct bd_record r[3] = {{.n = 7, .ids = ids + 9, .target = target},
 			                         {.n = T, .ids = ids, .target = target},
 			                         {.n = 2, .ids = ids + 3, .target = target}};
@@ -293,20 +285,70 @@ static void test_invariance(void **state)
 			assert_same(all, whole, (T - 1) * V);
 			memset(all, 0, T * V * sizeof(*all));
 			bd_infer_close(p);
-			bd_par_free(par);
+			bd_dev_close(dev);
+		}
+		{ /* tensors are touched through the device only */
+			struct bd_dev *dev = locked_new(NULL);
+			struct bd_infer *p = bd_infer_open(file, dev, false);
+			struct bd_session *q = bd_session_new(p, 4);
+
+			for (size_t t = 0; t < T; t++)
+				assert_same(bd_session_feed(q, ids + t, 1), whole + t * V, V);
+			bd_session_free(q);
+			bd_infer_close(p);
+			bd_dev_close(dev);
 		}
 		for (kern = bd_kern_all(); *kern != NULL; kern++) {
-			float *z;
+			struct bd_dev *dev = bd_dev_cpu(NULL, *kern);
+			struct bd_net *net = bd_packed_open(file, dev);
+			float *z = logits(net);
 
-			m->net->kern = *kern;
-			z = logits(m->net);
 			assert_same(z, whole, T * V);
 			bd_free(z);
+			bd_net_free(net);
+			bd_dev_close(dev);
 		}
 		bd_free(all);
 		bd_free(whole);
 		bd_infer_close(m);
 	}
+}
+
+/* Packing and unpacking on the locked device: the same files. */
+static void test_locked_device(void **state)
+{
+	static const enum bd_ggml_type type[] = {BD_GGML_I2_S, BD_GGML_TQ2_0};
+	struct bd_dev *dev = locked_new(NULL);
+	char *other = bd_sprintf("%s/other.gguf", root), *to = bd_sprintf("%s/locked", root),
+	     *weights = bd_path(to, "model.safetensors");
+
+	(void)state;
+	for (size_t i = 0; i < CONFIGS; i++)
+		for (size_t k = 0; k < 2; k++) {
+			struct bd_pack_opt o = {.ternary = type[k],
+			                        .embd = k == 0 ? BD_GGML_F16 : BD_GGML_F32};
+			size_t n[4];
+			char *text[4];
+
+			bd_pack_write(dir[i], file, &o, cpu());
+			bd_pack_write(dir[i], other, &o, dev);
+			text[0] = bd_read_file(file, &n[0]);
+			text[1] = bd_read_file(other, &n[1]);
+			bd_packed_unpack(file, to, true, BD_F32, cpu());
+			text[2] = bd_read_file(weights, &n[2]);
+			bd_packed_unpack(file, to, true, BD_F32, dev);
+			text[3] = bd_read_file(weights, &n[3]);
+			for (int j = 0; j < 4; j += 2) {
+				assert_int_equal(n[j], n[j + 1]);
+				assert_memory_equal(text[j], text[j + 1], n[j]);
+			}
+			for (int j = 0; j < 4; j++)
+				bd_free(text[j]);
+		}
+	bd_dev_close(dev);
+	bd_free(other);
+	bd_free(to);
+	bd_free(weights);
 }
 
 static void test_unpack(void **state)
@@ -318,8 +360,8 @@ static void test_unpack(void **state)
 	for (size_t i = 0; i < CONFIGS; i++) {
 		struct bd_model *m, *back;
 
-		bd_pack_write(dir[i], file, &o, NULL);
-		bd_packed_unpack(file, to, true, BD_F32, NULL);
+		bd_pack_write(dir[i], file, &o, cpu());
+		bd_packed_unpack(file, to, true, BD_F32, cpu());
 		m = bd_model_load(dir[i]);
 		back = bd_model_load(to);
 		assert_false(back->cfg.ternary);
@@ -418,8 +460,8 @@ static void test_eval(void **state)
 
 	(void)state;
 	write_stream(stream, 60);
-	bd_pack_write(dir[1], file, &o, NULL);
-	m = bd_infer_open(file, NULL, false);
+	bd_pack_write(dir[1], file, &o, cpu());
+	m = bd_infer_open(file, cpu(), false);
 	want = score_slowly(m, stream, want_confusion);
 	assert_true(want.correct > 0 && want.correct < 59);
 	for (size_t i = 0; i < 3; i++) {
@@ -445,7 +487,7 @@ static void test_eval(void **state)
 /* Both ends of the interval solve the equation it is defined by. */
 static void test_interval(void **state)
 {
-	struct bd_infer *m = bd_infer_open(dir[0], NULL, false);
+	struct bd_infer *m = bd_infer_open(dir[0], cpu(), false);
 	char *stream = bd_sprintf("%s/interval.bds", root);
 	struct bd_source *src;
 	struct bd_score s;
@@ -486,7 +528,7 @@ static struct bytes good_file(size_t i)
 	struct bd_pack_opt o = {.ternary = i == 0 ? BD_GGML_I2_S : BD_GGML_TQ2_0, .embd = BD_GGML_F16};
 	struct bytes b;
 
-	bd_pack_write(dir[i], file, &o, NULL);
+	bd_pack_write(dir[i], file, &o, cpu());
 	b.p = bd_read_file(file, &b.n);
 	return b;
 }
@@ -494,14 +536,14 @@ static struct bytes good_file(size_t i)
 /* Opens the file and runs it. */
 static void use(void *arg)
 {
-	struct bd_net *net = bd_packed_open(file, NULL);
+	struct bd_net *net = bd_packed_open(file, cpu());
 	size_t n;
 
 	(void)arg;
 	bd_free(logits(net));
 	bd_net_free(net);
 	bd_packed_check(file, &n);
-	bd_packed_verify(file, NULL, &n);
+	bd_packed_verify(file, cpu(), &n);
 }
 
 static void test_changed_weights(void **state)
@@ -518,11 +560,11 @@ static void test_changed_weights(void **state)
 	data[at + 3] ^= 0x40; /* another code */
 	write_bytes(&b, b.n);
 	assert_int_equal(bd_packed_check(file, &n), 1);
-	assert_true(bd_packed_verify(file, NULL, &n) > 0);
+	assert_true(bd_packed_verify(file, cpu(), &n) > 0);
 	data[at + 3] ^= 0x40;
 	write_bytes(&b, b.n);
 	assert_int_equal(bd_packed_check(file, &n), 0);
-	assert_int_equal(bd_packed_verify(file, NULL, &n), 0);
+	assert_int_equal(bd_packed_verify(file, cpu(), &n), 0);
 	bd_gguf_close(g);
 	bd_free(b.p);
 }
@@ -573,7 +615,7 @@ static void pack_dense(void *arg)
 	struct bd_pack_opt o = {.ternary = BD_GGML_I2_S, .embd = BD_GGML_F32, .force = arg != NULL};
 	char *to = bd_sprintf("%s/unpacked", root), *out = bd_sprintf("%s/dense.gguf", root);
 
-	bd_pack_write(to, out, &o, NULL);
+	bd_pack_write(to, out, &o, cpu());
 	bd_free(to);
 	bd_free(out);
 }
@@ -582,7 +624,7 @@ static void pack_odd_q8_0(void *arg)
 {
 	struct bd_pack_opt o = {.ternary = BD_GGML_I2_S, .embd = BD_GGML_Q8_0};
 
-	bd_pack_write(arg, file, &o, NULL);
+	bd_pack_write(arg, file, &o, cpu());
 }
 
 static void test_refusals(void **state)
@@ -619,6 +661,7 @@ int main(void)
 	    cmocka_unit_test(test_tables),
 	    cmocka_unit_test(test_invariance),
 	    cmocka_unit_test(test_unpack),
+	    cmocka_unit_test(test_locked_device),
 	    cmocka_unit_test(test_eval),
 	    cmocka_unit_test(test_interval),
 	    cmocka_unit_test(test_changed_weights),

@@ -5,6 +5,7 @@
 #include "base/msg.h"
 #include "base/rng.h"
 #include "child.h"
+#include "device.h"
 #include "format/gguf_ternary.h"
 #include "model/ckpt.h"
 #include "net/net_ckpt.h"
@@ -204,15 +205,8 @@ static int teardown(void **state)
 /* z[T,V] of ids; frees the net. */
 static float *logits(struct bd_net *net)
 {
-	size_t start[2] = {0, T}, row[T];
-	struct bd_batch b = {.n_seq = 1, .T = T, .start = start, .ids = ids};
-	struct bd_acts *a = bd_acts_new(net, false);
-	float *z = bd_alloc(T * V, sizeof(*z));
+	float *z = logits_of(net, ids, T);
 
-	for (size_t i = 0; i < T; i++)
-		row[i] = i;
-	bd_net_logits(net, z, bd_net_forward(net, a, &b, NULL), row, T, false);
-	bd_acts_free(a);
 	bd_net_free(net);
 	return z;
 }
@@ -269,7 +263,7 @@ static void test_order(void **state)
 static void pack_for(enum bd_target target, enum bd_ggml_type type)
 {
 	bd_pack_write(dir, file,
-	              &(struct bd_pack_opt){.target = target, .ternary = type, .embd = BD_GGML_F32}, NULL);
+	              &(struct bd_pack_opt){.target = target, .ternary = type, .embd = BD_GGML_F32}, cpu());
 }
 
 static const float *floats(const struct bd_gguf *g, const char *name, size_t n)
@@ -323,7 +317,7 @@ static void test_stock(void **state)
 	(void)state;
 	make_dir(&c);
 	pack_for(BD_TARGET_STOCK, BD_GGML_Q2_0);
-	net = bd_net_from_ckpt(bd_ckpt_open(dir), NULL);
+	net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu());
 	g = bd_gguf_open(file);
 	assert_int_equal(bd_gguf_tensors(g), 2 + 2 * 7 + 4);
 	floats(g, "blk.0.attn_sub_norm.weight", 512);
@@ -351,7 +345,7 @@ static void pack(void *arg)
 
 	bd_pack_write(dir, file,
 	              &(struct bd_pack_opt){.target = t->target, .ternary = t->type, .embd = BD_GGML_F32},
-	              NULL);
+	              cpu());
 }
 
 static void check_file(const struct bd_config *c, const struct attempt *t, const float *want)
@@ -370,7 +364,7 @@ static void check_file(const struct bd_config *c, const struct attempt *t, const
 		return;
 	}
 	pack((void *)(uintptr_t)t);
-	got = logits(bd_packed_open(file, NULL));
+	got = logits(bd_packed_open(file, cpu()));
 	assert_memory_equal(got, want, T * V * sizeof(*got));
 	assert_int_equal(bd_packed_check(file, &n), 0);
 	bd_free(got);
@@ -387,7 +381,7 @@ static void test_every_file(void **state)
 		float *want;
 
 		make_dir(&c);
-		want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), NULL));
+		want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), cpu()));
 		for (int t = BD_TARGET_BD; t <= BD_TARGET_BITNET_CPP; t++) {
 			size_t n;
 			const enum bd_ggml_type *type = bd_target_types(BD_TARGET_BD, &n);
@@ -411,8 +405,8 @@ static void test_tables(void **state)
 		struct bd_pack_opt o = {.embd = type[i], .own_head = true, .head = type[(i + 1) % 4]};
 		struct bd_net *net;
 
-		bd_pack_write(dir, file, &o, NULL);
-		net = bd_packed_open(file, NULL);
+		bd_pack_write(dir, file, &o, cpu());
+		net = bd_packed_open(file, cpu());
 		assert_int_equal(net->embed.type, type[i]);
 		assert_int_equal(net->head.type, type[(i + 1) % 4]);
 		bd_net_free(net);
@@ -425,7 +419,7 @@ static void test_tables(void **state)
 /* A file as others make them: keys of the architecture, no bd.*; from the student in dir. */
 static void write_foreign(const char *arch, const struct bd_layout *l, enum bd_ggml_type embd)
 {
-	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), NULL);
+	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu());
 	struct bd_gguf_writer *w = bd_gguf_create(file);
 	struct bd_layout named = *l;
 	size_t n, stride;
@@ -473,12 +467,12 @@ static void test_foreign(void **state)
 	(void)state;
 	assert_int_equal(c.act, BD_RELU2);
 	make_dir(&c);
-	want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), NULL));
+	want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), cpu()));
 	for (size_t i = 0; i < 3; i++) {
 		struct bd_net *net;
 
 		write_foreign(arch[i], &l, BD_GGML_F32);
-		net = bd_packed_open(file, NULL);
+		net = bd_packed_open(file, cpu());
 		assert_int_equal(net->cfg.act, i < 2 ? BD_RELU2 : BD_SILU);
 		assert_int_equal(net->cfg.eos[0], 7);
 		got = logits(net);
@@ -491,7 +485,7 @@ static void test_foreign(void **state)
 
 static void use(void *arg)
 {
-	struct bd_net *net = bd_packed_open(file, NULL);
+	struct bd_net *net = bd_packed_open(file, cpu());
 
 	if (arg != NULL)
 		bd_free(logits(net));

@@ -22,7 +22,7 @@ static const char config[] =
     " \"attention_bias\": false, \"tie_word_embeddings\": false, \"initializer_range\": 0.2}";
 
 static char dir[] = "/tmp/bd-test-gen.XXXXXX";
-static struct bd_par *par;
+static struct bd_dev *dev;
 static struct bd_infer *model;
 
 static int open_model(void **state)
@@ -43,8 +43,8 @@ static int open_model(void **state)
 	bd_copy_file(TOKENIZER, path[1]);
 	bd_model_free(m);
 	bd_config_free(&c);
-	par = bd_par_new(1);
-	model = bd_infer_open(dir, par, false);
+	dev = bd_dev_threads(1);
+	model = bd_infer_open(dir, dev, false);
 	bd_free(path[0]);
 	bd_free(path[1]);
 	return 0;
@@ -54,7 +54,7 @@ static int close_model(void **state)
 {
 	(void)state;
 	bd_infer_close(model);
-	bd_par_free(par);
+	bd_dev_close(dev);
 	bd_remove_tree(dir);
 	return 0;
 }

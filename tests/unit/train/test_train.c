@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "child.h"
+#include "device.h"
 #include "data/feed.h"
 #include "machine/gemm.h"
 #include "machine/quant.h"
@@ -205,7 +206,8 @@ static void dump(const char *model, const char *out, struct bd_teacher o)
 	o.output = at(out);
 	o.layer = o.layer != NULL ? o.layer : "0.8";
 	o.batch_tokens = o.batch_tokens ? o.batch_tokens : 50;
-	o.common = (struct bd_common){.threads = 2, .seed = 1, .quiet = true};
+	o.common =
+	    (struct bd_common){.threads = o.common.threads ? o.common.threads : 2, .seed = 1, .quiet = true};
 	bd_teacher_run(&o, path);
 }
 
@@ -290,10 +292,10 @@ static void open_whole(struct whole *w, const char *model, const char *teacher, 
 	char *dir = at(model), *in = at(teacher);
 
 	w->t = t;
-	w->s = (struct bd_step){.t = &w->t, .plan = &w->plan, .m = bd_model_load(dir)};
+	w->s = (struct bd_step){.t = &w->t, .plan = &w->plan, .dev = cpu(), .m = bd_model_load(dir)};
 	w->s.feed = bd_feed_open(in, &(struct bd_feed_plan){.count = true});
 	w->plan = bd_plan_make(&w->t, w->s.m, w->s.feed);
-	w->s.net = bd_net_from_model(w->s.m, NULL, true);
+	w->s.net = bd_net_from_model(w->s.m, cpu(), true);
 	bd_step_open(&w->s);
 	assert_true(bd_step_read(&w->s));
 }
@@ -314,7 +316,8 @@ static double loss_of(struct whole *w, const struct bd_mix *mix, float *grad)
 	const struct bd_counts *c = &w->s.counts;
 
 	memset(grad, 0, w->s.m->n * sizeof(*grad));
-	bd_distill_run(w->s.d, w->s.acts, w->s.rec, w->s.n_rec, c, mix, w->s.m, grad, &s);
+	struct bd_micro_batch b = {w->s.rec, w->s.n_rec, c, mix, w->s.m, grad};
+	bd_distill_run(w->s.d, w->s.acts, &b, &s);
 	return w->t.ce * s.ce / (double)c->targets + mix->lambda * s.ld / (double)c->ld +
 	       mix->gamma * bd_distill_ad_unit(&w->plan.o, c) * s.ad;
 }
@@ -360,7 +363,7 @@ static void test_gradient(void **state)
 		t.ce = i == 4 ? 0 : 0.7;
 		t.tau = 3;
 		t.no_tau2 = i == 1;
-		t.objective = i == 3 ? BD_OBJ_CAKLD : BD_OBJ_KL;
+		t.objective = i == 3 ? BD_DIV_CAKLD : BD_DIV_KL;
 		t.relation = i == 5;
 		t.relation_norm = i == 2;
 		t.states[1] = i != 2;
@@ -380,8 +383,9 @@ static void test_own_teacher(void **state)
 	struct bd_sums s = {0};
 	dump("dense", "own.bds", (struct bd_teacher){0});
 	open_whole(&w, "dense", "own.bds", t);
-	bd_distill_run(w.s.d, w.s.acts, w.s.rec, w.s.n_rec, &w.s.counts, &(struct bd_mix){1, 1, 0}, w.s.m,
-	               w.s.u.grad, &s);
+	struct bd_mix mix = {1, 1, 0};
+	struct bd_micro_batch b = {w.s.rec, w.s.n_rec, &w.s.counts, &mix, w.s.m, w.s.u.grad};
+	bd_distill_run(w.s.d, w.s.acts, &b, &s);
 	assert_true(s.ce / (double)w.s.counts.targets > 1);
 	assert_true(fabs(s.ld) < 1e-4 && fabs(s.ad) < 1e-4);
 	assert_int_equal(w.s.counts.ld, w.s.counts.targets);
@@ -666,6 +670,50 @@ static void test_resume(void **state)
 	}
 }
 
+/* Training, distillation, evaluation, checkpoint and resumption, and the teacher, touch tensors through the
+ * device only: on the locked one they come to the same bytes, and give back all they took. */
+static void test_locked_device(void **state)
+{
+	(void)state;
+	static const char *const model[] = {"ternary", "dense"};
+	struct bd_dev *locked = locked_new(NULL);
+	char *in = at("examples"), *all = at("all.bds"), *top = at("top.bds"), *aside = at("locked.ckpt"),
+	     *locked_out = at("locked");
+	for (int i = 0; i < 2; i++) {
+		struct bd_train free = resumable(model[i], "free", "free.log"),
+		                t = resumable(model[i], "locked", "locked.log");
+		free.common.threads = t.common.threads = 1;
+		t.dev = locked;
+		unlink(t.log);
+		assert_int_equal(bd_train_run(&free, in), BD_OK);
+		assert_int_equal(interrupt(&t, 2000, 2, SIGTERM, true), BD_SYS);
+		assert_true(bd_is_dir(aside));
+		t.resume = true;
+		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		assert_same_model("free", "locked", true);
+		bd_remove_tree(locked_out);
+	}
+	for (int i = 0; i < 4; i++) {
+		struct bd_train free = job("distill", "ternary", "free"),
+		                t = job("distill", "ternary", "locked");
+		free.common.threads = t.common.threads = 1;
+		free.lambda_ratio = t.lambda_ratio = i % 2 ? 0.5 : 0;
+		free.objective = t.objective = i < 2 ? BD_DIV_CAKLD : BD_DIV_KL;
+		t.dev = locked;
+		assert_int_equal(bd_train_run(&free, i == 3 ? top : all), BD_OK);
+		assert_int_equal(bd_train_run(&t, i == 3 ? top : all), BD_OK);
+		assert_same_model("free", "locked", true);
+	}
+	for (int i = 0; i < 2; i++) {
+		struct bd_teacher o = {.positions = i, .top_k = 7 * i, .common.threads = 1};
+		dump("big", "free.bds", o);
+		o.dev = locked;
+		dump("big", "locked.bds", o);
+		assert_same_file(at("free.bds"), at("locked.bds"), true);
+	}
+	bd_dev_close(locked);
+}
+
 /* Killed some steps after a periodic checkpoint: the log's lines beyond it are not written twice. */
 static void test_periodic_checkpoint(void **state)
 {
@@ -751,13 +799,21 @@ static void test_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_feed),        cmocka_unit_test(test_loss_decreases),
-	    cmocka_unit_test(test_same_bytes),  cmocka_unit_test(test_accumulation),
-	    cmocka_unit_test(test_gradient),    cmocka_unit_test(test_own_teacher),
-	    cmocka_unit_test(test_ratios),      cmocka_unit_test(test_dump),
-	    cmocka_unit_test(test_dump_epochs), cmocka_unit_test(test_best_is_kept),
-	    cmocka_unit_test(test_resume),      cmocka_unit_test(test_periodic_checkpoint),
-	    cmocka_unit_test(test_divergence),  cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_feed),
+	    cmocka_unit_test(test_loss_decreases),
+	    cmocka_unit_test(test_same_bytes),
+	    cmocka_unit_test(test_accumulation),
+	    cmocka_unit_test(test_gradient),
+	    cmocka_unit_test(test_own_teacher),
+	    cmocka_unit_test(test_ratios),
+	    cmocka_unit_test(test_dump),
+	    cmocka_unit_test(test_dump_epochs),
+	    cmocka_unit_test(test_best_is_kept),
+	    cmocka_unit_test(test_resume),
+	    cmocka_unit_test(test_locked_device),
+	    cmocka_unit_test(test_periodic_checkpoint),
+	    cmocka_unit_test(test_divergence),
+	    cmocka_unit_test(test_refusals),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

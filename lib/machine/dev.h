@@ -1,0 +1,105 @@
+/* The seam between what is computed and what computes it. Tensors live in a device's memory; net/, train/,
+ * run/ and pack/ move and change them by the functions here and the operations of math/ only. The CPU is the
+ * one device there is; math/ops.h lists, operation by operation, what another one must supply beside a
+ * struct bd_dev_calls.
+ *
+ * Memory. A tensor is an address in the device's memory, typed by its elements. Arithmetic on it is plain;
+ * nothing is read or written through it outside an operation or a copy. Host memory are numbers that say
+ * where and how much (ids, positions, rows, starts, scales) and sums that come back.
+ *
+ * Order. Copies and operations take effect in the order of the calls. Host memory that is only read may
+ * change once the call has returned; host memory that an operation writes is valid after bd_dev_wait,
+ * bd_dev_from after its return. */
+#ifndef BD_DEV_H
+#define BD_DEV_H
+
+#include <stddef.h>
+
+#include "machine/kern.h"
+#include "base/mem.h"
+#include "machine/par.h"
+
+struct bd_dev;
+struct bd_cpu;
+
+/* An operation: its name, by which another device finds its own version, and the CPU's code for it. The
+ * operands are a struct of the header that declares the operation. */
+struct bd_op {
+	const char *name;
+	void (*cpu)(struct bd_cpu *cpu, const void *operands);
+};
+
+/* What a device does. Sizes are bytes and may be 0. */
+struct bd_dev_calls {
+	void *(*alloc)(struct bd_dev *dev,
+	               size_t size); /* zeroed, 64-byte aligned; lack of memory dies BD_SYS */
+	void (*release)(struct bd_dev *dev, void *p);
+	void (*to)(struct bd_dev *dev, void *p, const void *host, size_t size);
+	void (*from)(struct bd_dev *dev, void *host, const void *p, size_t size);
+	void (*within)(struct bd_dev *dev, void *to, const void *from, size_t size); /* no overlap */
+	void (*fill)(struct bd_dev *dev, void *p, int byte, size_t size);
+	void *(*map)(struct bd_dev *dev, const void *host, size_t size);
+	void (*unmap)(struct bd_dev *dev, void *p);
+	void (*run)(struct bd_dev *dev, const struct bd_op *op, const void *operands);
+	void (*wait)(struct bd_dev *dev);
+	void (*close)(struct bd_dev *dev);
+};
+
+struct bd_dev {
+	const struct bd_dev_calls *calls;
+	struct bd_par *par; /* the host's threads, for what is done with host memory; borrowed */
+};
+
+/* The CPU: memory is the host's, an operation runs over par's threads (NULL: one) with the loops of `kern`
+ * (NULL: the best ones) and is done when its call returns. par must outlive it. */
+struct bd_dev *bd_dev_cpu(struct bd_par *par, const struct bd_kern *kern);
+struct bd_dev *bd_dev_threads(int threads); /* the same with threads and kernels of its own choice */
+void bd_dev_close(struct bd_dev *dev);      /* NULL is fine */
+
+/* n elements of `size` bytes, zeroed. */
+void *bd_dev_alloc(struct bd_dev *dev, size_t n, size_t size);
+void bd_dev_free(struct bd_dev *dev, const void *p); /* NULL is fine */
+/* Room for n elements: p if *cap of them are there already, else new memory with a quarter more;
+ * what was in p is lost. */
+void *bd_dev_reach(struct bd_dev *dev, void *p, size_t *cap, size_t n, size_t size);
+/* Places an arena in the device's memory; ended by bd_dev_arena_free. */
+void bd_dev_arena_open(struct bd_dev *dev, struct bd_arena *a);
+void bd_dev_arena_free(struct bd_dev *dev, struct bd_arena *a);
+
+/* Copies of `size` bytes: from the host, to the host, within the device. Nothing to do where both
+ * addresses are one. */
+void bd_dev_to(struct bd_dev *dev, void *p, const void *host, size_t size);
+void bd_dev_from(struct bd_dev *dev, void *host, const void *p, size_t size);
+void bd_dev_within(struct bd_dev *dev, void *to, const void *from, size_t size);
+void bd_dev_fill(struct bd_dev *dev, void *p, int byte, size_t size);
+
+/* The device's address of what stands at `host`: that memory itself on a CPU, elsewhere a copy of it. For
+ * weights that are mapped from files, and for what streams bring. The host's memory stays as it is until
+ * bd_dev_unmap; a change made by the device comes back by bd_dev_from(dev, host, address, size). */
+void *bd_dev_map(struct bd_dev *dev, const void *host, size_t size);
+void bd_dev_unmap(struct bd_dev *dev, const void *p); /* NULL is fine */
+
+void bd_dev_run(struct bd_dev *dev, const struct bd_op *op, const void *operands);
+void bd_dev_wait(struct bd_dev *dev);
+
+/* ---- for the CPU's code of an operation ---- */
+
+struct bd_cpu {
+	struct bd_par *par;
+	const struct bd_kern *kern;
+	struct bd_cpu_room {
+		float *p;
+		size_t n;
+	} * slice, all; /* [threads], and one for the operation as a whole */
+};
+
+/* At least n floats, not initialised, until the next call for the same place: of the thread that runs `slice`
+ * of bd_par_for, and of the operation. */
+float *bd_cpu_scratch(struct bd_cpu *cpu, int slice, size_t n);
+float *bd_cpu_shared(struct bd_cpu *cpu, size_t n);
+
+/* bd_par_for of the CPU's threads: fn(cpu, operands, begin, end, slice) over [0, n). */
+typedef void bd_cpu_fn(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice);
+void bd_cpu_for(struct bd_cpu *cpu, size_t n, bd_cpu_fn *fn, const void *operands);
+
+#endif
