@@ -11,14 +11,23 @@ static struct bd_adamw_range range_of(const struct bd_param *p)
 	                               kind == BD_KIND_TABLE || kind == BD_KIND_LINEAR};
 }
 
+/* Written once here, so that the threads of the first step do not wait for each other's page faults. */
+static float *zeros(struct bd_dev *dev, size_t n)
+{
+	float *p = bd_dev_alloc(dev, n, sizeof(*p));
+
+	bd_dev_fill(dev, p, 0, n * sizeof(*p));
+	return p;
+}
+
 struct bd_optimiser bd_optimiser_new(const struct bd_model *m, struct bd_dev *dev, const struct bd_adamw *o,
                                      double clip)
 {
 	struct bd_optimiser u = {.dev = dev, .adamw = *o, .clip = clip, .n = m->n, .n_range = m->n_param};
 
-	u.grad = bd_dev_alloc(dev, m->n, sizeof(*u.grad));
-	u.m = bd_dev_alloc(dev, m->n, sizeof(*u.m));
-	u.v = bd_dev_alloc(dev, m->n, sizeof(*u.v));
+	u.grad = zeros(dev, m->n);
+	u.m = zeros(dev, m->n);
+	u.v = zeros(dev, m->n);
 	u.range = bd_alloc(u.n_range, sizeof(*u.range));
 	for (size_t i = 0; i < u.n_range; i++)
 		u.range[i] = range_of(&m->param[i]);
