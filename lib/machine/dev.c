@@ -57,6 +57,19 @@ void bd_dev_fill(struct bd_dev *dev, void *p, int byte, size_t size)
 		dev->calls->fill(dev, p, byte, size);
 }
 
+void *bd_dev_view(struct bd_dev *dev, void *p, void *copy, size_t size)
+{
+	if (dev->calls->host)
+		return p;
+	bd_dev_from(dev, copy, p, size);
+	return copy;
+}
+
+void *bd_dev_view_room(struct bd_dev *dev, size_t n, size_t size)
+{
+	return dev->calls->host ? NULL : bd_alloc(n, size);
+}
+
 void *bd_dev_map(struct bd_dev *dev, const void *host, size_t size)
 {
 	return dev->calls->map(dev, host, size);

@@ -13,6 +13,7 @@
 #ifndef BD_DEV_H
 #define BD_DEV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "machine/kern.h"
@@ -31,6 +32,7 @@ struct bd_op {
 
 /* What a device does. Sizes are bytes and may be 0. */
 struct bd_dev_calls {
+	bool host; /* its memory is the host's */
 	void *(*alloc)(struct bd_dev *dev,
 	               size_t size); /* zeroed, 64-byte aligned; lack of memory dies BD_SYS */
 	void (*release)(struct bd_dev *dev, void *p);
@@ -72,6 +74,11 @@ void bd_dev_to(struct bd_dev *dev, void *p, const void *host, size_t size);
 void bd_dev_from(struct bd_dev *dev, void *host, const void *p, size_t size);
 void bd_dev_within(struct bd_dev *dev, void *to, const void *from, size_t size);
 void bd_dev_fill(struct bd_dev *dev, void *p, int byte, size_t size);
+/* Results for the host: p itself where memory is the host's, else `copy`, a host block that then holds the
+ * `size` bytes at p. The host may overwrite what it gets. */
+void *bd_dev_view(struct bd_dev *dev, void *p, void *copy, size_t size);
+void *bd_dev_view_room(struct bd_dev *dev, size_t n,
+                       size_t size); /* such a block, NULL where none is needed */
 
 /* The device's address of what stands at `host`: that memory itself on a CPU, elsewhere a copy of it. For
  * weights that are mapped from files, and for what streams bring. The host's memory stays as it is until

@@ -120,7 +120,10 @@ static void run_slice(void *ctx, size_t begin, size_t end, int slice)
 
 void bd_cpu_for(struct bd_cpu *cpu, size_t n, bd_cpu_fn *fn, const void *operands)
 {
-	bd_par_for(cpu->par, n, run_slice, &(struct slices){cpu, fn, operands});
+	if (n == 1)
+		fn(cpu, operands, 0, 1, 0);
+	else
+		bd_par_for(cpu->par, n, run_slice, &(struct slices){cpu, fn, operands});
 }
 
 static void close_cpu(struct bd_dev *dev)
@@ -139,6 +142,7 @@ static void close_cpu(struct bd_dev *dev)
 struct bd_dev *bd_dev_cpu(struct bd_par *par, const struct bd_kern *kern)
 {
 	static const struct bd_dev_calls calls = {
+	    .host = true,
 	    .alloc = alloc,
 	    .release = release,
 	    .to = copy,

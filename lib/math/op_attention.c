@@ -75,24 +75,26 @@ static void tile_forward(const struct head *h, size_t i, size_t T)
 	const struct bd_heads *a = h->a;
 	size_t D = a->D, HD = a->H * D, end = h->past + i, base = first_key(a, end), m = end + T - base;
 	const float *k = h->k + (base - h->from) * h->kv, *v = h->v + (base - h->from) * h->kv;
+	const struct bd_kern *kern = h->kern;
+	size_t kv = h->kv, lo[TILE]; /* the first key of each query */
 	float *tile = h->tile, *s = h->s;
 
 	scores(h, gather(tile, h->q + i * HD, HD, T, D), T, k, m);
 	for (size_t t = 0; t < T; t++) {
-		size_t lo = first_key(a, end + t), n = end + t + 1 - lo;
-		float *p = s + t * m + (lo - base);
+		size_t n = end + t + 1 - (lo[t] = first_key(a, end + t));
+		float *p = s + t * m + (lo[t] - base);
 
 		for (size_t j = 0; j < n; j++)
 			p[j] *= a->scale;
-		h->lse[(i + t) * a->H] = h->kern->softmax(p, n);
+		h->lse[(i + t) * a->H] = kern->softmax(p, n);
 	}
 	/* Values outside, queries inside: a value is read once per tile, and the chains of additions overlap.
 	 * The sums lie together, because rows of out may share their cache sets. */
 	memset(tile, 0, T * D * sizeof(*tile));
 	for (size_t j = 0; j < m; j++)
 		for (size_t t = base + j > end ? base + j - end : 0; t < T; t++)
-			if (base + j >= first_key(a, end + t))
-				h->kern->axpy(tile + t * D, s[t * m + j], v + j * h->kv, D);
+			if (base + j >= lo[t])
+				kern->axpy(tile + t * D, s[t * m + j], v + j * kv, D);
 	for (size_t t = 0; t < T; t++)
 		memcpy(h->out + (i + t) * HD, tile + t * D, D * sizeof(*tile));
 }

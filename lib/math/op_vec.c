@@ -10,13 +10,13 @@ static void add_slice(struct bd_cpu *cpu, const void *operands, size_t begin, si
 	const struct bd_vec_sum *o = operands;
 
 	(void)cpu, (void)slice;
-	for (size_t i = begin; i < end; i++)
+	for (size_t i = begin * o->n; i < end * o->n; i++)
 		o->out[i] = o->x[i] + o->y[i];
 }
 
 static void add(struct bd_cpu *cpu, const void *operands)
 {
-	bd_cpu_for(cpu, ((const struct bd_vec_sum *)operands)->n, add_slice, operands);
+	bd_cpu_for(cpu, ((const struct bd_vec_sum *)operands)->rows, add_slice, operands);
 }
 
 static void gather(struct bd_cpu *cpu, const void *operands)

@@ -6,11 +6,11 @@
 
 #include "machine/dev.h"
 
-/* out[n] = x + y; out may be one of them. */
+/* out[rows,n] = x + y; out may be one of them. */
 struct bd_vec_sum {
 	float *out;
 	const float *x, *y;
-	size_t n;
+	size_t rows, n;
 };
 void bd_vec_add(struct bd_dev *dev, const struct bd_vec_sum *o);
 

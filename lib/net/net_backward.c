@@ -60,12 +60,12 @@ static void linear_back(const struct back *k, float *dsrc, bool more, enum bd_li
 static void add_states(const struct pass *p, struct bd_state_grad *sg)
 {
 	float *d[3] = {p->a->dq, p->a->dk, p->a->dv};
-	size_t n[3] = {p->T * p->H * p->D, p->T * p->G * p->D, p->T * p->G * p->D};
+	size_t n[3] = {p->H * p->D, p->G * p->D, p->G * p->D};
 
 	for (int i = 0; i < 3; i++) {
-		bd_vec_square_sum(p->dev, &(struct bd_vec_squares){&sg->other2[i], d[i], n[i]});
+		bd_vec_square_sum(p->dev, &(struct bd_vec_squares){&sg->other2[i], d[i], p->T * n[i]});
 		if (sg->d[i] != NULL)
-			bd_vec_add(p->dev, &(struct bd_vec_sum){d[i], d[i], sg->d[i], n[i]});
+			bd_vec_add(p->dev, &(struct bd_vec_sum){d[i], d[i], sg->d[i], p->T, n[i]});
 	}
 }
 

@@ -136,7 +136,7 @@ static void add_branch(const struct pass *p, float *out, const float *x, const s
 	linear(p, j->post != NULL ? j->y : sum, j->lin, j->src);
 	if (j->post != NULL)
 		bd_pass_norm(p, sum, j->r, j->y, j->post, p->T, p->C);
-	bd_vec_add(p->dev, &(struct bd_vec_sum){out, x, sum, p->T * p->C});
+	bd_vec_add(p->dev, &(struct bd_vec_sum){out, x, sum, p->T, p->C});
 }
 
 static void attention(const struct pass *p)

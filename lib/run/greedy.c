@@ -14,7 +14,7 @@ struct going {
 	struct bd_kv **kv;      /* [n] */
 	size_t n, *start, *row; /* [n + 1], [n] */
 	uint32_t *next;         /* [n] */
-	float *dz, *z;          /* [n,V] the device's, and the host's copy */
+	float *z, *copy;        /* [n,V] the device's, and what bd_dev_view needs */
 };
 
 static bool is_end(const struct bd_config *c, uint32_t id)
@@ -40,13 +40,14 @@ static void run(struct going *a, uint32_t *ids)
 	struct bd_batch b = {.n_seq = a->n, .T = a->start[a->n], .start = a->start, .ids = ids};
 	size_t V = (size_t)a->net->cfg.vocab;
 	const float *h = bd_net_forward(a->net, a->acts, &b, a->kv); /* [T,C] */
+	float *z;
 
 	for (size_t i = 0; i < a->n; i++)
 		a->row[i] = a->start[i + 1] - 1;
-	bd_net_logits(a->net, a->dz, h, a->row, a->n, false);
-	bd_dev_from(a->net->dev, a->z, a->dz, a->n * V * sizeof(*a->z));
+	bd_net_logits(a->net, a->z, h, a->row, a->n, false);
+	z = bd_dev_view(a->net->dev, a->z, a->copy, a->n * V * sizeof(*z));
 	for (size_t i = 0; i < a->n; i++)
-		a->next[i] = likeliest(a->z + i * V, V);
+		a->next[i] = likeliest(z + i * V, V);
 }
 
 static void prefill(struct going *a)
@@ -105,8 +106,8 @@ void bd_greedy(struct bd_net *net, struct bd_acts *acts, struct bd_greedy *g, si
 	a.start = bd_alloc(n + 1, sizeof(*a.start));
 	a.row = bd_alloc(n, sizeof(*a.row));
 	a.next = bd_alloc(n, sizeof(*a.next));
-	a.dz = bd_dev_alloc(net->dev, bd_mul(n, V), sizeof(*a.dz));
-	a.z = bd_alloc(bd_mul(n, V), sizeof(*a.z));
+	a.z = bd_dev_alloc(net->dev, bd_mul(n, V), sizeof(*a.z));
+	a.copy = bd_dev_view_room(net->dev, bd_mul(n, V), sizeof(*a.z));
 	for (size_t i = 0; i < n; i++) {
 		if (g[i].max == 0)
 			continue;
@@ -130,6 +131,6 @@ void bd_greedy(struct bd_net *net, struct bd_acts *acts, struct bd_greedy *g, si
 	bd_free(a.start);
 	bd_free(a.row);
 	bd_free(a.next);
-	bd_dev_free(net->dev, a.dz);
-	bd_free(a.z);
+	bd_dev_free(net->dev, a.z);
+	bd_free(a.copy);
 }

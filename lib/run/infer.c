@@ -176,7 +176,7 @@ struct bd_session {
 	struct bd_net *net;
 	struct bd_acts *acts;
 	struct bd_kv *kv;
-	float *dz, *z; /* [V] the device's, and the host's copy */
+	float *z, *copy; /* [V] the device's logits, and what bd_dev_view needs */
 };
 
 struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
@@ -186,8 +186,8 @@ struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
 	s->net = m->net;
 	s->acts = bd_acts_new(m->net, false);
 	s->kv = bd_kv_new(m->net, context);
-	s->dz = bd_dev_alloc(m->net->dev, (size_t)m->net->cfg.vocab, sizeof(*s->dz));
-	s->z = bd_alloc((size_t)m->net->cfg.vocab, sizeof(*s->z));
+	s->z = bd_dev_alloc(m->net->dev, (size_t)m->net->cfg.vocab, sizeof(*s->z));
+	s->copy = bd_dev_view_room(m->net->dev, (size_t)m->net->cfg.vocab, sizeof(*s->z));
 	return s;
 }
 
@@ -209,12 +209,11 @@ float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n)
 		const float *h = bd_net_forward(s->net, s->acts, &b, &s->kv); /* [k,C] */
 
 		if (n == k)
-			bd_net_logits(s->net, s->dz, h, &last, 1, false);
+			bd_net_logits(s->net, s->z, h, &last, 1, false);
 		ids += k;
 		n -= k;
 	}
-	bd_dev_from(s->net->dev, s->z, s->dz, (size_t)s->net->cfg.vocab * sizeof(*s->z));
-	return s->z;
+	return bd_dev_view(s->net->dev, s->z, s->copy, (size_t)s->net->cfg.vocab * sizeof(*s->z));
 }
 
 size_t bd_session_length(const struct bd_session *s)
@@ -233,8 +232,8 @@ void bd_session_free(struct bd_session *s)
 		return;
 	bd_kv_free(s->kv);
 	bd_acts_free(s->acts);
-	bd_dev_free(s->net->dev, s->dz);
-	bd_free(s->z);
+	bd_dev_free(s->net->dev, s->z);
+	bd_free(s->copy);
 	bd_free(s);
 }
 
@@ -288,24 +287,24 @@ void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r
 	struct run u = run_new(r, n);
 	size_t V = (size_t)net->cfg.vocab, piece = LOGITS / V + 1, k, m;
 	const float *h;
-	float *dz, *z; /* [piece,V] the device's, and the host's copy */
+	float *z, *copy, *seen; /* [piece,V] the device's, what bd_dev_view needs, and what it gives */
 
 	piece = piece < u.P ? piece : u.P;
-	dz = bd_dev_alloc(net->dev, bd_mul(piece, V), sizeof(*dz));
-	z = bd_alloc(bd_mul(piece, V), sizeof(*z));
+	z = bd_dev_alloc(net->dev, bd_mul(piece, V), sizeof(*z));
+	copy = bd_dev_view_room(net->dev, bd_mul(piece, V), sizeof(*z));
 	h = u.P > 0 ? bd_net_forward(net, a, &u.b, NULL) : NULL; /* [T,C] */
 	for (size_t j = 0; j < u.P; j += k) {
 		k = u.P - j < piece ? u.P - j : piece;
-		bd_net_logits(net, dz, h, u.from + j, k, false); /* [k,V] */
-		bd_dev_from(net->dev, z, dz, k * V * sizeof(*z));
+		bd_net_logits(net, z, h, u.from + j, k, false);
+		seen = bd_dev_view(net->dev, z, copy, k * V * sizeof(*z));
 		for (size_t i = 0; i < k; i += m) {
 			for (m = 1; i + m < k && u.seq[j + i + m] == u.seq[j + i]; m++)
 				;
-			fn(ctx, u.seq[j + i], m, u.pos + j + i, z + i * V);
+			fn(ctx, u.seq[j + i], m, u.pos + j + i, seen + i * V);
 		}
 	}
-	bd_dev_free(net->dev, dz);
-	bd_free(z);
+	bd_dev_free(net->dev, z);
+	bd_free(copy);
 	run_free(&u);
 }
 

@@ -54,15 +54,15 @@ make_() {
 
 	int main(int argc, char **argv)
 	{
-		struct bd_par *par = bd_par_new(1);
-		struct bd_infer *m = argc == 2 ? bd_infer_open(argv[1], par, false) : NULL;
+		struct bd_dev *dev = bd_dev_threads(1);
+		struct bd_infer *m = argc == 2 ? bd_infer_open(argv[1], dev, false) : NULL;
 		struct bd_session *s = m != NULL ? bd_session_new(m, 8) : NULL;
 		float *z = s != NULL ? bd_session_feed(s, (uint32_t[]){1, 2, 3}, 3) : NULL;
 
 		printf("%d %d\n", m->net->cfg.vocab, z[0] == z[0]);
 		bd_session_free(s);
 		bd_infer_close(m);
-		bd_par_free(par);
+		bd_dev_close(dev);
 		return 0;
 	}
 	END

@@ -255,19 +255,21 @@ static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *const row[4], s
 	return _mm_srai_epi32(_mm_add_epi32(_mm256_castsi256_si128(s), _mm256_extracti128_si256(s, 1)), 2);
 }
 
-static void few(const struct bd_kern_product *o)
+static void few(const struct bd_kern_product *product)
 {
-	for (size_t n = 0; n < o->N; n += 4) {
+	const struct bd_kern_product o = *product; /* stores to out must not make it be read again */
+
+	for (size_t n = 0; n < o.N; n += 4) {
 		const uint8_t *row[4];
 
 		for (size_t i = 0; i < 4; i++)
-			row[i] = o->codes + (n + i < o->N ? n + i : o->N - 1) * (o->kpad / 4);
-		for (size_t t = 0; t < o->T; t++) {
-			const __m128i s = _mm_sub_epi32(dot_4_rows(o->q + t * o->kpad, row, o->kpad / 128),
-			                                _mm_set1_epi32(o->sum[t]));
-			const __m128 v = _mm_mul_ps(_mm_cvtepi32_ps(s), _mm_set1_ps(o->step[t] * o->scale));
+			row[i] = o.codes + (n + i < o.N ? n + i : o.N - 1) * (o.kpad / 4);
+		for (size_t t = 0; t < o.T; t++) {
+			const __m128i s = _mm_sub_epi32(dot_4_rows(o.q + t * o.kpad, row, o.kpad / 128),
+			                                _mm_set1_epi32(o.sum[t]));
+			const __m128 v = _mm_mul_ps(_mm_cvtepi32_ps(s), _mm_set1_ps(o.step[t] * o.scale));
 
-			memcpy(o->out + t * o->ldo + n, &v, (o->N - n < 4 ? o->N - n : 4) * sizeof(*o->out));
+			memcpy(o.out + t * o.ldo + n, &v, (o.N - n < 4 ? o.N - n : 4) * sizeof(*o.out));
 		}
 	}
 }

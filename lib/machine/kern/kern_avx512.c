@@ -262,21 +262,23 @@ static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *codes, const si
 	return _mm_add_epi32(_mm256_castsi256_si128(u), _mm256_extracti128_si256(u, 1));
 }
 
-static void few(const struct bd_kern_product *o)
+static void few(const struct bd_kern_product *product)
 {
-	for (size_t n = 0; n < o->N; n += 4) {
+	const struct bd_kern_product o = *product; /* stores to out must not make it be read again */
+
+	for (size_t n = 0; n < o.N; n += 4) {
 		size_t at[4];
 
 		for (size_t i = 0; i < 4; i++)
-			at[i] = (n + i < o->N ? n + i : o->N - 1) * (o->kpad / 4);
-		for (size_t t = 0; t < o->T; t++) {
+			at[i] = (n + i < o.N ? n + i : o.N - 1) * (o.kpad / 4);
+		for (size_t t = 0; t < o.T; t++) {
 			const __m128i s =
-			    _mm_sub_epi32(dot_4_rows(o->q + t * o->kpad, o->codes, at, o->kpad / 128),
-			                  _mm_set1_epi32(o->sum[t]));
+			    _mm_sub_epi32(dot_4_rows(o.q + t * o.kpad, o.codes, at, o.kpad / 128),
+			                  _mm_set1_epi32(o.sum[t]));
 
-			_mm_mask_storeu_ps(
-			    o->out + t * o->ldo + n, (__mmask8)first_lanes(o->N - n < 4 ? o->N - n : 4),
-			    _mm_mul_ps(_mm_cvtepi32_ps(s), _mm_set1_ps(o->step[t] * o->scale)));
+			_mm_mask_storeu_ps(o.out + t * o.ldo + n,
+			                   (__mmask8)first_lanes(o.N - n < 4 ? o.N - n : 4),
+			                   _mm_mul_ps(_mm_cvtepi32_ps(s), _mm_set1_ps(o.step[t] * o.scale)));
 		}
 	}
 }
