@@ -4,9 +4,9 @@
 #	sh pipelines/arms.sh --template NAME --model DIR --data DIR --corpus FILE [--limit N] [--seeds N] [--out DIR] [--jobs N]
 #		[--arms 'NAME...'] [--max-len N] [--batch N] [--epochs N] [--cpt-tokens N] [--lr-teacher X] [--lr-student X] [--lr-tuned X]
 #
-# DIR of --data holds train, dev and (optionally) test as .tsv or .jsonl with the fields of the template. The result is a table (mean and
-# spread over seeds, on dev and test) on stdout and in OUT/table.tsv: of accuracy where the template has classes, else of the
-# cross entropy of the answers in nat/token. Finished steps are not run again.
+# The DIR of --data holds train, dev and (optionally) test as .tsv or .jsonl with the fields of the template. The result is a table
+# (mean and standard deviation over seeds, on dev and test) on stdout and in OUT/table.tsv: accuracy if the template has classes,
+# otherwise the cross entropy of the answers in nat/token. Finished steps are not run again.
 set -eu
 # shellcheck source=pipelines/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -15,7 +15,7 @@ model='' template='' data='' corpus='' limit=0 seeds=1 work='' jobs=$(cores)
 arms='teacher bitnet-sft subln subln-cpt subln-distill bitdistill ld-only ad-only'
 epochs=1 batch=32 max_len=0 cpt_tokens=2000000
 lr_teacher=5e-4 lr_student=5e-4 lr_cpt=1.5e-3 # peak rates: teacher; students that start from ternarised weights; CPT;
-lr_tuned=3e-4                                 # and students that went through CPT
+lr_tuned=3e-4                                 # students that went through CPT
 while [ $# -gt 0 ]; do
 	case $1 in
 	--template) template=$2 ;;
@@ -45,7 +45,7 @@ fi
 ensure_tools
 mkdir -p "$work"
 
-rows() { # split: its file, or nothing
+rows() { # split: prints its file, or nothing
 	for rows_file in "$data/$1.tsv" "$data/$1.jsonl"; do
 		if [ -e "$rows_file" ]; then echo "$rows_file"; fi
 	done
@@ -66,7 +66,7 @@ cpt() {
 	bd-cpt -t 1 -q --force --model "$work/s0" -o "$work/s1" --lr "$lr_cpt" --batch-tokens 2048 --tokens "$cpt_tokens" \
 		--log "$work/s1.jsonl" "$work/corpus.bds"
 }
-score() { # model split: accuracy in percent, or nat/token
+score() { # model split: prints the accuracy in percent, or nat/token
 	bd-eval -t 1 --tsv "$1" "$work/$2.bds" | awk -F'\t' '
 		NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i }
 		NR == 2 { print "accuracy" in column ? 100 * $column["accuracy"] : $column["nll"] }'
@@ -77,7 +77,7 @@ scores() { # arm.seed
 	done >"$work/$1.acc"
 }
 
-# Data and stages that do not depend on the seed.
+# The data, and the stages that do not depend on the seed.
 splits=dev
 [ -n "$(rows test)" ] && splits='dev test'
 for split in $splits; do
@@ -95,7 +95,7 @@ for seed in $(seq "$seeds"); do
 done
 finish
 kd='--lambda 1 --tau 2 --gamma-ratio 0.3'
-arm() { # arm.seed: trains it
+arm() { # arm.seed: trains this arm
 	out=$work/$1 seed=${1##*.}
 	# shellcheck disable=SC2086
 	case ${1%.*} in
@@ -156,9 +156,9 @@ cat "$work"/*.acc | awk -v arms="$arms" -v splits="$splits" -v classes="$classes
 			if (!(b in n && d in n)) continue
 			gap = (mean(t) - mean(b)) * (classes ? 1 : -1)
 			if (gap <= sd(t) || gap <= sd(b) || gap <= 0)
-				printf "On %s the distance between BitNet-SFT and the teacher is not above the spread\n", sp[j]
+				printf "On %s the gap between BitNet-SFT and the teacher does not exceed the spread\n", sp[j]
 			else
-				printf "BitDistill closes %.0f%% of the distance between BitNet-SFT and the teacher on %s\n",
+				printf "BitDistill closes %.0f%% of the gap between BitNet-SFT and the teacher on %s\n",
 				       100 * (mean(d) - mean(b)) / (mean(t) - mean(b)), sp[j]
 		}
 	}' | tee "$work/table.tsv"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Makes a Debian package of what `make` has built: BUILD/bd_VERSION_ARCH.deb. Called by `make deb`; wants dpkg-dev.
-# SOURCE_DATE_EPOCH is the date of all files in it, by default that of the source; DEBFULLNAME and DEBEMAIL are its maintainer.
+# Makes a Debian package, BUILD/bd_VERSION_ARCH.deb, from what `make` has built. Called by `make deb`; needs dpkg-dev.
+# SOURCE_DATE_EPOCH is the date of all files in it, by default that of the source; DEBFULLNAME and DEBEMAIL give its maintainer.
 set -eu
 : "${BUILD:?}" "${BIN:?}" "${VERSION:?}" "${MAKE:=make}"
 umask 022
@@ -37,7 +37,7 @@ bd ($VERSION) unstable; urgency=medium
  -- $maintainer  $(LC_ALL=C date -u -R -d "@$SOURCE_DATE_EPOCH")
 END
 
-# Dependencies: the packages of the libraries that the programs are linked with, with the versions their symbols need.
+# Dependencies: the packages of the libraries that the programs are linked with, in the versions that their symbols need.
 mkdir "$work/debian"
 printf 'Source: bd\n\nPackage: bd\nArchitecture: any\n' >"$work/debian/control"
 depends=$(cd "$work" && dpkg-shlibdeps -O root/usr/bin/* 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
@@ -60,8 +60,8 @@ Description: ternary language models for one task, by BitNet Distillation
  one task, and that run, evaluate and measure the student on CPUs. Models are
  read as Hugging Face directories; the student is packed into one GGUF file.
  .
- The library behind the programs is included for static linking; it wants the
- suggested development packages.
+ The library behind the programs is included for static linking; linking with
+ it needs the suggested development packages.
 END
 (cd "$root" && find usr -type f | LC_ALL=C sort | xargs md5sum) >"$root/DEBIAN/md5sums"
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what bd needs on Debian or Ubuntu; elsewhere prints the list and exits 4. Does nothing if all is there.
-# deps.sh: for building, testing and plotting; deps.sh --build: for building only.
+# Installs what bd needs on Debian or Ubuntu; elsewhere prints the list and exits with status 4. Does nothing if everything is installed.
+# deps.sh: for building, testing and plotting; deps.sh --build: only for building.
 set -eu
 
 case "${1-}" in
@@ -17,7 +17,7 @@ test "${1-}" = --build ||
 
 if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
 	cat >&2 <<-END
-		deps.sh: this is not Debian or Ubuntu; please install what corresponds to these Debian packages:
+		deps.sh: this is not Debian or Ubuntu; please install the equivalents of these Debian packages:
 		$packages libmsgpack-dev
 	END
 	exit 4
@@ -31,7 +31,7 @@ missing=
 for p in $packages; do
 	installed "$p" || missing="$missing $p"
 done
-# The C library of MessagePack changed its package name after Debian 12.
+# The package of the MessagePack C library was renamed after Debian 12.
 msgpack=
 installed libmsgpack-dev || installed libmsgpack-c-dev || msgpack=yes
 test -n "$missing$msgpack" || exit 0

@@ -1,4 +1,4 @@
-# Shared by the pipelines: where the tools are, a job pool, tables. Source it: . "$(dirname "$0")/lib.sh"
+# Shared by the pipelines: the path of the tools, a job pool. To be sourced: . "$(dirname "$0")/lib.sh"
 # shellcheck shell=sh
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -8,14 +8,14 @@ export PATH
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
 
-# Builds the tools unless they are there.
+# Builds the tools unless they are there already.
 ensure_tools() {
 	[ -x "$here/bin/bd-run" ] && [ -x "$here/bin/bd-distill" ] && return
 	sh "$here/pipelines/deps.sh" && make -s -C "$here"
 }
 
-# pool N: at most N jobs at once; job NAME CMD...: runs one, output in $work/NAME.out, skipped when it is done already;
-# finish: waits for all and fails if one failed.
+# pool N: allows at most N jobs at once. job NAME CMD...: starts a job with its output in $work/NAME.out, unless it is done already.
+# finish: waits for all jobs and fails if one of them failed.
 pool() {
 	pool_fifo=$(mktemp -u)
 	mkfifo "$pool_fifo"

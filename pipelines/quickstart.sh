@@ -1,22 +1,22 @@
 #!/bin/sh
-# Everything once, in a few minutes and without a download: a grammar (examples/grammar/) writes text that holds facts and a task that
-# asks for them, a small base model reads the text, and BitNet Distillation makes a ternary student of it for the task. There are few
-# labelled rows, so that what a model knows of the others it has from the text: ternary weights blur it, BitNet-SFT cannot learn it
-# again from the rows, and stage 2 of BitDistill reads it up.
+# Runs every step once, in a few minutes and without a download: a grammar (examples/grammar/) generates text that states facts and a
+# task that asks for them, a small base model is trained on the text, and BitNet Distillation turns it into a ternary student for the
+# task. Only few rows are labelled, so whatever a model knows about the others comes from the text: ternary weights blur this knowledge,
+# BitNet-SFT cannot relearn it from the labelled rows, and stage 2 of BitDistill restores it from text.
 #
 #	sh pipelines/quickstart.sh [--out DIR] [--seeds N] [--jobs N] [--rows N] [--tokens N] [--epochs N]
 #
-# It ends with a table (full-precision teacher, BitNet-SFT, BitDistill: accuracy, file size, speed; also OUT/table.tsv) and a
-# picture of the curves (OUT/report.png). Training steps that are finished are not run again.
+# It ends with a table (full-precision teacher, BitNet-SFT, BitDistill: accuracy, file size, speed; also in OUT/table.tsv) and a
+# plot of the training curves (OUT/report.png). Training steps that are finished are not run again.
 set -eu
 . "$(dirname "$0")/lib.sh"
 
 work=quickstart-out seeds=1 jobs=$(cores)
 rows=200 tokens=1800000 epochs=5 # labelled rows to train on; tokens of unlabelled text for the base model; passes over the rows
-pairs=1000                       # all rows there are: the others are the test
+pairs=1000                       # number of rows in all; those not trained on are the test set
 lr_base=1e-3 lr_cpt=1e-3 lr_teacher=1e-4 lr_student=2e-4
 while [ $# -gt 0 ]; do
-	[ $# -ge 2 ] || die "$1 wants a value; see the head of this script"
+	[ $# -ge 2 ] || die "$1 needs a value; see the head of this script"
 	case $1 in
 	--out) work=$2 ;;
 	--seeds) seeds=$2 ;;
@@ -29,7 +29,7 @@ while [ $# -gt 0 ]; do
 	shift 2
 done
 if [ "$rows" -lt 1 ] || [ "$rows" -gt $((pairs - 100)) ]; then
-	die "--rows: 1 to $((pairs - 100)), so that 100 of the $pairs rows are left to test"
+	die "--rows must be 1 to $((pairs - 100)), to leave 100 of the $pairs rows for the test"
 fi
 
 grammar() { # MAKE=WHAT ...: see examples/grammar/grammar.awk
@@ -39,15 +39,15 @@ grammar() { # MAKE=WHAT ...: see examples/grammar/grammar.awk
 	done
 	awk "$@" -f "$here/examples/grammar/grammar.awk"
 }
-task_rows() { # NAME FIRST LAST: rows of the task, as TSV and as an example stream
+task_rows() { # NAME FIRST LAST: writes rows of the task as TSV and as an example stream
 	grammar make=task first="$2" last="$3" seed=1 >"$work/$1.tsv"
 	bd-data --template "$here/examples/grammar/task.json" --tokenizer "$work/init" -o "$work/$1.bds" "$work/$1.tsv"
 }
-text() { # NAME TOKENS SEED: unlabelled texts of about 22 tokens, each a sequence of its own
+text() { # NAME TOKENS SEED: writes unlabelled texts of about 22 tokens, one sequence each
 	grammar make=text n=$(($2 / 22)) seed="$3" >"$work/$1.txt"
 	bd-data --text --format jsonl --tokenizer "$work/init" -o "$work/$1.bds" "$work/$1.txt"
 }
-train() { # TOOL MODEL OUTPUT OPTION...: one training stage
+train() { # TOOL MODEL OUTPUT OPTION...: runs one training stage
 	tool=$1 from=$2 to=$3
 	shift 3
 	"$tool" -q --force --model "$work/$from" -o "$work/$to" --log "$work/$to.jsonl" "$@"
@@ -78,11 +78,11 @@ say "training the base model on unlabelled text"
 job base base
 finish
 bd-subln --force -o "$work/subln" "$work/base"
-say "fine-tuning the teacher; stages 1 and 2 of the student: SubLN, continual pre-training"
+say "fine-tuning the teacher; stages 1 and 2 of the student: SubLN and continual pre-training"
 job cpt cpt
 for seed in $(seq "$seeds"); do job "teacher.$seed" teacher "$seed"; done
 finish
-say "stage 3, distillation; the baseline, BitNet-SFT"
+say "stage 3 of the student: distillation; the baseline: BitNet-SFT"
 for seed in $(seq "$seeds"); do
 	job "bitdistill.$seed" distill "$seed"
 	job "bitnet-sft.$seed" bitnet_sft "$seed"
@@ -90,13 +90,13 @@ done
 finish
 
 say "packing, evaluating, measuring"
-packed() { # ARM SEED: the file that is used: the packed one, if the model is ternary
+packed() { # ARM SEED: prints the model to measure: the packed file if it is ternary
 	case $1 in
 	teacher) echo "$work/$1.$2" ;;
 	*) echo "$work/$1.$2.gguf" ;;
 	esac
 }
-measure() { # ARM SEED: lines "ARM KEY VALUE"
+measure() { # ARM SEED: prints lines "ARM KEY VALUE"
 	model=$(packed "$1" "$2")
 	[ "$1" = teacher ] || bd-pack -q "$work/$1.$2" -o "$model"
 	bd-eval "$model" "$work/test.bds" >"$work/$1.$2.json"
@@ -123,7 +123,7 @@ awk -F '\t' '
 	}
 	function row(a, name) {
 		if (!n[a] || !x[a, "file_bytes"] || !x[a, "decode"]) {
-			print "quickstart.sh: nothing was measured for " name | "cat >&2"
+			print "quickstart.sh: no measurements for " name | "cat >&2"
 			exit 1
 		}
 		printf "%s\t%.2f\t%.2f\t%.0f\t%.0f\t%.0f\n", name, s[a] / n[a], sd(a), x[a, "file_bytes"] / 1024, x[a, "prefill"], x[a, "decode"]

@@ -1,9 +1,9 @@
-# From a run's logs and its table to columns that gnuplot reads.
+# Turns the logs and the table of a run into columns for gnuplot.
 #
-#	awk -v make=curve -f report.awk NAME.jsonl    step and smoothed cross entropy of a training log (one flat JSON object a line)
-#	awk -v make=bars -f report.awk table.tsv      for every split a block "name mean sd", for the columns "SPLIT mean", "SPLIT sd"
+#	awk -v make=curve -f report.awk NAME.jsonl    step and smoothed cross entropy of a training log (one flat JSON object per line)
+#	awk -v make=bars -f report.awk table.tsv      a block "name mean sd" for every split, from the columns "SPLIT mean", "SPLIT sd"
 
-# The number that belongs to a key, or "".
+# The number stored under a key, or "".
 function field(key) {
 	if (!match($0, "\"" key "\": *-?[0-9][0-9.eE+-]*"))
 		return ""

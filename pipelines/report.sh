@@ -1,10 +1,10 @@
 #!/bin/sh
-# Pictures of a run: the training curves of every log and the accuracies of the table.
+# Plots a run: the training curves of every log and the accuracies of the table.
 #
 #	sh pipelines/report.sh [-o FILE.png] DIR
 #
-# DIR holds *.jsonl (the logs of the training tools; NAME.SEED.jsonl are runs of one NAME) and may hold table.tsv, whose columns
-# "SPLIT mean" and "SPLIT sd" become bars with error bars. The default of -o is DIR/report.png.
+# DIR contains *.jsonl (the logs of the training tools; NAME.SEED.jsonl are runs of one NAME) and may contain table.tsv, whose columns
+# "SPLIT mean" and "SPLIT sd" are drawn as bars with error bars. The default of -o is DIR/report.png.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -31,11 +31,11 @@ command -v gnuplot >/dev/null || die "gnuplot is missing; sh pipelines/deps.sh i
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 
-# One gnuplot "plot" element a log, the runs of one name in one colour. The language model's losses are per token of text, the
-# task's per answer: they get an axis each.
+# One gnuplot "plot" element per log, with the runs of one name in one colour. Language-modelling losses are per token of text, those of
+# the task per answer, so they are drawn in separate panels.
 language='' task='' colours=''
 for log in "$dir"/*.jsonl; do
-	[ -e "$log" ] || status=3 die "$dir: no *.jsonl; a training tool writes one with --log"
+	[ -e "$log" ] || status=3 die "$dir: no *.jsonl; the training tools write one with --log"
 	name=$(basename "$log" .jsonl)
 	awk -v make=curve -f "$here/report.awk" "$log" >"$tmp/$name.dat"
 	[ -s "$tmp/$name.dat" ] || continue
@@ -51,7 +51,7 @@ for log in "$dir"/*.jsonl; do
 	*) task="$task${task:+, }$curve" ;;
 	esac
 done
-[ -n "$language$task" ] || status=3 die "$dir: its logs hold no training step"
+[ -n "$language$task" ] || status=3 die "$dir: the logs have no training steps"
 bars=
 if [ -s "$dir/table.tsv" ]; then
 	awk -v make=bars -f "$here/report.awk" "$dir/table.tsv" >"$tmp/bars.dat" ||
@@ -82,5 +82,5 @@ done
 	fi
 } >"$tmp/report.gp"
 gnuplot "$tmp/report.gp" >"$tmp/gnuplot.log" 2>&1 || die "gnuplot: $(cat "$tmp/gnuplot.log")"
-[ -s "$tmp/report.png" ] || die "gnuplot made no picture: $(cat "$tmp/gnuplot.log")"
+[ -s "$tmp/report.png" ] || die "gnuplot produced no image: $(cat "$tmp/gnuplot.log")"
 mv "$tmp/report.png" "$out"

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Code, manual pages, shell scripts. The objects in $BUILD must be there, for the symbols that they need. Prints TAP.
+# Checks code, manual pages and shell scripts. Needs the objects in $BUILD, for the symbols that they use. Prints TAP.
 set -u
 cd "$(dirname "$0")/.." || exit 4
 
 n=0
 failed=0
 
-# check NAME COMMAND...: one test; what the command prints is shown when it fails.
+# check NAME COMMAND...: runs one test; the output of the command is shown if it fails.
 check() {
 	name=$1
 	shift

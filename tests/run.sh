@@ -1,11 +1,11 @@
 #!/bin/sh
 # Sets up, builds and runs every test; the last line is "N passed, N failed[, N skipped]".
-# Exit status 0 only if something ran and nothing failed.
+# The exit status is 0 only if something ran and nothing failed.
 #
-#   sh tests/run.sh            all of it
+#   sh tests/run.sh            everything
 #   SAN=1 sh tests/run.sh      under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/
-#   BUILD=dir BIN=dir ...      elsewhere
-#   BD_DATA=dir ...            with the tests that need real models
+#   BUILD=dir BIN=dir ...      in other directories
+#   BD_DATA=dir ...            including the tests that need real models
 set -u
 cd "$(dirname "$0")/.." || exit 4
 
@@ -31,8 +31,8 @@ finish() {
 	exit
 }
 
-# run_tap NAME COMMAND...: runs a command that prints TAP and adds up its tests. A command that fails without saying
-# so, stops before its plan is done or has no test at all counts as one failure more.
+# run_tap NAME COMMAND...: runs a command that prints TAP and adds up its tests. A command that fails without reporting a
+# failed test, stops before the end of its plan or has no tests at all counts as one more failure.
 run_tap() {
 	name=$1
 	shift
@@ -53,7 +53,7 @@ run_tap() {
 	# shellcheck disable=SC2086 # three numbers
 	set -- $counts
 	echo "$name: $1 passed, $2 failed, $3 skipped ($took s)"
-	test "$2 $3" = '0 0' || grep -viE '^(1\.\.|ok [^#]*$)' "$tap" # what failed or was skipped, and why
+	test "$2 $3" = '0 0' || grep -viE '^(1\.\.|ok [^#]*$)' "$tap" # the failed and skipped tests, with reasons
 	passed=$((passed + $1))
 	failed=$((failed + $2))
 	skipped=$((skipped + $3))

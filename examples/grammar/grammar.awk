@@ -1,23 +1,23 @@
-# A restaurant's guests and what they think of its dishes: every guest likes half of them, and nothing but the text tells which. So the
-# text holds knowledge, a fact for each pair, which is spread over different wordings, some of them with a negation. The task is to say
-# whether a guest who had a dish smiled or frowned.
+# The guests of a restaurant and what they think of its dishes: every guest likes half of the dishes, and only the text says which. The
+# text thus holds knowledge, one fact for each pair, in different wordings, some of them with a negation. The task is to say whether
+# a guest who had a dish smiled or frowned.
 #
 #	awk -v make=text -v n=1000 -v seed=1 -f grammar.awk               unlabelled text, JSON lines {"text": ...}
 #	awk -v make=task -v first=1 -v last=500 -v seed=1 -f grammar.awk  rows first..last of the task, TSV: guest, dish, label
-#	awk -v make=tokenizer -f grammar.awk                              tokenizer.json: byte-level BPE, a token for each word
+#	awk -v make=tokenizer -f grammar.awk                              tokenizer.json: byte-level BPE, one token for each word
 #
 # A text is about one guest and three dishes:
 #
 #	sentence = GUEST found the DISH [MODIFIER] ADJECTIVE . | GUEST had the DISH and REACTION .
 #
-# The rows of one seed are all pairs, each once, in an order of the seed: disjoint ranges are disjoint sets of examples, and a range
-# beyond the last pair is refused. POSIX awk; every awk makes the same bytes.
+# For one seed, the rows are all pairs, each once, in an order that depends on the seed: disjoint ranges are disjoint sets of examples,
+# and a range beyond the last pair is refused. POSIX awk; every awk produces the same bytes.
 
 BEGIN {
 	guests = split("Ann Bob Cleo Dan Eva Finn Gus Hal Ida Jan Kim Leo Mia Ned Olga Pia Rex Sue Tom Uma Vic Wim Xia Yves Zoe " \
 		"Abe Bea Carl Dora Emil Fay Gil Hope Ivo June Kai Liv Max Nora Otto Pam Ray Sam Ted Una Val Walt Yan Zac Amy", guest)
 	dishes = split("soup bread fish wine salad coffee cake rice tea pie ham egg beef corn duck lamb crab plum pear nuts", dish)
-	# Words by their sense: those before "|" keep the sense of what follows (or are good), those after it turn it (or are bad).
+	# Words by their sense: those before "|" keep the sense of what follows (or are good), those after it reverse it (or are bad).
 	list(reaction, "liked it,praised it,smiled|hated it,mocked it,frowned")
 	list(modifier, "really,nothing but|not,never,anything but")
 	list(adjective, "good,great,fine|bad,awful,poor")
@@ -32,7 +32,7 @@ BEGIN {
 	else if (make == "tokenizer")
 		make_tokenizer()
 	else
-		refuse("give -v make=text, task or tokenizer")
+		refuse("make must be text, task or tokenizer")
 }
 
 function refuse(why) {
@@ -107,7 +107,7 @@ function make_text(    i, g, d1, d2, d3) {
 function make_task(    i, n, g, d, pair) {
 	n = guests * dishes
 	if (first < 1 || last > n || first > last)
-		refuse("rows " first " to " last " are not among the " n " that there are")
+		refuse("rows " first " to " last " are not among the " n " rows of the task")
 	for (i = 1; i <= n; i++)
 		pair[i] = i - 1
 	shuffle(pair, n)
@@ -119,8 +119,8 @@ function make_task(    i, n, g, d, pair) {
 	}
 }
 
-# The tokenizer: <|endoftext|>, the 256 bytes, and for every word the chain of merges that builds it from its left end, the space
-# before it, which the first word of a text gets too. No merge begins otherwise, so every word is one token.
+# The tokenizer: <|endoftext|>, the 256 bytes, and for every word the chain of merges that builds it from the left, starting with the
+# space before it (the first word of a text gets one too). All merges start with a space, so every word is one token.
 function make_tokenizer(    i) {
 	for (i = 0; i < 256; i++) {
 		if (i < 128)
@@ -150,7 +150,7 @@ function make_tokenizer(    i) {
 	print "\"vocab\": {" vocabulary "},"
 	print "\"merges\": [" merges "]}}"
 }
-# GPT-2 spells these bytes as themselves, the others as the characters from U+0100 on.
+# GPT-2 writes these bytes as themselves and the others as the characters from U+0100 on.
 function visible(b) {
 	return (b > 32 && b < 127) || (b > 160 && b < 173) || b > 173
 }

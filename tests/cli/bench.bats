@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bd-bench: the numbers are there and consistent; how large they are is the machine's business.
+# bd-bench: the numbers are present and consistent; their size depends on the machine.
 
 load model
 
@@ -21,7 +21,7 @@ setup() {
 	done
 	[ "$(json file_bytes a.json)" -eq "$(stat -c %s "$dir/student.gguf")" ]
 	json bandwidth a.json | awk '{exit !($1 > 0)}'
-	# two layers: 96x64, 2 of 48x64, 64x96, 2 of 140x64, 64x140 codes in rows of 32 or 64 bytes; head of 384 x 64 f16
+	# two layers of 96x64, 2 times 48x64, 64x96, 2 times 140x64 and 64x140 codes in rows of 32 or 64 bytes; head of 384x64 f16
 	codes=$((2 * (96 * 32 + 2 * 48 * 32 + 64 * 32 + 2 * 140 * 32 + 64 * 64)))
 	[ "$(json read_bytes a.json)" -gt $((codes + 384 * 64 * 2)) ]
 	[ "$(json read_bytes a.json)" -lt $((codes + 384 * 64 * 2 + 8000)) ]
@@ -35,13 +35,13 @@ setup() {
 	grep -q '^first / second: prefill' a.txt
 }
 
-@test "CSV: a header and a row a model, all of one width" {
+@test "CSV: a header and one row per model, all with the same number of columns" {
 	bd-bench "$dir/student.gguf" --vs "$dir/teacher" -t 1 -r 1 --prefill 8 --decode 2 --format csv >a.csv
 	[ "$(wc -l <a.csv)" -eq 3 ]
 	[ "$(awk -F , '{print NF}' a.csv | sort -u | wc -l)" -eq 1 ]
 }
 
-@test "a task's examples a second, with the accuracy of bd-eval" {
+@test "examples of a task per second, with the accuracy of bd-eval" {
 	bd-bench "$dir/student.gguf" -t 1 -r 1 --prefill 8 --decode 2 --task "$dir/dev.bds" --format json >a.json
 	bd-eval "$dir/student.gguf" "$dir/dev.bds" >b.json
 	near "$(json accuracy a.json)" "$(json accuracy b.json)"

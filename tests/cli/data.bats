@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bd-data: what goes in, what comes out, and what is refused.
+# bd-data: its input, its output, and what it refuses.
 
 setup() {
 	repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
@@ -14,12 +14,12 @@ setup() {
 	printf 'sentence\tlabel\nthe story was "good" inside\t1\na bad thing\t0\n' >rows.tsv
 }
 
-# decode MODEL STREAM: the stream as JSON lines.
+# decode MODEL STREAM: prints the stream as JSON lines.
 decode() {
 	bd-data --decode --tokenizer "$1" "$2"
 }
 
-# field NAME: that member of each JSON line, as it is written there.
+# field NAME: prints this member of each JSON line as it is written there.
 field() {
 	case $1 in
 	text) sed -n 's/^{"text":"\(.*\)","ids":.*/\1/p' ;;
@@ -29,7 +29,7 @@ field() {
 	esac
 }
 
-# dies STATUS TEXT COMMAND...: exits with STATUS, saying TEXT on stderr and nothing on stdout.
+# dies STATUS TEXT COMMAND...: checks that the command exits with STATUS, prints TEXT on stderr and nothing on stdout.
 dies() {
 	status=0
 	"${@:3}" >out 2>err || status=$?
@@ -49,7 +49,7 @@ good" ]
 	[ -z "$(field ref <x)" ]
 }
 
-@test "the head has vocabulary, template and choices" {
+@test "the header has vocabulary, template and choices" {
 	bd-data -T "$sst2" -m spm --level 0 rows.tsv >x.bds
 	decode spm x.bds | grep -q '"text":"<s> the story'
 	for key in examples tokenizer vocab choices template "It was"; do
@@ -108,7 +108,7 @@ good" ]
 	dies 3 'no field "text"' bd-data --text -m spm j
 }
 
-@test "--pack joins documents by the end token into equal sequences" {
+@test "--pack joins documents with the end token and cuts them into equal sequences" {
 	printf 'the thing\nsea\ngood story\nthe end\n' >t
 	bd-data --text --pack 5 -m spm t | decode spm - >x
 	[ "$(field ids <x | awk -F, '{ print NF }' | head -n -1 | sort -u)" = 5 ]
@@ -120,7 +120,7 @@ good" ]
 	[ "$(field text <x | tr -d '\n')" = 'the thing<|end|>sea<|end|>good story<|end|>the end' ]
 }
 
-@test "--shuffle is a permutation that the seed decides" {
+@test "--shuffle is a permutation that depends on the seed" {
 	seq 1 200 >t
 	bd-data --text -m bytes t | decode bytes - | field text >plain
 	bd-data --text -m bytes --shuffle -s 7 t | decode bytes - | field text >a
@@ -136,12 +136,12 @@ good" ]
 	bd-data --text -m bytes --shuffle -s 7 --skip 50 t | decode bytes - | field text | cmp - <(tail -n +51 a)
 }
 
-@test "several files and stdin come one after the other" {
+@test "several files and stdin are read one after the other" {
 	printf 'the\tthing\n' >t
 	[ "$(echo sea story | bd-data --text -m bytes t - t | decode bytes - | field text | tr '\n' '|')" = 'the\tthing|sea story|the\tthing|' ]
 }
 
-@test "a template of the suite is found by its name" {
+@test "a template of the suite is found by name" {
 	bin=$(dirname "$(command -v bd-data)")
 	mkdir -p here/bin here/examples
 	cp "$bin/bd-data" here/bin/
@@ -159,7 +159,7 @@ good" ]
 	done
 }
 
-@test "bad input is refused with a sentence, its status and no output" {
+@test "bad input is refused with a message, the right status and no output" {
 	: >empty
 	dies 3 "empty" bd-data --text -m bytes empty -o o.bds
 	dies 3 "empty" bd-data -T "$sst2" -m bytes empty -o o.bds
@@ -186,13 +186,13 @@ good" ]
 	dies 2 "" bd-data -m bytes --text --pack 1 rows.tsv
 }
 
-@test "--decode refuses another tokenizer's stream and a cut one" {
+@test "--decode refuses a stream of another tokenizer and a truncated one" {
 	bd-data --text -m bytes rows.tsv -o x.bds --level 0
 	dies 3 "tokenizer" bd-data --decode -m spm x.bds
 	head -c 100 x.bds >cut.bds
 	dies 3 "cut.bds" bd-data --decode -m bytes cut.bds
 }
 
-@test "a full disk is exit 4" {
+@test "a full disk: exit status 4" {
 	dies 4 "" bd-data --text -m bytes rows.tsv -o /dev/full
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bd-eval: scores, what is written down, and what is refused.
+# bd-eval: its scores, the files it writes, and what it refuses.
 
 load model
 
@@ -12,7 +12,7 @@ setup() {
 	dir=$BATS_FILE_TMPDIR
 }
 
-@test "scores are those of the predictions" {
+@test "the scores agree with the predictions" {
 	bd-eval "$dir/student" --predictions p.jsonl "$dir/dev.bds" >score.json
 	[ "$(json examples score.json)" -eq 24 ]
 	[ "$(json tokens score.json)" -eq 24 ]
@@ -40,19 +40,19 @@ setup() {
 	run -1 grep accuracy score.json
 }
 
-@test "the teacher is dense, --ternary rounds it" {
+@test "the teacher is dense, and --ternary rounds it" {
 	bd-eval "$dir/teacher" "$dir/dev.bds" >a.json
 	bd-eval "$dir/teacher" --ternary "$dir/dev.bds" >b.json
 	[ "$(json nll a.json)" != "$(json nll b.json)" ]
 }
 
-@test "logits: one row of the vocabulary's width a predicted position" {
+@test "logits: one row as wide as the vocabulary for each predicted position" {
 	bd-eval "$dir/student" --logits z.safetensors "$dir/dev.bds" >/dev/null
 	head -c 300 z.safetensors | grep -aq '"logits":{"dtype":"F32","shape":\[24,384\]'
 	head -c 300 z.safetensors | grep -aq '"ids":{"dtype":"I32","shape":\[24\]'
 }
 
-@test "generation: with labels of one token its accuracy is that of the whole vocabulary's likeliest token" {
+@test "generation: with one-token labels, the accuracy is that of the likeliest token of the whole vocabulary" {
 	bd-eval "$dir/student" --generate --predictions p.jsonl --tsv "$dir/dev.bds" | tr '\t' '\n' >cells
 	n=$(($(wc -l <cells) / 2))
 	[ "$(sed -n "$(grep -nx exact cells | cut -d: -f1),\$p" cells | sed -n "$((n + 1))p")" = \
@@ -62,7 +62,7 @@ setup() {
 	[ "$right" -eq "$(sed -n "$(grep -nx generated.correct cells | cut -d: -f1),\$p" cells | sed -n "$((n + 1))p")" ]
 }
 
-@test "generation: answers of the packed file are the directory's, in any batch, and bd-run's" {
+@test "generation: the packed file gives the same answers as the directory, in any batch, and as bd-run" {
 	printf 'text\ttitle\nthe story was\tgood\nonce upon a time\tthe end\na\tb c\n' >rows.tsv
 	echo '{"name": "title", "fields": ["text", "title"], "prompt": "{text} =", "answer": " {title}"}' >title.json
 	bd-data -q --template title.json --tokenizer "$dir/student" -o t.bds rows.tsv
@@ -75,11 +75,11 @@ setup() {
 	for key in rouge1 rougeLsum bleu signature ended; do grep -q "\"$key\"" a.json; done
 	tail -n +2 rows.tsv | cut -f 1 | bd-run --json -n 12 titled | sed 's/.*"text":"\([^"]*\)".*/\1/; s/^ *//; s/ *$//' >run
 	sed 's/.*"prediction":"\([^"]*\)".*/\1/' a | cmp - run
-	bd-eval --score a >scored.json # the predictions are such a file
+	bd-eval --score a >scored.json # the predictions are valid input
 	near "$(json exact scored.json)" "$(sed -n 's/^ *"exact": \(.*\),$/\1/p' a.json)"
 }
 
-@test "--score: texts against references, pair by pair and all together" {
+@test "--score: texts against references, pair by pair and in total" {
 	cat >pairs.jsonl <<-'END'
 	{"prediction": "the cat sat on the mat", "reference": "the cat sat on the mat"}
 
@@ -87,7 +87,7 @@ setup() {
 	END
 	bd-eval --score --predictions each pairs.jsonl >a.json
 	bd-eval --score <pairs.jsonl >b.json
-	sed -i '/"history": \[/,/\]/d' a.json b.json # a file has a name
+	sed -i '/"history": \[/,/\]/d' a.json b.json # differs: only a file has a name
 	cmp a.json b.json
 	[ "$(json pairs a.json)" -eq 2 ]
 	[ "$(json exact a.json)" = 0.5 ]
@@ -96,7 +96,7 @@ setup() {
 	bd-eval --score --tsv pairs.jsonl | head -n 1 | tr '\t' '\n' | grep -qx rouge_stem.rougeLsum.f1
 }
 
-@test "--score refuses what is no pair" {
+@test "--score refuses lines that are not pairs" {
 	while read -r line; do
 		echo "$line" >bad.jsonl
 		dies 3 "bad.jsonl" bd-eval --score bad.jsonl
@@ -114,7 +114,7 @@ setup() {
 	dies 2 "operand" bd-eval --score a b
 }
 
-@test "windows: every token but the first once, with the context that the stride leaves" {
+@test "windows: every token but the first counts once, with the context that the stride leaves" {
 	printf 'once upon a time there was a story that was good and had an end that was bad or not so bad\n' >text
 	bd-data -q --text --tokenizer "$dir/base" --format lines -o long.bds text
 	bd-eval "$dir/student" long.bds >whole.json
@@ -127,7 +127,7 @@ setup() {
 	[ "$(json examples cut.json)" -eq $(((n + 1 - 8 + 2) / 3 + 1)) ]
 	sed 's/.*"tokens":\([0-9]*\).*/\1/' w | sed '1d;$d' | sort -u >steps
 	[ "$(cat steps)" = 3 ]
-	# Without overlap the first token of a window is predicted from nothing: left out.
+	# Without overlap, the first token of a window has no context and is not predicted.
 	bd-eval "$dir/student" --window 8 --stride 8 long.bds >apart.json
 	[ "$(json tokens apart.json)" -eq $((n + 1 - (n + 1 + 7) / 8)) ]
 	dies 2 "--stride" bd-eval --stride 8 "$dir/student" long.bds
@@ -135,7 +135,7 @@ setup() {
 	dies 2 "--generate" bd-eval --window 7 --generate "$dir/student" long.bds
 }
 
-@test "what cannot be evaluated is refused" {
+@test "input that cannot be evaluated is refused" {
 	mkdir other
 	cp "$BATS_TEST_DIRNAME/../golden/tok-spm.json" other/tokenizer.json
 	echo 'some text' | bd-data -q --text --tokenizer other --format lines >other.bds

@@ -1,12 +1,12 @@
 #!/usr/bin/env bats
-# bd-init, bd-subln, bd-info: models made, changed, described and compared; and what they do with bad files.
+# bd-init, bd-subln and bd-info make, change, describe and compare models; and how they handle bad files.
 
 setup() {
 	configs=$BATS_TEST_DIRNAME/../../examples/configs
 	cd "$BATS_TEST_TMPDIR" || return 1
 }
 
-# One example of three tokens with label 1; the bytes are the format's, frozen.
+# One example of three tokens with label 1; these bytes pin the format.
 stream() {
 	base64 -d <<-'END'
 		haJiZKhleGFtcGxlc6d2ZXJzaW9uAal0b2tlbml6ZXLZIDAxMjM0NTY3ODlhYmNkZWYwMTIzNDU2Nzg5YWJjZGVmpXZvY2FiCKdj
@@ -20,7 +20,7 @@ patch() {
 	printf "$3" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
 }
 
-@test "bd-init: the same seed makes the same model, another seed another one" {
+@test "bd-init: the same seed makes the same model, another seed a different one" {
 	bd-init "$configs/tiny-llama.json" -o a
 	bd-init "$configs/tiny-llama.json" -o b
 	bd-init "$configs/tiny-llama.json" -o c -s 2
@@ -29,7 +29,7 @@ patch() {
 	[ "$status" -eq 1 ]
 }
 
-@test "bd-init: the threads do not show, and a model of every example goes through bd-subln, bd-info and bd-eval" {
+@test "bd-init: the result does not depend on the threads; every example config works with bd-subln, bd-info and bd-eval" {
 	printf 'the quick brown fox jumps over the lazy dog\n' >text
 	tok=$BATS_TEST_DIRNAME/../golden/tok-bytes.json
 	bd-data -q --text --format lines --eos 0 --tokenizer "$tok" -o text.bds text
@@ -43,7 +43,7 @@ patch() {
 	done
 }
 
-@test "bd-init: parameters are counted, --dtype halves the file" {
+@test "bd-init: the number of parameters is right, and --dtype halves the file" {
 	bd-init "$configs/tiny-qwen3.json" -o a
 	bd-init "$configs/tiny-qwen3.json" -o b --dtype bf16
 	run bd-info a
@@ -56,7 +56,7 @@ patch() {
 	[[ "$output" == *"bytes: 1115904"* ]]
 }
 
-@test "bd-init: an existing output is refused, and replaced with --force" {
+@test "bd-init: an existing output is refused, but replaced with --force" {
 	bd-init "$configs/tiny-llama.json" -o a
 	run bd-init "$configs/tiny-llama.json" -o a
 	[ "$status" -eq 2 ]
@@ -85,7 +85,7 @@ patch() {
 	[ "$status" -eq 4 ]
 }
 
-@test "bd-subln: two gains of one a layer, the rest untouched, and the model is marked" {
+@test "bd-subln: two gains of 1 per layer, the rest unchanged, and the model is marked" {
 	bd-init "$configs/tiny-llama.json" -o a
 	bd-subln a -o s
 	run bd-info s
@@ -114,7 +114,7 @@ patch() {
 	[ ! -e s2 ]
 }
 
-@test "a config that promises norms the tensors lack is refused" {
+@test "a config that claims norms missing from the tensors is refused" {
 	bd-init "$configs/tiny-llama.json" -o a
 	bd-subln a -o s
 	cp a/model.safetensors s/
@@ -123,7 +123,7 @@ patch() {
 	[[ "$output" == *'says bitdistill.norms "subln", the tensors have "none"'* ]]
 }
 
-@test "bd-info --diff: equal, different, of another shape" {
+@test "bd-info --diff: equal, different, different in shape" {
 	bd-init "$configs/tiny-llama.json" -o a
 	bd-init "$configs/tiny-llama.json" -o b -s 9
 	bd-init "$configs/tiny-qwen3.json" -o q
@@ -162,7 +162,7 @@ patch() {
 	stream | bd-info --json | grep -q '"file": "<stdin>"'
 }
 
-@test "bd-info: cut and damaged streams name the byte" {
+@test "bd-info: messages about truncated and damaged streams name the byte" {
 	stream | head -c 150 >cut.bds
 	run bd-info cut.bds
 	[ "$status" -eq 3 ]
@@ -205,14 +205,14 @@ patch() {
 	bd-info --json "$configs/tiny-llama.json" | grep -q '"hidden": 128'
 }
 
-@test "a full disk: exit 4, no output" {
+@test "a full disk: exit status 4, no output" {
 	[ -w /dev/full ] || skip "no /dev/full"
 	bd-init "$configs/tiny-llama.json" -o a
 	run bash -c 'bd-info a >/dev/full'
 	[ "$status" -eq 4 ]
 }
 
-@test "real models: parameters as their makers say" {
+@test "real models: the published numbers of parameters" {
 	[ -n "${BD_DATA-}" ] || skip "BD_DATA is not set"
 	bd-info "$BD_DATA/models/stories-656k" | grep -q '^parameters: 656000$'
 	bd-info "$BD_DATA/models/base-7m" | grep -q '^parameters: 6819840$'

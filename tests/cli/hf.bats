@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bd-pack --target hf: what stands in the directory for transformers, and that it is still the same model. bd-subln in little memory.
+# bd-pack --target hf: the contents of the directory for transformers, and that it is still the same model. bd-subln in little memory.
 
 load model
 
@@ -12,20 +12,20 @@ setup() {
 	dir=$BATS_FILE_TMPDIR
 }
 
-# header DIR: the JSON header of its model.safetensors.
+# header DIR: prints the JSON header of its model.safetensors.
 header() {
 	n=$(od -A n -t u8 -N 8 "$1/model.safetensors")
 	tail -c +9 "$1/model.safetensors" | head -c "$((n))"
 }
 
-# llama DIR NORMS: a ternary student of the llama family.
+# llama DIR NORMS: makes a ternary student of the llama family.
 llama() {
 	sed -e 's/qwen3/llama/; s/Qwen3/Llama/; s/"head_dim": 24/"head_dim": 16/' "$dir/config.json" >config.json
 	bd-init -q config.json --tokenizer "$dir/base" -o "$1-base"
 	bd-subln -q "$1-base" --norms "$2" -o "$1"
 }
 
-@test "both forms give the student's logits, bit by bit, and so do the files packed from them" {
+@test "both formats give the student's logits, bit for bit, and so do the files packed from them" {
 	llama tiny subln
 	for model in "$dir/student" tiny; do
 		bd-eval -q "$model" --logits want "$dir/dev.bds" >/dev/null
@@ -42,7 +42,7 @@ llama() {
 	run -1 cmp -s want other
 }
 
-@test "a qwen3 student: its own class, a norm in front of every linear" {
+@test "a qwen3 student: its own class, a norm before every linear layer" {
 	bd-pack "$dir/student" --target hf --type offline -o out
 	header out >h
 	grep -F '"__metadata__":{"format":"pt"}' h
@@ -74,7 +74,7 @@ llama() {
 	bd-info --check out
 }
 
-@test "masters train on; packed weights do not" {
+@test "masters can be trained further; packed weights cannot" {
 	bd-pack "$dir/student" --target hf --type online -o online
 	bd-pack "$dir/student" --target hf --type offline -o offline
 	bd-sft -q -t 1 --model online -o more --steps 1 --batch 8 "$dir/dev.bds"
@@ -105,8 +105,8 @@ llama() {
 	[ "$(header all | grep -o '_proj.norm.weight' | wc -l)" -eq 14 ]
 }
 
-@test "bd-subln and the export hold a piece of the model, not the model" {
-	[ -z "${SAN-}" ] || skip "a sanitizer's own memory is beyond the limit"
+@test "bd-subln and the export hold only a part of the model in memory" {
+	[ -z "${SAN-}" ] || skip "the sanitizer alone needs more memory than the limit"
 	sed -e 's/"hidden_size": 64/"hidden_size": 512/; s/"intermediate_size": 140/"intermediate_size": 4096/' \
 		-e 's/"num_hidden_layers": 2/"num_hidden_layers": 6/' "$dir/config.json" >config.json
 	bd-init -q config.json -o big

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# Provenance: every output says which runs made it, from the first model to the packed file and its score.
+# Provenance: every output records the runs that made it, from the first model to the packed file and its score.
 
 load model
 
@@ -28,12 +28,12 @@ setup() {
 	cd "$BATS_FILE_TMPDIR" || return
 }
 
-# tools FILE: the tools of its history, in order, in one line.
+# tools FILE: prints the tools in its history, in order, on one line.
 tools() {
 	bd-info "$1" | sed -n '/^history:/,/^[^ ]/s/^  \(bd-[a-z-]*\) [0-9].*/\1/p' | tr '\n' ' '
 }
 
-@test "the chain from the first model to the packed file, each run once" {
+@test "the history from the first model to the packed file has each run once" {
 	[ "$(tools rows.bds)" = "bd-data " ]
 	[ "$(tools teacher)" = "bd-init bd-data bd-sft " ]
 	chain="bd-init bd-subln bd-data bd-sft bd-teacher-dump bd-distill "
@@ -45,7 +45,7 @@ tools() {
 	[ "$(tools back)" = "${chain}bd-pack bd-pack " ]
 }
 
-@test "a run names its command and what it read" {
+@test "a run records its command and its inputs" {
 	version=$(bd-info --version)
 	version=${version#bd-info }
 	base=$(bd-info --check base | sed -n 's/^digest: //p')
@@ -56,13 +56,13 @@ tools() {
 	[ "$(sed -n 's/.*"history":\[.*bd-distill -q --model s0.*/yes/p' s1.log | head -n 1)" = yes ]
 }
 
-@test "no place of this machine in any output" {
+@test "no output contains a path of this machine" {
 	run ! grep -raF "$BATS_FILE_TMPDIR" base teacher s0 s1 s1.gguf s1.log score.json bench.json
 	zstd -dqc rows.bds >rows.plain
 	run ! grep -aF "$BATS_FILE_TMPDIR" rows.plain
 }
 
-@test "the same run gives the same bytes; SOURCE_DATE_EPOCH is the date that is written" {
+@test "the same run gives the same bytes; the date is that of SOURCE_DATE_EPOCH" {
 	cp s1.gguf first.gguf
 	bd-pack -q s1 -o s1.gguf
 	cmp first.gguf s1.gguf

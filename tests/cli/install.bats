@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# make install, uninstall and dist; what is installed works from any prefix: programs, templates, library, completions.
+# make install, uninstall and dist; programs, templates, library and completions work from any prefix.
 
 bats_require_minimum_version 1.5.0
 
@@ -15,7 +15,7 @@ setup() {
 	prefix=$PWD/root/opt/bd
 }
 
-# make as run.sh has called it, so that nothing is built anew.
+# Calls make as run.sh does, so that nothing is rebuilt.
 make_() {
 	make -s -C "$repo" BUILD="${BUILD:-build}" BIN="${BIN:-bin}" SAN="${SAN-}" "$@"
 }
@@ -35,7 +35,7 @@ make_() {
 	diff -r "$repo/examples/configs" "$prefix/share/bd/configs"
 }
 
-@test "an installed program finds the templates by name, as one in the build tree does" {
+@test "installed programs and those in the build tree find the templates by name" {
 	printf 'sentence\tlabel\na joy\t1\n' >rows.tsv
 	env -i "$prefix/bin/bd-data" -q --template sst2 --tokenizer "$repo/tests/golden/tok-bytes.json" -o a.bds rows.tsv
 	[ "$("$prefix/bin/bd-info" a.bds | grep -c '^  name: sst2$')" -eq 1 ]
@@ -84,11 +84,11 @@ make_() {
 }
 
 @test "completion in bash: options, choices, paths, --name=value" {
-	reply() { # TOOL WORD...: what completes the last word
+	reply() { # TOOL WORD...: prints the completions of the last word
 		(
 			. "$prefix/share/bash-completion/completions/$1"
 			COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
-			"_$1" 2>/dev/null # compopt complains outside of a real completion
+			"_$1" 2>/dev/null # compopt complains outside a real completion
 			echo "${COMPREPLY[@]}"
 		)
 	}
@@ -100,7 +100,7 @@ make_() {
 	[ "$(reply bd-distill --objective =)" = "kl cakld" ]
 	[ "$(reply bd-distill -o "")" = "" ]
 	[ "$(reply bd-distill --lr "")" = "" ]
-	# All that --help lists.
+	# Every option that --help lists.
 	for source in "$repo"/bin/bd-*.c; do
 		tool=$(basename "$source" .c)
 		"$prefix/bin/$tool" --help | sed -n 's/^  \(-., \|    \)\(--[a-z0-9-]*\).*/\2/p' | sort >has
@@ -132,7 +132,7 @@ make_() {
 	[ ! -e other/usr/include/bd ] && [ ! -e other/usr/share/bd/configs ]
 }
 
-@test "dist: the same bytes every time, also from the unpacked archive, for the same SOURCE_DATE_EPOCH" {
+@test "dist: the same SOURCE_DATE_EPOCH gives the same bytes, also from the unpacked archive" {
 	version=$(bd-run --version)
 	name=bd-${version#bd-run }
 	export SOURCE_DATE_EPOCH=1700000000
@@ -144,7 +144,7 @@ make_() {
 	mkdir -p "$name/build" && touch "$name/bin/bd-run" "$name/build/x.o"
 	make -s -C "$name" BUILD="$PWD/dist2" dist
 	cmp "dist1/$name.tar.gz" "dist2/$name.tar.gz"
-	unset SOURCE_DATE_EPOCH # the date of the source then
+	unset SOURCE_DATE_EPOCH # the date is then that of the source
 	make -s -C "$name" BUILD="$PWD/dist3" dist
 	cmp "dist1/$name.tar.gz" "dist3/$name.tar.gz"
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# The manual: every tool has a page that is clean and names all its options, and the examples run as they are printed.
+# The manual: every tool has a page that is clean and documents all options, and the examples run as printed.
 #
-# An example is what stands in .Dl or in .Bd -literal in the section EXAMPLES of a tool's page, and anywhere in bd.7; "$ " is its
-# prompt. All run in one directory, with small files under the names that the pages use. One that cannot run there says
-# so in the comment `.\" not run: WHY` before it; a display that begins with "{" is a file, no command.
+# An example is any .Dl or .Bd -literal in the section EXAMPLES of a tool's page, or anywhere in bd.7; "$ " is its prompt. All of
+# them run in one directory, with small files under the names that the pages use. An example that cannot run there is preceded by the
+# comment `.\" not run: WHY`; a display that begins with "{" is a file, not a command.
 
 bats_require_minimum_version 1.5.0
 
@@ -18,7 +18,7 @@ setup() {
 	cd "$BATS_FILE_TMPDIR" || return
 }
 
-# What the examples speak of: models, rows, streams, text, packed files.
+# Makes what the examples refer to: models, rows, streams, text, packed files.
 make_world() {
 	ln -s "$repo/examples" examples
 	cp examples/templates/sst2.json sst2 # the bare name is found only if BIN is beside examples or installed
@@ -54,7 +54,7 @@ make_world() {
 	cp student.gguf sst2.gguf
 }
 
-# The examples of a page as shell scripts example.1, example.2 ...
+# Writes the examples of a page as shell scripts example.1, example.2 ...
 extract() {
 	awk '
 		/^\.Sh / { on = $2 == "EXAMPLES" || FILENAME ~ /bd\.7$/ }
@@ -80,7 +80,7 @@ extract() {
 		}' "$1"
 }
 
-# Runs the examples of a page; those with a word that is no command here (jq) are left out.
+# Runs the examples of a page, except those that need jq if it is not installed.
 run_examples() {
 	cp -R "$BATS_FILE_TMPDIR" "$BATS_TEST_TMPDIR/world"
 	cd "$BATS_TEST_TMPDIR/world" || return
@@ -89,13 +89,13 @@ run_examples() {
 	for example in example.*; do
 		[ -s "$example" ] || continue
 		if grep -q '| jq' "$example" && ! command -v jq >/dev/null; then continue; fi
-		# Results that earlier examples or the world have left are in the way of -o.
+		# Remove earlier results that would be in the way of -o.
 		sed -n 's/.* -o \([^ ]*\).*/\1/p' "$example" | xargs rm -rf
 		cat "$example"
 		ran=1
 		status=0
 		bash -o pipefail "$example" </dev/null || status=$?
-		[ "$status" -le 1 ] # 1: the answer is no
+		[ "$status" -le 1 ] # 1: a negative result
 	done
 	[ -n "$ran" ]
 }
@@ -156,7 +156,7 @@ run_examples() {
 	run_examples bd.7
 }
 
-# The options of `bd-x --help` as lines "LETTER NAME", and those that manual pages describe.
+# Print as lines "LETTER NAME": the options in `bd-x --help`, and those described in manual pages.
 helps() {
 	"$1" --help | sed -nE 's/^  (-(.), |    )--([a-z0-9-]+).*/\2 \3/p' | sort
 }
@@ -164,11 +164,11 @@ describes() {
 	grep -h '^\.It .*Fl Fl' "$@" | grep -oE '(Fl . , )?Fl Fl [a-z0-9-]+' | sed -E 's/^(Fl (.) , )?Fl Fl (.*)/\2 \3/' | sort -u
 }
 
-@test "every option of every tool is in its page or common in bd.7, with its letter; and no page has another" {
+@test "every option of every tool is in its page or a common option in bd.7, with its letter; and no page has others" {
 	for source in "$repo"/bin/bd-*.c; do
 		tool=$(basename "$source" .c)
 		pages=("$repo/man/$tool.1" "$repo/man/bd.7")
-		# Some pages refer to the one of another trainer.
+		# Some pages refer to the page of another trainer.
 		other=$(sed -nE '/(options are those|is the trainer) of$/{n;s/^\.Xr (bd-[a-z-]+) 1.*/\1/p}' "$repo/man/$tool.1")
 		[ -z "$other" ] || pages+=("$repo/man/$other.1")
 		helps "$tool" >has
@@ -185,7 +185,7 @@ describes() {
 	describes "$repo/man/bd.7" | diff has -
 }
 
-@test "every page of a tool has its sections" {
+@test "every page of a tool has the standard sections" {
 	for page in "$repo"/man/*.1; do
 		echo "$page"
 		for section in NAME SYNOPSIS DESCRIPTION 'EXIT STATUS' EXAMPLES 'SEE ALSO'; do

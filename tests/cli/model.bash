@@ -1,5 +1,5 @@
-# Small models for the tests of bd-pack, bd-run, bd-eval and bd-bench, made once for each file:
-# $BATS_FILE_TMPDIR/{base,teacher,student}, their task's rows.tsv (header, 24 rows) and stream dev.bds.
+# Small models for the tests of bd-pack, bd-run, bd-eval and bd-bench, made once per test file:
+# $BATS_FILE_TMPDIR/{base,teacher,student}, with the rows.tsv (header, 24 rows) and the stream dev.bds of their task.
 
 bats_require_minimum_version 1.5.0
 
@@ -30,7 +30,7 @@ make_models() {
 	bd-sft -q -t 1 --model s0 --weights ternary -o student --steps 6 --batch 8 --epochs 100 --lr 1e-3 dev.bds
 }
 
-# dies STATUS TEXT COMMAND...: exits with STATUS, saying TEXT in one line on stderr and nothing on stdout.
+# dies STATUS TEXT COMMAND...: checks that the command exits with STATUS, prints one line with TEXT on stderr and nothing on stdout.
 dies() {
 	status=0
 	"${@:3}" >out 2>err || status=$?
@@ -41,12 +41,12 @@ dies() {
 	[ ! -s out ]
 }
 
-# json KEY FILE: the number of that key in a JSON object printed one key a line.
+# json KEY FILE: prints the number under this key in a JSON object that has one key per line.
 json() {
 	sed -n 's/^ *"'"$1"'": \([^,]*\),*$/\1/p' "$2"
 }
 
-# near X Y: numbers alike; how many digits are printed depends on the other numbers of the same object.
+# near X Y: checks that the numbers agree; how many digits are printed depends on the other numbers in the same object.
 near() {
 	awk -v x="$1" -v y="$2" 'BEGIN { d = x - y; exit !(x != "" && y != "" && d < 1e-9 && d > -1e-9) }'
 }

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bd-pack: packed files keep every bit, and nothing appears under the output's name unless it was checked.
+# bd-pack: packed files keep every bit, and nothing appears under the output name unless it was checked.
 
 load model
 
@@ -12,7 +12,7 @@ setup() {
 	dir=$BATS_FILE_TMPDIR
 }
 
-@test "the packed file gives the directory's logits, bit by bit" {
+@test "the packed file gives the same logits as the directory, bit for bit" {
 	bd-eval -q "$dir/student" --logits want -t 1 --batch-tokens 1 "$dir/dev.bds" >/dev/null
 	for type in i2_s tq2_0; do
 		bd-pack "$dir/student" --type $type --embd f32 -o x.gguf
@@ -28,7 +28,7 @@ setup() {
 	run -1 cmp -s want other
 }
 
-@test "tables in f16 and q8_0 are smaller and near" {
+@test "tables in f16 and q8_0 are smaller, and the results close" {
 	bd-pack "$dir/student" --embd f32 -o f32.gguf
 	bd-pack "$dir/student" --embd f16 -o f16.gguf
 	bd-pack "$dir/student" --embd q8_0 -o q8_0.gguf
@@ -48,7 +48,7 @@ setup() {
 	cmp a.gguf b.gguf
 }
 
-@test "unpacking gives a dense directory that is not packed again by mistake" {
+@test "unpacking gives a dense directory that cannot be packed again by mistake" {
 	bd-pack "$dir/student" -o x.gguf
 	bd-pack -d x.gguf -o back
 	cmp back/tokenizer.json "$dir/student/tokenizer.json"
@@ -69,7 +69,7 @@ setup() {
 	cmp want got
 }
 
-@test "q8_0 tables want a hidden size that is a multiple of 32" {
+@test "q8_0 tables need a hidden size that is a multiple of 32" {
 	sed 's/"hidden_size": 64/"hidden_size": 52/' "$dir/config.json" >config.json
 	bd-init -q config.json -o odd
 	dies 3 "multiple of 32" bd-pack odd --force --embd q8_0 -o x.gguf
@@ -86,7 +86,7 @@ setup() {
 	[ -z "$(ls -A)" ]
 }
 
-@test "cut, changed and foreign files are refused" {
+@test "truncated, altered and foreign files are refused" {
 	bd-pack "$dir/student" -o x.gguf
 	size=$(stat -c %s x.gguf)
 	for n in 0 3 24 1000 $((size / 2)) $((size - 1)); do
@@ -102,7 +102,7 @@ setup() {
 	dies 3 "bd-pack did not write" bd-run foreign.gguf
 }
 
-# A student of random weights: wide SIZE VOCAB KEY=VALUE... > directory "wide"
+# wide SIZE VOCAB KEY=VALUE...: makes a student with random weights in the directory "wide".
 wide() {
 	local size=$1 vocab=$2
 	cat >wide.json <<-END
@@ -114,7 +114,7 @@ wide() {
 	bd-subln -q wide-base -o wide
 }
 
-@test "--list-targets says what is possible, and the reason is that of the refusal" {
+@test "--list-targets says what is possible, with the same reasons as a refusal" {
 	wide 512 384
 	bd-pack --list-targets wide >list
 	cat list
@@ -137,7 +137,7 @@ wide() {
 	dies 2 "of --target hf" bd-pack wide --target hf --type i2_s -o x
 }
 
-@test "files for every target give the directory's logits" {
+@test "files for every target give the same logits as the directory" {
 	wide 512 384
 	bd-data -q --text --tokenizer "$dir/student" -o text.bds <<<"the same words again, and again"
 	bd-eval -q wide --ternary --logits want text.bds >/dev/null
@@ -154,7 +154,7 @@ wide() {
 	cmp want got
 }
 
-@test "a file through a pipe is the same" {
+@test "output through a pipe is the same" {
 	bd-pack "$dir/student" -o x.gguf
 	SOURCE_DATE_EPOCH=0 bd-pack "$dir/student" -o - >y.gguf
 	bd-info --check y.gguf >/dev/null
@@ -163,7 +163,7 @@ wide() {
 }
 
 @test "packing needs memory for the codes, not for the tables" {
-	[ -z "${SAN:-}" ] || skip "the sanitizer's memory is not the tool's"
+	[ -z "${SAN:-}" ] || skip "the sanitizer needs memory of its own"
 	wide 256 160000 # a table of 164 MB as f32, 82 MB as f16
 	for embd in f16 q8_0 q6_k q4_0; do
 		(ulimit -d 60000 && bd-pack -t 2 wide -f --embd $embd -o x.gguf)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# The grammar of examples/grammar, and quickstart.sh and report.sh around the tools.
+# The grammar in examples/grammar, and the scripts quickstart.sh and report.sh.
 
 bats_require_minimum_version 1.5.0
 
@@ -12,7 +12,7 @@ grammar() { # AWK OPTION...
 	"$1" "${@:2}" -f "$repo/examples/grammar/grammar.awk"
 }
 
-# A copy of the pipelines beside the tools under test, so that a test may replace a tool.
+# Copies the pipelines and links to the tools under test, so that a test can replace a tool.
 copy_suite() {
 	mkdir -p suite/bin
 	cp -R "$repo/pipelines" "$repo/examples" suite
@@ -21,7 +21,7 @@ copy_suite() {
 	done
 }
 
-quickstart() { # with little of everything
+quickstart() { # with a small amount of everything
 	sh suite/pipelines/quickstart.sh --out out --rows 40 --tokens 6000 --epochs 1 "$@"
 }
 
@@ -36,7 +36,7 @@ quickstart() { # with little of everything
 	done
 }
 
-@test "ranges of rows continue each other, without a row twice, half of them good; there is nothing beyond the last" {
+@test "ranges of rows join up without duplicates, half of the rows are good, and a range beyond the last row is refused" {
 	grammar awk -v make=task -v first=1 -v last=1000 -v seed=1 >all.tsv
 	grammar awk -v make=task -v first=1 -v last=300 -v seed=1 >a.tsv
 	grammar awk -v make=task -v first=301 -v last=1000 -v seed=1 | tail -n +2 | cat a.tsv - | cmp - all.tsv
@@ -46,7 +46,7 @@ quickstart() { # with little of everything
 	[[ $output == *"not among the 1000"* ]]
 }
 
-@test "text and task agree: the words of a sentence tell what the guest thought" {
+@test "text and task agree: the words of a sentence give the guest's opinion" {
 	grammar awk -v make=task -v first=1 -v last=1000 -v seed=1 >all.tsv
 	grammar awk -v make=text -v n=5000 -v seed=4 | sed 's/^{"text": "//; s/"}$//; s/ \. */\n/g' | grep . | awk '
 		NR == FNR { taste[$1, $2] = $3; next }
@@ -60,8 +60,8 @@ quickstart() { # with little of everything
 		END { exit !(n == 15000 && right == n) }' all.tsv -
 }
 
-@test "the words of a row say next to nothing of its label" {
-	# Naive Bayes over guest and dish: trained on the first half, right about the second half little more often than a coin is.
+@test "the words of a row say almost nothing about its label" {
+	# Naive Bayes over guest and dish, trained on the first half, is hardly better than chance on the second half.
 	grammar awk -v make=task -v first=1 -v last=1000 -v seed=1 | tail -n +2 | awk -F '\t' '
 		NR <= 500 { c[$3, $1]++; c[$3, $2]++; next }
 		{
@@ -78,10 +78,10 @@ quickstart() { # with little of everything
 	bd-data -q --text --tokenizer init text.jsonl -o text.bds
 	words=$(sed 's/^{"text": "//; s/"}$//' text.jsonl | wc -w)
 	tokens=$(bd-info -j text.bds | sed -n 's/.*"tokens": *\([0-9]*\).*/\1/p')
-	[ "$tokens" -eq "$words" ] || [ "$tokens" -eq $((words + 300)) ] # with the ends of the texts
+	[ "$tokens" -eq "$words" ] || [ "$tokens" -eq $((words + 300)) ] # the latter with the end-of-text tokens
 }
 
-@test "quickstart.sh: all stages, table and picture; nothing is trained twice" {
+@test "quickstart.sh: all stages, the table and the plot; nothing is trained twice" {
 	copy_suite
 	quickstart >table
 	[ "$(wc -l <table)" -eq 4 ]
@@ -93,7 +93,7 @@ quickstart() { # with little of everything
 	[ -z "$(find out/*/model.safetensors -newer then ! -path 'out/init/*' ! -path 'out/subln/*')" ]
 }
 
-@test "quickstart.sh fails when a stage does" {
+@test "quickstart.sh fails if a stage fails" {
 	copy_suite
 	for tool in teacher-dump bench run; do
 		mv "suite/bin/bd-$tool" saved
@@ -107,7 +107,7 @@ quickstart() { # with little of everything
 	run -1 sh suite/pipelines/quickstart.sh --rows 950
 }
 
-@test "report.sh refuses what it cannot plot" {
+@test "report.sh refuses input that it cannot plot" {
 	mkdir empty bad
 	run -3 sh "$repo/pipelines/report.sh" empty
 	run -3 sh "$repo/pipelines/report.sh" nothing

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# bd-run: labels for lines, continuations of texts, and the agreement with bd-eval.
+# bd-run: labels for lines, continuations of texts, and agreement with bd-eval.
 
 load model
 
@@ -13,13 +13,13 @@ setup() {
 	dir=$BATS_FILE_TMPDIR
 }
 
-# The labels of the answers in file $1 that are right.
+# Prints the correct labels among the answers in file $1.
 right() {
 	tail -n +2 "$dir/rows.tsv" | cut -f 3 | paste - "$1" |
 		awk -F '\t' '($1 == 1) == ($2 == "same") {n++} END {print n + 0}'
 }
 
-@test "accuracy over the raw lines is bd-eval's" {
+@test "the accuracy on the raw lines is that of bd-eval" {
 	for model in student student.gguf teacher; do
 		bd-run "$dir/$model" <"$dir/rows.tsv" >answers
 		[ "$(wc -l <answers)" -eq 24 ]
@@ -30,13 +30,13 @@ right() {
 	done
 }
 
-@test "the file answers as the directory does" {
+@test "the packed file answers like the directory" {
 	bd-run "$dir/student" <"$dir/rows.tsv" >a
 	bd-run "$dir/student.gguf" -t 2 <"$dir/rows.tsv" >b
 	cmp a b
 }
 
-@test "lines, TSV without a label and JSON objects mean the same" {
+@test "lines, TSV without a label and JSON objects are equivalent" {
 	tail -n +2 "$dir/rows.tsv" | cut -f 1,2 | bd-run "$dir/student" >a
 	bd-run "$dir/student" <"$dir/rows.tsv" >b
 	cmp a b
@@ -47,7 +47,7 @@ right() {
 	head -n 1 a | cmp - d
 }
 
-@test "--json gives every class's probability" {
+@test "--json gives the probability of every class" {
 	bd-run "$dir/student" --json -p "$(printf 'the "1"\té 1')" >a
 	grep -qE '^\{"label":"(same|different)","class":[01],"probability":0\.[0-9]+,"probabilities":\{"different":0\.[0-9]+,"same":0\.[0-9]+\}\}$' a
 }
@@ -65,7 +65,7 @@ right() {
 	[ -n "$first" ] && [ -n "$second" ]
 }
 
-@test "texts are continued, greedily or by the seed" {
+@test "texts are continued, greedily or at random with a seed" {
 	bd-run "$dir/base" -n 12 -p 'the end' >a
 	printf 'the end\n' | bd-run "$dir/base" -n 12 -t 2 >b
 	cmp a b
@@ -80,18 +80,18 @@ right() {
 		grep -qE '^\{"text":".*","finish_reason":"(eos|length)","prompt_tokens":[0-9]+,"completion_tokens":[0-9]+\}$'
 }
 
-@test "--generate continues the text although there is a task" {
+@test "--generate continues the text even if the model has a task" {
 	bd-run "$dir/student" -g -n 4 -p 'the 1' >a
 	run -1 grep -qP '^(same|different)\t' a
 }
 
-@test "the context bounds prompt and continuation" {
+@test "the context limits prompt and continuation" {
 	bd-run "$dir/base" --json -n 100 --context 10 -p 'abcd' >a
 	grep -qE '"finish_reason":"(length|eos)"' a
 	dies 3 "context" bd-run "$dir/base" --context 4 -p 'a long text of many tokens'
 }
 
-@test "stop texts end the text and are no part of it" {
+@test "stop texts end the text and are not part of it" {
 	bd-run "$dir/base" -n 20 -p 'the end' >all
 	part=$(head -c 7 all | tail -c 2)
 	bd-run "$dir/base" -n 20 -p 'the end' --stop nowhere --stop "$part" >cut
@@ -124,7 +124,7 @@ right() {
 	sed -n 2p out | grep -q '^{"id":2,.*"completion_tokens":[0-5]}$'
 	sed -n 3p out | grep -q '^{"id":null,'
 	sed -n 2p in >one && sed -n 1p in >>one
-	tac one | bd-run "$dir/base" --jsonl >again # each alone gives the same
+	tac one | bd-run "$dir/base" --jsonl >again # answers do not depend on earlier objects
 	head -n 1 again | cmp - <(head -n 1 out)
 	bd-run "$dir/base" -p 'the' -n 5 --temperature 1 -s 4 --json | cmp - <(sed -n 2p out | sed 's/"id":2,//')
 	dies 3 "<stdin>: line 2" bash -c "printf '{\"prompt\":\"x\"}\n{\"prompt\":\"x\",\"max_tokens\":\"many\"}\n' | bd-run '$dir/base' --jsonl >/dev/null"
@@ -132,7 +132,7 @@ right() {
 	dies 3 "chat template" bash -c "sed -n 4p in | bd-run '$dir/base' --jsonl"
 }
 
-@test "a task model answers objects with its fields" {
+@test "a task model answers objects that have its fields" {
 	tail -n +2 "$dir/rows.tsv" | sed 's/"/\\"/g' |
 		awk -F '\t' '{printf "{\"left\": \"%s\", \"right\": \"%s\", \"id\": %d, \"other\": 1}\n", $1, $2, NR}' |
 		bd-run "$dir/student" --jsonl >objects
@@ -141,7 +141,7 @@ right() {
 	echo '{"prompt": "the 1", "max_tokens": 4}' | bd-run "$dir/student" --jsonl | grep -q '"text":'
 }
 
-@test "a talk goes on where it was" {
+@test "a conversation continues where it left off" {
 	printf 'the end\nand more\n' | bd-run "$dir/base" --chat --template chatml -n 6 --json >talk
 	[ "$(wc -l <talk)" -eq 2 ]
 	first=$(sed -n 's/^{"text":"\(.*\)","finish_reason.*/\1/p' talk | head -n 1)
@@ -158,7 +158,7 @@ right() {
 	[ -s c ] && [ -s d ]
 }
 
-@test "a chat template is found in the model, or asked for" {
+@test "the chat template comes from the model or from an option" {
 	cp -r "$dir/base" talker
 	dies 3 "no chat template" bd-run talker --chat -p x
 	printf "%s" "[INST] {{ messages }} [/INST]" >talker/chat_template.jinja
@@ -181,7 +181,7 @@ right() {
 	dies 2 "choose one" bd-run talker --chat --generate -p x
 }
 
-@test "a terminal gets a prompt, and only replies on stdout" {
+@test "a terminal gets a prompt, and stdout only the replies" {
 	command -v script >/dev/null || skip 'no script(1)'
 	printf 'the end\n\004' | script -qec "bd-run '$dir/base' --chat --template chatml -n 4 2>err" /dev/null >both
 	run ! grep -q '^> ' both
@@ -201,7 +201,7 @@ right() {
 	dies 2 "packed file" bd-run --verify "$dir/student"
 }
 
-@test "what cannot be answered is refused" {
+@test "input that cannot be answered is refused" {
 	dies 3 "empty" bd-run "$dir/student" </dev/null
 	dies 3 "empty" bd-run "$dir/base" </dev/null
 	dies 3 "right" bd-run "$dir/student" -p 'one column'

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# bd-sft, bd-cpt, bd-distill and bd-teacher-dump as a user calls them: a small task, its teacher and its student; interruption,
-# resumption and refusals.
+# bd-sft, bd-cpt, bd-distill and bd-teacher-dump as a user would call them: a small task, its teacher and its student; interruption,
+# resumption and bad input.
 
 bats_require_minimum_version 1.5.0
 
@@ -37,12 +37,12 @@ setup() {
 	options=(-q -t 2 --model s0 --lr 1e-3 --batch 4 --steps 40)
 }
 
-# distill OUTPUT [options] < stream: the run that the tests interrupt and repeat
+# distill OUTPUT [options] < stream: the run that the tests interrupt and repeat.
 distill() {
 	bd-distill "${options[@]}" "$@"
 }
 
-@test "the teacher learns; its directory says what it is" {
+@test "the teacher learns, and its directory describes it" {
 	grep -q '"step":15,' teacher.log
 	run bd-eval teacher task.bds
 	[ "$status" -eq 0 ]
@@ -51,7 +51,7 @@ distill() {
 	cmp teacher/tokenizer.json base/tokenizer.json
 }
 
-@test "stages 2 and 3 make a ternary student from pipes" {
+@test "stages 2 and 3 make a ternary student, reading from pipes" {
 	bd-data -q --tokenizer base --text --format lines --pack 32 text.txt | bd-cpt -q --model s0 -o out --batch 8 --steps 3 --log cpt.log
 	grep -q '"weights": "ternary"' out/config.json
 	[ "$(grep -c '"loss"' cpt.log)" -eq 3 ]
@@ -61,7 +61,7 @@ distill() {
 	[ ! -e out.ckpt ]
 }
 
-@test "a teacher that holds the examples of a pipe knows their number" {
+@test "a teacher that holds the examples of a pipe tells the student their number" {
 	cat task.bds | bd-teacher-dump -q --model teacher --epochs 2 --shuffle | bd-distill -q --model s0 -o out --log two.log
 	[ "$(grep -c '"loss"' two.log)" -eq 10 ]
 }
@@ -107,7 +107,7 @@ distill() {
 	rm -rf whole resumed slow
 }
 
-@test "a dying teacher or a damaged stream leaves nothing" {
+@test "a dying teacher or a damaged stream leaves nothing behind" {
 	head -c 20000 teacher.bds >cut.bds
 	run distill -o out cut.bds
 	[ "$status" -eq 3 ] && [ ! -e out ]
@@ -117,7 +117,7 @@ distill() {
 	[[ $output == *"ends inside a record"* || $output == *"before its end record"* ]]
 }
 
-@test "usage errors exit 2 and say what to do" {
+@test "usage errors: exit status 2 and helpful messages" {
 	run bd-sft --model base task.bds
 	[ "$status" -eq 2 ]
 	mkdir out
@@ -139,34 +139,34 @@ distill() {
 	[ ! -e out ]
 }
 
-@test "a tokenizer of another model is refused" {
+@test "the tokenizer of another model is refused" {
 	bd-init --tokenizer "$here/tests/golden/tok-digits.json" config.json -o other
 	run bd-sft --model other -o out task.bds
 	[ "$status" -eq 3 ] && [[ $output == *"tokenizer"* ]] && [ ! -e out ]
 	rm -rf other
 }
 
-@test "an output that cannot be written is found out at once" {
+@test "an output that cannot be written is detected at once" {
 	run bd-sft --model base -o /proc/nowhere/out task.bds
 	[ "$status" -eq 4 ]
 	run bash -c 'bd-teacher-dump -q --model teacher task.bds >/dev/full'
 	[ "$status" -eq 4 ]
 }
 
-@test "--dry-run tells the plan and writes nothing" {
+@test "--dry-run prints the plan and writes nothing" {
 	run bd-distill --model s0 --dry-run teacher.bds
 	[ "$status" -eq 0 ]
 	[[ $output == *"parameters"* && $output == *"MFLOP"* && $output == *"5 steps (160 examples)"* ]]
 }
 
-@test "a run that diverges exits 1 and writes nothing" {
+@test "a run that diverges exits with status 1 and writes nothing" {
 	run bd-sft -q --model base -o out --lr 10 --warmup 0 --clip 0 --decay 10 --steps 400 task.bds
 	[ "$status" -eq 1 ]
 	[[ $output == *"not finite"* && $output == *"--lr"* ]]
 	[ ! -e out ]
 }
 
-@test "--eval keeps the best and logs its step" {
+@test "--eval keeps the best model and logs its step" {
 	bd-sft -q --model base -o out --steps 12 --lr 3e-3 --eval task.bds --eval-every 4 --log eval.log task.bds
 	[ "$(grep -c '"eval"' eval.log)" -eq 3 ]
 	grep -q '"best_step"' eval.log
@@ -174,7 +174,7 @@ distill() {
 	[ "$status" -eq 2 ]
 }
 
-@test "signals at random moments: exit 4, a checkpoint, the same bytes after --resume" {
+@test "signals at random moments: exit status 4, a checkpoint, the same bytes after --resume" {
 	run sh "$here/tests/interop/signals.sh" 16
 	[ "$status" -eq 0 ]
 }

@@ -1,8 +1,8 @@
 """Writes the golden cases: one folder each, a small model and vectors.safetensors.  See README.md.
 
 Dense cases come from Hugging Face transformers in float32 and check reference.py; the ternary cases come from
-reference.py in float64.  Whatever is written was computed in the other precision as well, and this script fails
-when the two disagree by more than AGREE, well below what the tests allow.
+reference.py in float64.  Everything that is written is also computed in the other precision, and this script fails
+if the two differ by more than AGREE, which is well below what the tests allow.
 """
 import json
 import pathlib
@@ -18,7 +18,7 @@ import reference as ref
 
 HERE = pathlib.Path(__file__).parent
 LENGTHS = (11, 7)    # tokens of the two sequences of every case
-FIRST_TARGET = (6, 1)  # positions from here on are predicted: an answer behind a prompt, and all but the first token
+FIRST_TARGET = (6, 1)  # positions from here on are predicted: an answer after a prompt, and all but the first token
 AGREE = 1e-5         # between float32 and float64, relative to a tensor's largest value
 
 BASE = {"hidden_act": "silu", "max_position_embeddings": 256, "num_hidden_layers": 2, "initializer_range": 0.02,
@@ -83,7 +83,7 @@ TERNARY = {
 	   "bitdistill": {"norms": "subln", "weights": "ternary"}},
 }
 TEACHER = QWEN3 | shape(40, 5, 1, 16, 60, 64, True) | {"rope_parameters": {"rope_type": "default", "rope_theta": 10000.0}}
-# Distillation: options of the losses, and the weights of the whole objective.
+# Distillation: options of the losses, and the weights of the combined objective.
 TAU, BETA, TOP_K, HEADS, LAMBDA, GAMMA = 5.0, 0.3, 9, 4, 0.5, 2.0
 STEPS, LR, DECAY, BETAS, EPS = 10, 1e-3, 0.1, (0.9, 0.95), 1e-8
 
@@ -91,7 +91,7 @@ STEPS, LR, DECAY, BETAS, EPS = 10, 1e-3, 0.1, (0.9, 0.95), 1e-8
 # Models.
 
 def parameter_shapes(c):
-	"""Names and shapes of the checkpoint."""
+	"""Names and shapes of the tensors in the checkpoint."""
 	C, D, F = c["hidden_size"], ref.head_dim(c), c["intermediate_size"]
 	HD, GD = c["num_attention_heads"] * D, c["num_key_value_heads"] * D
 	norms = "subln" if c["model_type"] == "bitnet" else c.get("bitdistill", {}).get("norms")
@@ -137,7 +137,7 @@ def random_parameters(c, generator):
 
 
 def off_the_thresholds(w):
-	"""w, changed so that no weight lies within 0.2% of D / 2, where the ternary code would hang on the last bit."""
+	"""w, changed so that no weight lies within 0.2% of D / 2, where the ternary code would depend on the last bit."""
 	while True:
 		y = w.double() / w.double().abs().mean()
 		near = (y.abs() - 0.5).abs() < 1e-3
@@ -161,7 +161,7 @@ def choose_ids(model, lengths, generator, least):
 	return sequences
 
 
-# Running them. A batch is the sequences and, for each, the positions whose logits predict a target.
+# Running the models. A batch is a list of sequences and, for each, the positions whose logits predict a target.
 
 def rows(sequences):
 	return [torch.arange(first - 1, len(s) - 1) for s, first in zip(sequences, FIRST_TARGET)]
@@ -182,7 +182,7 @@ def run(model, sequences):
 
 
 class HuggingFace:
-	"""A transformers model behind reference.Model's interface."""
+	"""A transformers model with the interface of reference.Model."""
 
 	def __init__(self, directory):
 		self.hf = transformers.AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="watched")
@@ -201,7 +201,7 @@ WATCHED = []
 
 
 def watched_attention(module, query, key, value, attention_mask, scaling, **kwargs):
-	"""Eager attention that notes what it was given: q[1, H, T, D], k, v[1, G, T, D]."""
+	"""Eager attention that records its inputs: q[1, H, T, D], k, v[1, G, T, D]."""
 	WATCHED.append(tuple(x[0].transpose(0, 1).flatten(1) for x in (query, key, value)))
 	repeat = query.shape[1] // key.shape[1]
 	p = (query @ key.repeat_interleave(repeat, 1).transpose(2, 3) * scaling + attention_mask).softmax(-1)
@@ -232,7 +232,7 @@ def basics(model, sequences):
 
 
 def logit_losses(z, zt):
-	"""name: loss, summed over the P rows."""
+	"""{name: loss summed over the P rows}."""
 	return {"ld": ref.ld(z, zt, TAU, False), "ld_tau2": ref.ld(z, zt, TAU, True), "ld_1": ref.ld(z, zt, 1.0, False),
 	        "top": ref.ld_top(z, *ref.truncate(zt, TOP_K), TAU, True), "top_1": ref.ld_top(z, *ref.truncate(zt, TOP_K), 1.0, False),
 	        "cakld": ref.cakld(z, zt, BETA)}
@@ -259,7 +259,7 @@ def objective(model, sequences, teachers):
 
 
 def distillation(model, sequences, teachers):
-	"""Every loss with its gradient on logits or states, and the whole objective's on the parameters."""
+	"""Every loss with its gradient on logits or states, and the gradient of the combined objective on the parameters."""
 	_, z, states = run(model, sequences)
 	n, out = sum(map(len, sequences)), {}
 	for name, loss in logit_losses(z, teachers["z"]).items():
@@ -309,7 +309,7 @@ def difference(a, b):
 
 
 def agree(case, a, b):
-	"""Dies unless the tensors of a and b are the same to AGREE."""
+	"""Fails unless the tensors of a and b agree to within AGREE."""
 	assert a.keys() == b.keys()
 	name = max(a, key=lambda k: difference(a[k], b[k]))
 	print(f"{case}: float32 and float64 agree to {difference(a[name], b[name]):.1e}, worst in {name}")
@@ -330,7 +330,7 @@ def write_model(case, config, params):
 
 
 def options():
-	"""What the vectors were made with, for their reader: one JSON object, as safetensors keeps no order among metadata."""
+	"""The options used, for readers of the vectors: one JSON object, because safetensors does not keep the order of metadata."""
 	relations = {name: dict(zip(("layer", "teacher", "cosine", "temperature"), row)) for name, row in RELATIONS.items()}
 	return {"options": json.dumps({
 		"tau": TAU, "beta": BETA, "heads": HEADS, "lambda": LAMBDA, "gamma": GAMMA, "relations": relations,
@@ -359,7 +359,7 @@ def dense(case, config, seed):
 
 
 def teach(sequences, config, seed):
-	"""Logits of the target rows and the states [layer 1][q, k, v][sequence] of a random teacher, as a stream holds them: in half precision."""
+	"""Logits of the target rows and the states [layer 1][q, k, v][sequence] of a random teacher, in half precision as in a stream."""
 	generator = torch.Generator().manual_seed(seed)
 	with torch.no_grad():
 		_, z, states = run(ref.Model(config, random_parameters(config, generator)), sequences)

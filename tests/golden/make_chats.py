@@ -1,4 +1,4 @@
-"""Conversations as real chat templates write them: chats.json.
+"""Writes chats.json: conversations as rendered by real chat templates.
 
 	venv/bin/pip install transformers==5.23.0 jinja2==3.1.6
 	BD_DATA=dir venv/bin/python make_chats.py
@@ -27,7 +27,7 @@ GEMMA3 = """{{ bos_token }}{% if messages[0]['role'] == 'system' %}{% set first_
 {{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n' + (first_user_prefix if loop.first else '') }}\
 {{ message['content'] | trim }}{{ '<end_of_turn>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"""
 
-# name, file or None, Jinja text when it may be stored, bos, options
+# name, file or None, Jinja text if it may be stored, bos, options
 TEMPLATES = [
     ("chatml", None, CHATML, "", {}),
     ("chatml-system", None, CHATML_SYSTEM, "", {}),

@@ -1,4 +1,4 @@
-"""metrics.json and stems.json: what rouge_score, sacrebleu and nltk make of sentences written for the purpose.
+"""Writes metrics.json and stems.json: results of rouge_score, sacrebleu and nltk for sentences written for the purpose.
 
 	venv/bin/pip install rouge_score==0.1.2 sacrebleu==2.6.0 nltk==3.10.4 && venv/bin/python make_metrics.py"""
 import json

@@ -1,4 +1,4 @@
-"""Tiny tokenizers and what Hugging Face's `tokenizers` makes of difficult texts: tok-NAME.json and tok-NAME.cases.json.
+"""Writes tok-NAME.json and tok-NAME.cases.json: tiny tokenizers, and the results of Hugging Face's `tokenizers` for difficult texts.
 
 	venv/bin/pip install tokenizers==0.23.3
 	venv/bin/python make_tokenizers.py
@@ -131,13 +131,13 @@ def tokenizers():
     after = dict(type="Split", pattern={"String": " "}, behavior="MergedWithPrevious", invert=False)
     undo = seq("decoders", replace(MARK, " "), dict(type="ByteFallback"), dict(type="Fuse"))
     yield "unfused", tokenizer(model, tokens, replace(" ", MARK), after, bos("<s>", 1), undo)
-    # Gemma: runs of newlines and of spaces and tags are tokens, a tab has the place of <0x09>
+    # Gemma: runs of newlines, runs of spaces and tags are tokens; a tab takes the place of <0x09>
     runs = [(c * n, dict(special=False)) for c in ("\n", MARK) for n in range(2, 6)]
     specials = [(c, {}) for c in ("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>")]
     model, tokens = pieces_model([*specials, ("<unused0>", dict(special=False)), *runs, ("<td>", dict(special=False))], True)
     model["vocab"] = {"\t" if c == "<0x09>" else c: i for c, i in model["vocab"].items()}
     yield "gemma", tokenizer(model, tokens, replace(" ", MARK), after, bos("<bos>", 2), undo)
-    # Every flag of added tokens, and tokens behind the text
+    # Every flag of added tokens, and tokens after the text
     model, tokens = bytes_model([end, ("<l>", dict(lstrip=True)), ("<r>", dict(rstrip=True)), ("<r><l>", dict(lstrip=True, normalized=True, special=False)),
                                  ("word", dict(single_word=True, special=False)), ("wordy", dict(normalized=True, special=False)),
                                  ("\n\n", dict(special=False)), ("e\u0301", dict(normalized=True)), ("\u0301", {})])

@@ -1,7 +1,7 @@
-"""The ternary student and its losses in plain PyTorch: what lib/ is compared with.
+"""The ternary student and its losses in plain PyTorch: the reference for lib/.
 
-Written from the papers (arXiv 2510.13998, 2402.17764, 2402.10631, 2012.15828), to be read beside them and not to be fast: one sequence at
-a time, gradients by autograd, any float type.  Names of parameters are those of the checkpoint.
+Written from the papers (arXiv 2510.13998, 2402.17764, 2402.10631, 2012.15828) to be read alongside them, not to be fast: one sequence at
+a time, gradients by autograd, any float type.  The names of parameters are those of the checkpoint.
 
 T tokens, C hidden size, H query heads, G key/value heads, D head size, F ffn size, V vocabulary, P target positions.
 """
@@ -25,7 +25,7 @@ def ternary(w):
 
 
 def int8(x, margins=None):
-	"""xhat = a q / 127 by token, a = max(max |x|, eps), q = round(127 x / a).  margins: gets the least distance to a rounding boundary."""
+	"""xhat = a q / 127 per token, a = max(max |x|, eps), q = round(127 x / a).  Appends the least distance to a rounding boundary to margins."""
 	a = x.abs().amax(-1, keepdim=True).clamp(min=QEPS)
 	y = x * (127 / a)
 	if margins is not None:
@@ -46,7 +46,7 @@ def head_dim(config):
 
 
 def slides(config, layer):
-	"""Whether a position of this layer sees the last sliding_window keys only."""
+	"""Whether a position in this layer sees only the last sliding_window keys."""
 	if "layer_types" in config:
 		return config["layer_types"][layer] == "sliding_attention"
 	if gemma(config):
@@ -55,7 +55,7 @@ def slides(config, layer):
 
 
 def rope_of(config, layer):
-	"""rope_theta and, if scaled, the rest, of either dialect."""
+	"""rope_theta and, if scaled, the other parameters, from either config dialect."""
 	local = gemma(config) and slides(config, layer)
 	if "rope_parameters" in config:
 		rope = config["rope_parameters"]
@@ -66,7 +66,7 @@ def rope_of(config, layer):
 
 
 def yarn(rope, f, d):
-	"""YaRN (arXiv 2309.00071): pairs that turn often stay, those that turn seldom stretch, with a ramp between them."""
+	"""YaRN (arXiv 2309.00071): fast-rotating pairs are unchanged, slow-rotating pairs are stretched, with a ramp between the two."""
 	pair = lambda turns: d * math.log(rope["original_max_position_embeddings"] / (turns * 2 * math.pi)) / (2 * math.log(rope["rope_theta"]))
 	first, last = pair(rope.get("beta_fast", 32)), pair(rope.get("beta_slow", 1))
 	if rope.get("truncate", True):
@@ -77,7 +77,7 @@ def yarn(rope, f, d):
 
 
 def inverse_frequencies(rope, d):
-	"""Of d / 2 pairs, and the factor on cos and sin."""
+	"""The inverse frequencies of d / 2 pairs, and the factor on cos and sin."""
 	f = rope["rope_theta"] ** -(torch.arange(0, d, 2, dtype=torch.float64) / d)
 	kind = rope.get("rope_type", rope.get("type", "default"))
 	if kind == "linear":
@@ -103,7 +103,7 @@ def rotate(x, rope):
 
 
 ACTIVATION = {"silu": silu, "gelu_pytorch_tanh": lambda x: gelu(x, approximate="tanh"), "relu2": lambda x: relu(x) ** 2}
-# What BitNetForCausalLM calls the norms on the inputs of o and down.
+# The names that BitNetForCausalLM uses for the norms on the inputs of o and down.
 SUBLN = {"self_attn.o_proj": "self_attn.attn_sub_norm", "mlp.down_proj": "mlp.ffn_sub_norm"}
 
 
@@ -117,7 +117,7 @@ class Model:
 		self.states, self.margins = [], []
 
 	def norm(self, name, x):
-		"""Gemma's parameter is the gain less one."""
+		"""In Gemma, the parameter is the gain minus one."""
 		return rms_norm(x, self.params[name + ".weight"] + (1 if gemma(self.config) else 0), self.eps)
 
 	def linear(self, layer, name, x):
@@ -177,7 +177,7 @@ class Model:
 		return self.norm("model.norm", x) @ p.get("lm_head.weight", embedding).T
 
 
-# The losses. Each is the sum over the rows it is given.
+# The losses. Each is a sum over the given rows.
 
 def ce(z, y):
 	"""-log softmax(z[P, V])[y[P]]"""
@@ -185,7 +185,7 @@ def ce(z, y):
 
 
 def kl(log_t, log_p):
-	"""KL(t || p) of rows of log-probabilities."""
+	"""KL(t || p) for rows of log-probabilities."""
 	return (log_t.exp() * (log_t - log_p)).sum()
 
 
@@ -195,21 +195,21 @@ def ld(z, zt, tau, tau2):
 
 
 def truncate(zt, K):
-	"""What a truncated teacher keeps: its K largest logits, their ids, the log-sum-exp of the rest."""
+	"""The output of a truncated teacher: its K largest logits, their ids, the log-sum-exp of the rest."""
 	top, ids = zt.topk(K, -1)
 	rest = zt.scatter(-1, ids, -math.inf).logsumexp(-1)
 	return top, ids, rest
 
 
 def ld_top(z, top, ids, rest, tau, tau2):
-	"""ld over K + 1 classes, the last one being all the others together."""
+	"""ld over K + 1 classes, the last of which is all other tokens together."""
 	z_top = z.gather(-1, ids)
 	z_rest = z.scatter(-1, ids, -math.inf).logsumexp(-1)
 	return ld(torch.cat((z_top, z_rest[:, None]), -1), torch.cat((top, rest[:, None]), -1), tau, tau2)
 
 
 def cakld(z, zt, beta):
-	"""Confidence-aware: beta KL(p || t) + (1 - beta) KL(t || p)."""
+	"""Confidence-aware divergence: beta KL(p || t) + (1 - beta) KL(t || p)."""
 	p, t = log_softmax(z, -1), log_softmax(zt, -1)
 	return beta * kl(p, t) + (1 - beta) * kl(t, p)
 

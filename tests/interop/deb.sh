@@ -1,10 +1,10 @@
 #!/bin/sh
-# By hand, as root, with debootstrap and a network: the Debian package in a clean Debian 12, then `make install` there.
+# Tests the Debian package in a clean Debian 12, then `make install` there. To be run by hand, as root, with debootstrap and a network:
 #
 #	make deb && sh tests/interop/deb.sh build/bd_*.deb [DIR]
 #
 # A minimal system is made in DIR (kept) or in a temporary directory. Everything in it runs with an empty environment. Prints a line
-# for each thing that holds; stops at the first that does not.
+# for each test that passes; stops at the first that fails.
 set -eu
 
 deb=$(realpath "${1:?usage: deb.sh PACKAGE [DIR]}")
@@ -25,7 +25,7 @@ rm -rf "$root/tmp/bd"
 mkdir "$root/tmp/bd"
 (cd "$repo" && tar -c Makefile README.md LICENSE bin lib man tests examples pipelines build) | tar -x -C "$root/tmp/bd"
 
-# A part of the test, inside: sh script on stdin.
+# inside NAME: runs the sh script on stdin inside the minimal system.
 inside() {
 	env -i ${http_proxy:+"http_proxy=$http_proxy"} PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 \
 		DEBIAN_FRONTEND=noninteractive chroot "$root" sh -eu -s
@@ -33,20 +33,20 @@ inside() {
 }
 
 inside 'a plain system with man and completion' >&2 <<'END'
-# The minimal system may be set up to leave manuals out.
+# The minimal system may be configured to omit manuals.
 rm -f /etc/dpkg/dpkg.cfg.d/docker
 apt-get -q update
 apt-get -q install -y --no-install-recommends man-db bash-completion zsh fish make zstd
 END
 
-inside 'the package installs with what it depends on' >&2 <<'END'
+inside 'the package installs with its dependencies' >&2 <<'END'
 test ! -e /usr/bin/bd-run
 apt-get -q install -y --no-install-recommends /tmp/bd.deb
 dpkg -s bd | grep -q '^Status: install ok installed'
 dpkg --verify bd
 END
 
-inside 'the tools work, and find the templates' <<'END'
+inside 'the tools work and find the templates' <<'END'
 rm -rf /tmp/try
 mkdir /tmp/try
 cd /tmp/try
@@ -87,7 +87,7 @@ fish -c 'complete -C "bd-distill --gamma-r"' | grep -q -- '--gamma-ratio'
 fish -c 'complete -C "bd-distill --objective ca"' | grep -q cakld
 END
 
-inside 'removing leaves nothing' >&2 <<'END'
+inside 'removal leaves nothing behind' >&2 <<'END'
 apt-get -q purge -y bd
 test ! -e /usr/share/bd
 test ! -e /usr/share/doc/bd
@@ -97,7 +97,7 @@ test -z "$(find "$root/usr" -name 'bd-*' -o -name libbd.a)"
 inside 'make install and uninstall' <<'END'
 cd /tmp/bd
 find /usr -type f -o -type l | sort >/tmp/before.install
-# Nothing is built here: there is no compiler.
+# Nothing is built here, as there is no compiler.
 install="make -s CC=false -o all BUILD=build BIN=bin PREFIX=/usr/local"
 $install install
 /usr/local/bin/bd-data -q --template sst2 --tokenizer /tmp/try/base -o /tmp/try/local.bds /tmp/try/rows.tsv
@@ -105,4 +105,4 @@ man -w bd-pack | grep -qx /usr/local/share/man/man1/bd-pack.1
 $install uninstall
 find /usr -type f -o -type l | sort | cmp - /tmp/before.install
 END
-echo 'all is well'
+echo 'all tests passed'

@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""A GGUF file of bd-pack, byte by byte, against the student it was made from.
+"""Compares a GGUF file written by bd-pack, byte by byte, with the student it was made from.
 
 	python3 -m venv venv && venv/bin/pip install numpy
 	bd-pack student --target bitnet.cpp -o student.gguf
 	venv/bin/python tests/interop/gguf_reader.py student.gguf student
 
-Written from the published layouts alone and sharing nothing with the suite's own reader: the container as strictly as ggml takes it, exactly
-the tensors that the architecture's loader asks for, codes and scales of every matrix as they follow from the masters, norms with their fold.
-Run by hand, not by the test suite."""
+Written only from the published layouts and sharing nothing with the suite's own reader. Checks that the container is as strict as ggml
+requires, that it has exactly the tensors that the architecture's loader asks for, that the codes and scales of every matrix follow from
+the masters, and that the norms are folded as they should be. To be run by hand; not part of the test suite."""
 import json
 import struct
 import sys
@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 F32, F16, Q4_0, Q8_0, Q6_K, TQ1_0, TQ2_0, I2_S, Q2_0, IQ1_BN, IQ2_BN = 0, 1, 2, 8, 14, 34, 35, 36, 42, 134, 135
-# type: weights of a block, its bytes, bytes in front of a row, bytes behind the tensor
+# type: weights per block, bytes per block, bytes before each row, bytes after the tensor
 BLOCKS = {F32: (1, 4, 0, 0), F16: (1, 2, 0, 0), Q4_0: (32, 18, 0, 0), Q8_0: (32, 34, 0, 0), Q6_K: (256, 210, 0, 0), TQ1_0: (256, 54, 0, 0),
           TQ2_0: (256, 66, 0, 0), I2_S: (128, 32, 0, 32), Q2_0: (64, 18, 0, 0), IQ1_BN: (64, 13, 2, 0), IQ2_BN: (64, 16, 4, 0)}
 SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -82,7 +82,7 @@ class Gguf:
         return name, dims[::-1], self.scalar("I"), self.scalar("Q")
 
     def pad(self):
-        need(not any(self.take(-self.at % 32)), "padding that is not zero")
+        need(not any(self.take(-self.at % 32)), "padding is not zero")
 
 
 def trits(b, n):
@@ -95,14 +95,14 @@ def fields(b, order=(0, 2, 4, 6)):
 
 
 def codes(shape, kind, raw):
-    """Codes 0, 1, 2 [rows, cols], and the scale [rows, 1] that the blocks hold."""
+    """Codes 0, 1, 2 [rows, cols], and the scale [rows, 1] stored in the blocks."""
     rows, cols = shape
     block, size, front, tail = BLOCKS[kind]
     body = raw[: len(raw) - tail].reshape(rows, -1)
     blocks = body[:, front:].reshape(-1, size)
     if kind == I2_S:
         c = fields(blocks, (6, 4, 2, 0))  # [4, n, 32]
-        need(not raw[-28:].any(), "I2_S: bytes behind the scale are not zero")
+        need(not raw[-28:].any(), "I2_S: bytes after the scale are not zero")
         return c.transpose(1, 0, 2).reshape(rows, cols), np.full((rows, 1), raw[-32:-28].view("<f4")[0])
     if kind == IQ2_BN:
         return fields(blocks).transpose(1, 0, 2).reshape(rows, cols), body[:, :4].copy().view("<f4")
@@ -122,7 +122,7 @@ def codes(shape, kind, raw):
         parts = [trits(blocks[:, a:b], n).transpose(1, 0, 2).reshape(len(blocks), -1) for a, b, n in ((0, 32, 5), (32, 48, 5), (48, 52, 4))]
         c, d = np.concatenate(parts, 1), blocks[:, 52:]
     d = d.copy().view("<f2").astype(np.float32).reshape(rows, -1)
-    need((d == d[:, :1]).all(), "blocks of a row have several scales")
+    need((d == d[:, :1]).all(), "the blocks of a row have different scales")
     return c.reshape(rows, cols), d[:, :1]
 
 
@@ -148,7 +148,7 @@ LINEARS = {"attn_q": "self_attn.q_proj", "attn_k": "self_attn.k_proj", "attn_v":
 
 
 class Student:
-    """What the file must hold, from the directory."""
+    """The expected contents of the file, from the directory."""
 
     def __init__(self, folder):
         self.w, self.cfg = safetensors(folder), json.loads((Path(folder) / "config.json").read_text())
@@ -180,19 +180,19 @@ class Student:
                     out[b + g + "_norm_in.weight"] = self.w[m + h + ".norm.weight"]
                 if m + h + ".bias" in self.w:
                     out[b + g + ".bias"] = self.w[m + h + ".bias"]
-            if arch == "bitnet":  # the two that it has, under its own names
+            if arch == "bitnet":  # it has two of them, under its own names
                 out[b + "attn_sub_norm.weight"] = out.pop(b + "attn_output_norm_in.weight")
                 out[b + "ffn_sub_norm.weight"] = out.pop(b + "ffn_down_norm_in.weight")
-            elif arch == "qwen3" and self.norms == "subln":  # its graph looks at down's norm only where gate has one
+            elif arch == "qwen3" and self.norms == "subln":  # the graph uses the norm of down only if gate has one
                 out[b + "ffn_norm.weight"] = np.ones_like(ffn_gain)
                 out[b + "ffn_gate_norm_in.weight"] = out[b + "ffn_up_norm_in.weight"] = ffn_gain
         return out
 
     def linear(self, name, arch):
-        """Codes and D of "blk.0.attn_q.weight"."""
+        """Codes and D of a matrix such as "blk.0.attn_q.weight"."""
         _, i, part, _ = name.split(".")
         w = self.w[f"model.layers.{i}.{LINEARS[part]}.weight"]
-        if arch == "llama" and part in ("attn_q", "attn_k"):  # rope over neighbours
+        if arch == "llama" and part in ("attn_q", "attn_k"):  # rope rotates neighbouring elements
             d = self.cfg.get("head_dim") or self.cfg["hidden_size"] // self.cfg["num_attention_heads"]
             w = w.reshape(-1, 2, d // 2, w.shape[1]).swapaxes(1, 2).reshape(w.shape)
         scale = np.float32(max(np.abs(w.astype(np.float64)).mean(), 1e-5))

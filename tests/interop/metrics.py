@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""bd-eval --score against PyPI's rouge_score and sacrebleu on texts from real data, and the stemmer against nltk.
+"""Compares bd-eval --score with rouge_score and sacrebleu from PyPI on texts from real data, and the stemmer with nltk.
 
 	python3 -m venv venv && venv/bin/pip install rouge_score sacrebleu
 	make tests && venv/bin/python tests/interop/metrics.py DATA [PAIRS]
 
-DATA has tasks/cnndm/*.jsonl and tasks/aeslc/*.jsonl; run by hand, not by the test suite. A prediction is the reference after a random
-disturbance: words shuffled, cut or doubled, another row's text, nothing at all, other scripts, symbols, numbers, entities, lines."""
+DATA has tasks/cnndm/*.jsonl and tasks/aeslc/*.jsonl. To be run by hand; not part of the test suite. A prediction is the reference with a
+random modification: words shuffled, cut or doubled, the text of another row, nothing at all, other scripts, symbols, numbers, entities,
+lines."""
 import glob
 import json
 import math
@@ -114,7 +115,7 @@ def check_rouge(pairs, ours, each):
 
 
 def check_bleu(pairs, ours):
-    """All of them; and in tens, so that every smoothing is met."""
+    """All pairs together, and in tens, so that every kind of smoothing occurs."""
     worst = 0
     for size in (len(pairs), 10, 1):
         for i in range(0, len(pairs), size):
@@ -134,7 +135,7 @@ def check_bleu(pairs, ours):
 
 
 def check_stems(data):
-    """Word types, each alone as prediction against its nltk stem: the stem of a stem may differ, so the unit test's program is asked."""
+    """Compares the stem of every word type with nltk's. The unit test's program gives the stems, since the stem of a stem may differ."""
     words = sorted({w for t in texts(data) + [json.loads(line)["article"] for line in open(f"{data}/tasks/cnndm/train.jsonl")]
                     for w in re.findall(r"[a-z0-9]+", t.lower())})
     out = subprocess.run([ROOT / "build/tests/eval/test_metrics", "--stem"], input="\n".join(words) + "\n", text=True, check=True, capture_output=True)

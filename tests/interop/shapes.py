@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""Models of real shapes with random weights: one layer of each, in bd-eval and in stock transformers.
+"""Compares models with real shapes and random weights, one layer of each, in bd-eval and in unmodified transformers.
 
-By hand, not part of the tests: pip install torch transformers tokenizers safetensors, build, then
+To be run by hand; not part of the test suite. Run pip install torch transformers tokenizers safetensors, build, then
 
 	PATH=$PWD/bin:$PATH python tests/interop/shapes.py CONFIGS [WORD...]
 
-CONFIGS is a folder of folders with a config.json each; of those whose name holds all the WORDs, bd-init makes a model of one layer, whose
-gains and biases are then made random too. Both sides run two texts in float32, one of them longer than gemma's window. Printed is the
-largest difference of a logit relative to the largest logit: it must be below LIMIT. A model that slides is run a second time with a layer
-that does not. What bd-init refuses is printed with its reason, and is no failure. Needs disk and memory for two copies of the largest
-embedding.
+CONFIGS is a folder of folders with a config.json each. For those whose name contains all the WORDs, bd-init makes a model with one layer,
+whose gains and biases are then randomised too. Both sides run two texts in float32, one of them longer than gemma's window. The largest
+difference between logits, relative to the largest logit, is printed and must be below LIMIT. A model with sliding attention is run a
+second time with a full-attention layer. Configs that bd-init refuses are printed with the reason and do not count as failures. Needs disk
+space and memory for two copies of the largest embedding.
 """
 import json
 import os
@@ -35,7 +35,7 @@ TEMPLATE = {"name": "shapes", "fields": ["text", "answer"], "prompt": "{text}", 
 
 
 def stream(tmp):
-	"""ROWS as a stream, and as (ids, how many of them are the answer)."""
+	"""Writes ROWS as a stream, and returns them as (ids, number of ids in the answer)."""
 	(tmp / "template.json").write_text(json.dumps(TEMPLATE))
 	(tmp / "rows.jsonl").write_text("".join(json.dumps(r) + "\n" for r in ROWS))
 	subprocess.run(["bd-data", "-q", "--eos", "0", "--template", tmp / "template.json", "--tokenizer", TOKENIZER, "-o", tmp / "rows.bds",
@@ -46,7 +46,7 @@ def stream(tmp):
 
 
 def randomise(path, offset):
-	"""Gains and biases in place; the matrices are bd-init's."""
+	"""Randomises gains and biases in place; the matrices stay those of bd-init."""
 	size = int.from_bytes(path.open("rb").read(8), "little")
 	header = json.loads(path.open("rb").read(8 + size)[8:])
 	data, random = np.memmap(path, np.uint8, "r+", 8 + size), np.random.default_rng(1)

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Signals at random moments of training: every run must end with exit status 4, and --resume must give the bytes of the
-# run that nobody interrupted. By hand; the tools are found by PATH.
+# Signals at random moments of training: every interrupted run must end with exit status 4, and --resume must give the same bytes as
+# an uninterrupted run. To be run by hand, with the tools in PATH.
 #
-#   sh tests/interop/signals.sh [N]      N signals in all (1000), over the three trainers and the pipe, with -t 1 and 2
+#   sh tests/interop/signals.sh [N]      N signals in all (default 1000), for the three trainers and the pipe, with -t 1 and 2
 #
 # BD_GEMM=lib is set, so that every dense product goes through oneDNN's sgemm, whose AVX-512 code keeps its stack
 # pointer in a heap block.
@@ -32,7 +32,7 @@ bd-data -q --tokenizer base --text --format lines --pack 32 text.txt -o text.bds
 bd-subln -q base -o s0
 bd-teacher-dump -q --model base task.bds -o teacher.bds
 
-# command WHAT THREADS OPTIONS: one training run, as text for sh
+# command WHAT THREADS OPTIONS: prints one training run as a command for sh.
 command() {
 	case $1 in
 	sft) echo "bd-sft -q -t $2 --model base --batch 8 --epochs 2 $3 task.bds" ;;
@@ -66,16 +66,16 @@ while test "$done" -lt "$n"; do
 				env --default-signal=INT timeout --preserve-status -s $sig "$delay" \
 					sh -c "trap : INT TERM; $(command $what $t '-o out')" 2>err || status=$?
 				if test "$status" -eq 0 && test -d out; then
-					early=$((early + 1)) # it was faster
+					early=$((early + 1)) # the run ended before the signal
 					continue
 				fi
 				test "$status" -eq 4 || fail "exit status $status"
-				grep -q 'interrupted after step' err || fail "no word of resuming"
-				sh -c "$(command $what $t '-o out --resume')" 2>err || fail "cannot be resumed"
-				cmp "whole.$what.$t/model.safetensors" out/model.safetensors || fail "other bytes"
+				grep -q 'interrupted after step' err || fail "no message about resuming"
+				sh -c "$(command $what $t '-o out --resume')" 2>err || fail "cannot resume"
+				cmp "whole.$what.$t/model.safetensors" out/model.safetensors || fail "the bytes differ"
 				done=$((done + 1))
 			done
 		done
 	done
 done
-echo "$done signals, each with exit status 4 and the same bytes after --resume; $early runs ended before theirs"
+echo "$done signals, each with exit status 4 and the same bytes after --resume; $early runs ended before the signal"

@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
-"""Files of `bd-pack --target stock` in stock llama.cpp, from PyPI.
+"""Runs files of `bd-pack --target stock` in unmodified llama.cpp from PyPI.
 
-	python3 -m venv venv && venv/bin/pip install numpy safetensors xllamacpp     (or llama-cpp-python, which compiles for an hour)
+	python3 -m venv venv && venv/bin/pip install numpy safetensors xllamacpp     (or llama-cpp-python, which takes an hour to compile)
 	make && venv/bin/python tests/interop/stock.py STUDENT TEXT...
 
-STUDENT is a ternary directory that --list-targets promises to stock. For every type that fits, and each file TEXT: llama.cpp must load the file
-and cut the text into the same tokens; at every position the L1 distance of its next-token probabilities to bd-run's must not exceed 0.06
-in the mean, which is what its other activation quantiser makes of a ternary model; and along bd-run's greedy continuation each token must be
-llama.cpp's choice too, or lie within that distance of it. Run by hand, not by the test suite."""
+STUDENT is a ternary directory for which --list-targets says that stock is possible. For every type that fits and each file TEXT,
+llama.cpp must load the file and split the text into the same tokens. The L1 distance between its next-token probabilities and those of
+bd-run must not exceed 0.06 in the mean over all positions, which is the effect of its different activation quantiser on a ternary model.
+Along the greedy continuation of bd-run, each token must also be llama.cpp's choice, or lie within that distance of it. To be run by hand;
+not part of the test suite."""
 import json
 import math
 import subprocess
@@ -83,7 +84,7 @@ def bd(*args, **kw):
 
 
 def positions(model, text, work):
-    """bd-eval's probabilities behind each token of the text, and the tokens."""
+    """The tokens of the text, and bd-eval's probabilities after each of them."""
     bd("bd-data", "--text", "--tokenizer", model, "-o", work / "x.bds", input=(json.dumps({"text": text}) + "\n").encode())
     ids = json.loads(bd("bd-data", "-d", "--tokenizer", model, work / "x.bds"))["ids"]
     bd("bd-eval", "-t", 1, "--logits", work / "x.safetensors", model, work / "x.bds")
@@ -93,7 +94,7 @@ def positions(model, text, work):
 
 
 def continuation(model, text):
-    """Greedy ids behind the text."""
+    """The ids of the greedy continuation of the text."""
     answer = json.loads(bd("bd-run", "-g", "--json", "--logprobs", "0", "-n", CONTINUE, "-p", text, model))
     return [t["id"] for t in answer["logprobs"]]
 
@@ -101,7 +102,7 @@ def continuation(model, text):
 def check(llama, path, text, work):
     ids, want = positions(path, text, work)
     if llama.tokens(text) != ids:
-        sys.exit(f"stock.py: other tokens: {llama.tokens(text)} and {ids}")
+        sys.exit(f"stock.py: the tokens differ: {llama.tokens(text)} and {ids}")
     theirs = llama.probabilities(ids[:-1])
     l1 = np.abs(theirs - want).sum(1)
     more = continuation(path, " ".join(text.split()[:6]))
@@ -117,7 +118,7 @@ def main():
     student, texts = Path(sys.argv[1]), [Path(p).read_text() for p in sys.argv[2:]]
     row = next(t for t in json.loads(bd("bd-pack", "--list-targets", "--json", student)) if t["target"] == "stock")
     if not row["possible"] or not texts:
-        sys.exit(f"stock.py: {student}: {row.get('reason', 'give texts')}")
+        sys.exit(f"stock.py: {student}: {row.get('reason', 'no texts given')}")
     vocab, failed = json.loads((student / "config.json").read_text())["vocab_size"], False
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
@@ -131,8 +132,8 @@ def main():
             far = [np.concatenate([p[i] for p in parts]).mean() for i in (3, 4)]
             good = l1.mean() <= MOST and behind.max() <= MOST
             failed |= not good
-            print(f"{'ok' if good else 'FAILED'}  {llama.name}, {row['arch']}, {kind}: L1 {l1.mean():.4f} in the mean, {l1.max():.4f} at most, over "
-                  f"{len(l1)} positions; greedy: {same.sum()} of {len(same)} tokens the same, others {behind.max():.4f} behind at most; from unrounded activations: llama.cpp {far[0]:.4f}, bd-run {far[1]:.4f}")
+            print(f"{'ok' if good else 'FAILED'}  {llama.name}, {row['arch']}, {kind}: mean L1 {l1.mean():.4f}, maximum {l1.max():.4f}, over "
+                  f"{len(l1)} positions; greedy: {same.sum()} of {len(same)} tokens the same, the others at most {behind.max():.4f} behind; distance from unrounded activations: llama.cpp {far[0]:.4f}, bd-run {far[1]:.4f}")
     sys.exit(failed)
 
 

@@ -1,6 +1,6 @@
-/* Driver of tokens.py: for every frame of standard input (length, bytes) the ids of the text, and
- * their text again with and without special tokens, as frames. Lengths and ids are 32-bit, of this
- * machine's byte order. */
+/* Driver for tokens.py: for every frame of standard input (length, bytes), writes three frames: the ids of
+ * the text, and the text decoded from them with and without special tokens. Lengths and ids are 32-bit in
+ * the byte order of the machine. */
 #include "base/mem.h"
 #include "base/msg.h"
 #include "text/tokenizer.h"
@@ -23,7 +23,7 @@ int main(int argc, char **argv)
 	uint32_t n;
 
 	while (fread(&n, sizeof(n), 1, stdin) == 1) {
-		char *s = bd_alloc(n, 1); /* of this size, so that a sanitizer sees reads beyond it */
+		char *s = bd_alloc(n, 1); /* exact size, so that a sanitizer detects reads beyond it */
 
 		if (fread(s, 1, n, stdin) != n)
 			bd_die(BD_DATA, "<stdin>: ends inside a frame");

@@ -1,11 +1,11 @@
-"""Compares the tokenizers of this project with PyPI's `tokenizers`: ids and decoded text of random strings, real text and broken bytes.
+"""Compares the tokenizers of this project with `tokenizers` from PyPI: ids and decoded text of random strings, real text, broken bytes.
 
 	pip install tokenizers==0.23.3 transformers sentencepiece
 	make && BD_DATA=dir python tests/interop/tokens.py [--strings 100000] [--text 10000000] [--san] [NAME...]
 
-BD_DATA: a folder with tokenizers/*/tokenizer.json, models/*/tokenizer.json and corpus/*.jsonl.zst. Added to these are Llama-2's
-SentencePiece model, converted as transformers does it, and a tokenizer of Gemma's shape and size: the pieces of Qwen and Llama-3 in
-Gemma's pipeline. Prints the number of differences; exit status 1 if there is any.
+BD_DATA: a folder with tokenizers/*/tokenizer.json, models/*/tokenizer.json and corpus/*.jsonl.zst. Also tested are Llama-2's
+SentencePiece model, converted as transformers does, and a tokenizer with the shape and size of Gemma's: the pieces of Qwen and Llama-3 in
+Gemma's pipeline. Prints the number of differences; the exit status is 1 if there are any.
 """
 
 import argparse
@@ -27,11 +27,11 @@ ROOT = Path(__file__).resolve().parents[2]
 DATA = Path(os.environ.get("BD_DATA", "/nonexistent"))
 MARK = "\u2581"
 
-# ---- tokenizers that are made here ----
+# ---- tokenizers made here ----
 
 
 def merges_of(score):
-    """Every way to put a piece together from two others, the best pieces first (transformers' generate_merges)."""
+    """Every way to compose a piece from two others, the best pieces first (generate_merges of transformers)."""
     rank = {p: i for i, p in enumerate(score)}
     ways = []
     for piece, s in score.items():
@@ -42,7 +42,7 @@ def merges_of(score):
 
 
 def pieces_tokenizer(vocab, merges, added, bos, prefix):
-    """vocab: pieces in the order of their ids. prefix: a space in front of the text, as in Llama-2."""
+    """vocab: pieces in the order of their ids. prefix: put a space before the text, as in Llama-2."""
     ids = {p: i for i, p in enumerate(vocab)}
     t = Tokenizer(models.BPE(ids, merges, unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     undo = [decoders.Replace(MARK, " "), decoders.ByteFallback(), decoders.Fuse()]
@@ -67,14 +67,14 @@ def llama2():
 
 
 def byte_of():
-    """The byte that each of GPT-2's printable stand-ins means."""
+    """The byte that each of GPT-2's printable stand-ins represents."""
     keep = [*range(33, 127), *range(161, 173), *range(174, 256)]
     other = [b for b in range(256) if b not in keep]
     return {chr(b) if b in keep else chr(256 + other.index(b)): b for b in range(256)}
 
 
 def gemma():
-    """Gemma's layout: specials, unused, runs of newlines and of spaces, tags, bytes with a tab in the place of <0x09>, pieces."""
+    """Gemma's layout: special and unused tokens, runs of newlines and of spaces, tags, bytes with a tab in place of <0x09>, pieces."""
     special = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", "<start_of_turn>", "<end_of_turn>"]
     plain = ["[multimodal]", *(f"<unused{i}>" for i in range(99)), *("\n" * n for n in range(1, 32)), *(MARK * n for n in range(2, 32)),
              *(f"<{t}>" for t in "table caption thead tbody tfoot tr th td h1 h2 h3 blockquote /table /td h6".split())]
@@ -91,14 +91,14 @@ def gemma():
             if digits < 2 and "\0" not in text and MARK not in text.lstrip(MARK) and len(pieces) < 261000:
                 pieces[text] = -len(pieces)
     vocab = list(dict.fromkeys([*special, *plain, *codes, *pieces]))
-    # A piece may begin with a run of newlines or spaces, which are tokens too
+    # A piece may begin with a run of newlines or spaces, which are tokens as well
     score = {p: pieces.get(p, 0) for p in vocab if p not in special}
     merges = merges_of({p: s for p, s in score.items() if p not in plain or set(p) <= {"\n", MARK}})
     return pieces_tokenizer(vocab, merges, [(p, True) for p in special] + [(p, False) for p in plain], "<bos>", False)
 
 
 def flags():
-    """Every flag of added tokens, over a real vocabulary."""
+    """Every flag of added tokens, on top of a real vocabulary."""
     t = Tokenizer.from_file(str(DATA / "tokenizers/english-8k/tokenizer.json"))
     for i, text in enumerate(("<l>", "<r>", "<both>", "word", "\u0301", "e\u0301", "<w>", "\n\n", " x", "<l><r>", "rd")):
         t.add_tokens([AddedToken(text, lstrip="<l>" in text or "both" in text, rstrip="<r>" in text or "both" in text,
@@ -164,7 +164,7 @@ def broken_text(r):
 
 
 def real_texts(total):
-    """The beginnings of the corpora and of other files at hand, in equal shares."""
+    """The beginnings of the corpora and of other available files, in equal shares."""
     files = sorted((DATA / "corpus").glob("*.jsonl.zst"))
     for f in files:
         left = total // len(files)
@@ -199,7 +199,7 @@ def frames(data):
 
 
 def compare(driver, path, t, texts, shown):
-    """texts: bytes. Returns how many of them differ."""
+    """texts: bytes. Returns the number of texts that differ."""
     with tempfile.TemporaryFile() as f:
         for s in texts:
             f.write(struct.pack("I", len(s)) + s)
@@ -257,7 +257,7 @@ def main():
                 bad = compare(driver, path, t, texts, a.show)
                 total += bad
                 print(f"{name}: {len(texts)} {what} ({sum(map(len, texts))} bytes): {bad} differ", flush=True)
-    print(f"{total} differences in all")
+    print(f"{total} differences in total")
     sys.exit(total > 0)
 
 

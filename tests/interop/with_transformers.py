@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""Stock transformers loads what bd-pack --target hf writes, and agrees with bd-eval in every logit.
+"""Checks that unmodified transformers loads the output of bd-pack --target hf and agrees with bd-eval in every logit.
 
-By hand, not part of the tests: pip install torch transformers accelerate tokenizers safetensors, build, then
+To be run by hand; not part of the test suite. Run pip install torch transformers accelerate tokenizers safetensors, build, then
 
 	PATH=$PWD/bin:$PATH python tests/interop/with_transformers.py [WORD...]
 
-For every model whose name holds all the WORDs: transformers makes a small random one of its family and saves it, bd-subln makes a
-student of it (its new gains are made random here), bd-pack writes the student for transformers as masters and packed, and both sides
-run the same texts in float32. Printed is the largest difference of a logit in a text, relative to the largest logit: of `all` texts, and
-of `most`, the three quarters that agree best. int8 activations jump where rounding does: one that lies within float error of a boundary
-may get another code there than here, which moves its own position and a little the later ones, by parts of a percent. So `most` must be
-float error, and `all` may be one such code.
+For every model whose name contains all the WORDs: transformers makes a small random one of its family and saves it, bd-subln turns it into
+a student (whose new gains are randomised here), bd-pack writes the student for transformers as masters and packed, and both sides run the
+same texts in float32. The largest difference between logits in a text, relative to the largest logit, is printed for `all` texts and for
+`most`, the three quarters that agree best. int8 activations are discontinuous: one that lies within float error of a rounding boundary
+may get different codes on the two sides, which changes the logits at its position, and slightly at later ones, by fractions of a percent.
+So `most` must be within float error, while `all` may include one such code.
 
-The other way round, models that transformers made in BitNet's own layout, masters and packed, are run by bd-eval.
+In the other direction, bd-eval runs models that transformers made in BitNet's own layout, as masters and packed.
 """
 import json
 import os
@@ -22,7 +22,7 @@ import subprocess
 import sys
 import tempfile
 
-os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # compiled or not, the same arithmetic; compiling takes minutes
+os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")  # the arithmetic is the same compiled or not, and compiling takes minutes
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 
 import safetensors.torch
@@ -63,7 +63,7 @@ def bd(*args):
 
 
 def randomise(tensors, offset):
-	"""Matrices far from the initial 0.02, gains that are not 1, biases that are not 0."""
+	"""Makes matrices far from the initial 0.02, gains other than 1, biases other than 0."""
 	for name, x in tensors.items():
 		if name.endswith("bias"):
 			x.normal_(0, 0.3)
@@ -83,7 +83,7 @@ def change(folder, fn):
 
 
 def make(folder, model_type, options):
-	"""A random model as transformers writes it."""
+	"""Makes a random model as transformers writes it."""
 	config = transformers.AutoConfig.for_model(model_type, **(TINY | options))
 	model = transformers.AutoModelForCausalLM.from_config(config)
 	with torch.no_grad():
@@ -93,7 +93,7 @@ def make(folder, model_type, options):
 
 
 def ours(folder, run):
-	"""Logits of every text at every position but its last."""
+	"""The logits of every text at every position but the last."""
 	bd("bd-eval", "-q", folder, "--logits", folder.with_suffix(".logits"), run.stream)
 	logits = safetensors.torch.load_file(folder.with_suffix(".logits"))["logits"]
 	return logits.split([len(ids) - 1 for ids in run.ids])
@@ -109,7 +109,7 @@ def theirs(folder, run):
 
 
 def compare(name, got, want):
-	"""One line of the table; whether it is good."""
+	"""Prints one line of the table; returns whether the result is good."""
 	largest = max(w.abs().max() for w in want)
 	d = sorted(((g - w).abs().max() / largest).item() for g, w in zip(got, want))
 	most, worst = d[3 * len(d) // 4 - 1], d[-1]
@@ -119,7 +119,7 @@ def compare(name, got, want):
 
 
 class Run:
-	"""The texts, as a stream for bd-eval and as ids."""
+	"""The texts as a stream for bd-eval and as ids."""
 	def __init__(self, tmp):
 		tokenizer = GOLDEN / "tok-bytes.json"
 		(tmp / "text.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in TEXTS))
