@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs every step once, in a few minutes and without a download: a grammar (examples/grammar/) generates text that states facts and a
 # task that asks for them, a small base model is trained on the text, and BitNet Distillation turns it into a ternary student for the
-# task. Only few rows are labelled, so whatever a model knows about the others comes from the text: ternary weights blur this knowledge,
+# task. Only a few rows are labelled, so whatever a model knows about the others comes from the text: ternary weights blur this knowledge,
 # BitNet-SFT cannot relearn it from the labelled rows, and stage 2 of BitDistill restores it from text.
 #
 #	sh pipelines/quickstart.sh [--out DIR] [--seeds N] [--jobs N] [--rows N] [--tokens N] [--epochs N]
