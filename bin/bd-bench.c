@@ -207,19 +207,19 @@ int main(int argc, char **argv)
 	struct plan p = {.pp = 512, .tg = 128, .reps = 5, .batch_tokens = 1024};
 	struct bd_common common;
 	const struct bd_opt opts[] = {
-	    {"prefill", 'p', BD_INT, &p.pp, "N", "tokens of the prefill test", 1, 1e7},
-	    {"decode", 'n', BD_INT, &p.tg, "N", "tokens of the decode test", 1, 1e7},
-	    {"repetitions", 'r', BD_INT, &p.reps, "N", "how often; the median is printed", 1, 1000},
-	    {"vs", 0, BD_STR, &p.vs, "MODEL", "a second model, in turns with the first", 0, 0},
-	    {"task", 0, BD_STR, &p.task, "FILE", "also evaluate this example stream and count examples/s", 0,
-	     0},
-	    {"batch-tokens", 'b', BD_INT, &p.batch_tokens, "N", "tokens of the stream that run together", 1,
+	    {"prefill", 'p', BD_INT, &p.pp, "N", "tokens in the prefill test", 1, 1e7},
+	    {"decode", 'n', BD_INT, &p.tg, "N", "tokens in the decode test", 1, 1e7},
+	    {"repetitions", 'r', BD_INT, &p.reps, "N", "repetitions; the median is printed", 1, 1000},
+	    {"vs", 0, BD_STR, &p.vs, "MODEL", "second model, measured alternately with the first", 0, 0},
+	    {"task", 0, BD_STR, &p.task, "FILE", "also evaluate this example stream and measure examples/s",
+	     0, 0},
+	    {"batch-tokens", 'b', BD_INT, &p.batch_tokens, "N", "tokens of the stream to process together", 1,
 	     1e8},
-	    {"format", 0, BD_ENUM, &p.format, "table|csv|json", "form of the result", 0, 0},
+	    {"format", 0, BD_ENUM, &p.format, "table|csv|json", "output format", 0, 0},
 	    {0},
 	};
 	const struct bd_tool tool = {
-	    "bd-bench", "measure speed and memory of models", "[options] MODEL", opts, 1, 1};
+	    "bd-bench", "measure the speed and memory use of models", "[options] MODEL", opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &common, argc, argv);
 	const char *const path[2] = {argv[arg], p.vs};
 	json_t *all = bench(&p, &common, path, p.vs != NULL ? 2 : 1);

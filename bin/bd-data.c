@@ -17,20 +17,20 @@ static int format;
 
 static const struct bd_opt opts[] = {
     {"template", 'T', BD_STR, &template_name, "FILE",
-     "task template: a file or the name of one of the suite's", 0, 0},
-    {"text", 0, BD_FLAG, &text, NULL, "plain text: every document is a sequence", 0, 0},
-    {"decode", 'd', BD_FLAG, &decode, NULL, "a stream back into JSON lines", 0, 0},
+     "task template: a file, or the name of one in the suite", 0, 0},
+    {"text", 0, BD_FLAG, &text, NULL, "plain text: every document becomes a sequence", 0, 0},
+    {"decode", 'd', BD_FLAG, &decode, NULL, "turn a stream back into JSON lines", 0, 0},
     {"tokenizer", 'm', BD_STR, &tokenizer, "DIR|FILE", "model directory, tokenizer.json or packed file", 0,
      0},
     {"output", 'o', BD_STR, &output, "FILE", "output (default: stdout)", 0, 0},
-    {"format", 0, BD_ENUM, &format, "auto|tsv|jsonl|lines", "how the input is written", 0, 0},
-    {"key", 0, BD_STR, &key, "NAME", "field of a document's text in JSONL", 0, 0},
-    {"pack", 0, BD_INT, &pack, "N", "join --text's documents into sequences of N tokens", 2, 1 << 24},
+    {"format", 0, BD_ENUM, &format, "auto|tsv|jsonl|lines", "input format", 0, 0},
+    {"key", 0, BD_STR, &key, "NAME", "JSONL field with the text of a document", 0, 0},
+    {"pack", 0, BD_INT, &pack, "N", "with --text, join documents into sequences of N tokens", 2, 1 << 24},
     {"max-len", 0, BD_INT, &max_len, "N", "cut sequences to N tokens; 0: never", 0, 1 << 24},
     {"shuffle", 0, BD_FLAG, &shuffle, NULL, "shuffle the rows (all in memory) with the seed of -s", 0, 0},
-    {"skip", 0, BD_INT, &skip, "N", "leave out the first N sequences", 0, 1e18},
-    {"limit", 0, BD_INT, &limit, "N", "write N sequences at most; 0: all", 0, 1e18},
-    {"eos", 0, BD_INT, &eos, "ID", "token that ends a text, instead of the model's", 0, UINT32_MAX},
+    {"skip", 0, BD_INT, &skip, "N", "skip the first N sequences", 0, 1e18},
+    {"limit", 0, BD_INT, &limit, "N", "write at most N sequences; 0: all", 0, 1e18},
+    {"eos", 0, BD_INT, &eos, "ID", "end-of-text token, instead of the model's", 0, UINT32_MAX},
     {"level", 0, BD_INT, &level, "N", "zstd level; 0: none; -1: 3 for files, none for pipes", -1, 19},
     {0},
 };
@@ -104,7 +104,8 @@ static void read_rows(struct bd_examples *e, struct bd_rows *rows, size_t fields
 		if (e->template_ != NULL)
 			bd_example_row(e, value, bd_rows_where(rows));
 		else if (value[0] == NULL)
-			bd_die(BD_DATA, "%s: no field \"%s\"; --key names another", bd_rows_where(rows), key);
+			bd_die(BD_DATA, "%s: no field \"%s\"; use --key to name another", bd_rows_where(rows),
+			       key);
 		else
 			bd_example_text(e, value[0], length[0], bd_rows_where(rows));
 	}
@@ -116,11 +117,11 @@ static void report(const struct bd_examples *e)
 {
 	if (e->cut)
 		bd_warn("%" PRIu64 " of %" PRIu64 " rows cut to %" PRId64 " tokens, %" PRIu64
-		        " tokens left out",
+		        " tokens dropped",
 		        e->cut, e->rows, max_len, e->cut_tokens);
 	if (e->left_out)
-		bd_warn("%" PRIu64 " of %" PRIu64 " rows left out: %s", e->left_out, e->rows,
-		        e->template_ != NULL ? "no room for their answers in --max-len"
+		bd_warn("%" PRIu64 " of %" PRIu64 " rows dropped: %s", e->left_out, e->rows,
+		        e->template_ != NULL ? "--max-len leaves no room for their answers"
 		                             : "fewer than two tokens");
 }
 
@@ -156,7 +157,7 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	if (w.sink == NULL)
 		bd_die(BD_DATA, "%s: %s", files ? file[0] : "<stdin>",
 		       w.seen   ? "nothing is left after --skip"
-		       : e.rows ? "no row makes a sequence of two tokens"
+		       : e.rows ? "no row gives a sequence of two tokens"
 		                : "empty: no rows");
 	bd_sink_close(w.sink);
 	bd_stream_head_free(&w.head);
@@ -202,9 +203,9 @@ int main(int argc, char **argv)
 	if ((template_name != NULL) + text + decode != 1)
 		bd_die(BD_USAGE, "one of --template, --text and --decode is needed");
 	if (pack && !text)
-		bd_die(BD_USAGE, "--pack is for --text");
+		bd_die(BD_USAGE, "--pack needs --text");
 	if (decode && argc - i > 1)
-		bd_die(BD_USAGE, "--decode reads one stream");
+		bd_die(BD_USAGE, "--decode reads only one stream");
 	if (decode)
 		decode_stream(i < argc ? argv[i] : NULL);
 	else

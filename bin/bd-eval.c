@@ -16,7 +16,7 @@ static void check_fit(const struct bd_infer *m, const struct bd_source *src, boo
 	if (m->tok != NULL)
 		digest = bd_tok_digest(m->tok);
 	else if (!quiet)
-		bd_warn("%s: has no tokenizer; whether the stream was made for it is not checked", m->path);
+		bd_warn("%s: has no tokenizer; cannot check that the stream was made for it", m->path);
 	bd_source_fits(src, digest, (uint32_t)m->net->cfg.vocab, m->path);
 }
 
@@ -166,7 +166,7 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 	if (!json_is_number(json_object_get(o, "nll")))
 		bd_warn("%s: %s", model,
 		        s.tokens > 0 ? "its logits are not finite; the model is broken"
-		                     : "no position of the stream is to be predicted");
+		                     : "the stream has no positions to predict");
 	if (!a->tsv)
 		json_object_set_new(o, "history", history_of(m, src));
 	bd_free(a->eval.confusion);
@@ -180,14 +180,13 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 static void settle(struct args *a, int operands)
 {
 	if (operands != 1 && (a->score || operands != 2))
-		bd_die(BD_USAGE,
-		       a->score
-		           ? "--score wants at most one operand: the file of texts"
-		           : "operands are wrong: a model and at most one stream are wanted; see --help");
+		bd_die(BD_USAGE, a->score
+		                     ? "--score takes at most one operand: the file of texts"
+		                     : "wrong operands: give a model and at most one stream; see --help");
 	if (a->window > 0 && a->generate)
-		bd_die(BD_USAGE, "--window cuts sequences, --generate wants whole ones");
+		bd_die(BD_USAGE, "--generate needs whole sequences, but --window cuts them");
 	if (a->stride > 0 && (a->window == 0 || a->stride > a->window))
-		bd_die(BD_USAGE, "--stride wants a --window that is no smaller");
+		bd_die(BD_USAGE, "--stride needs a --window that is at least as large");
 	a->eval.window = (size_t)a->window;
 	a->eval.stride = (size_t)(a->stride > 0 ? a->stride : (a->window + 1) / 2);
 	a->eval.seed = a->answers.seed = (uint64_t)a->common.seed;
@@ -203,17 +202,18 @@ int main(int argc, char **argv)
 {
 	struct args a = {.batch_tokens = 1024};
 	const struct bd_opt opts[] = {
-	    {"batch-tokens", 'b', BD_INT, &a.batch_tokens, "N", "tokens that run together", 1, 1e8},
+	    {"batch-tokens", 'b', BD_INT, &a.batch_tokens, "N", "tokens to process together", 1, 1e8},
 	    {"generate", 'g', BD_FLAG, &a.generate, NULL, "also let the model answer: accuracy, ROUGE, BLEU",
 	     0, 0},
-	    {"max-new", 'n', BD_INT, &a.max_new, "N", "tokens of an answer; 0: as the longest label, or 128",
-	     0, 1e9},
-	    {"window", 0, BD_INT, &a.window, "N", "cut sequences into windows of N tokens; 0: do not", 0,
+	    {"max-new", 'n', BD_INT, &a.max_new, "N",
+	     "maximum tokens of an answer; 0: as the longest label, or 128", 0, 1e9},
+	    {"window", 0, BD_INT, &a.window, "N", "cut sequences into windows of N tokens; 0: do not cut", 0,
 	     1e9},
-	    {"stride", 0, BD_INT, &a.stride, "N", "tokens between windows; 0: half a window", 0, 1e9},
-	    {"score", 0, BD_FLAG, &a.score, NULL, "no model: FILE has predictions and references", 0, 0},
+	    {"stride", 0, BD_INT, &a.stride, "N", "tokens from one window to the next; 0: half a window", 0,
+	     1e9},
+	    {"score", 0, BD_FLAG, &a.score, NULL, "use no model; FILE has predictions and references", 0, 0},
 	    {"ternary", 0, BD_FLAG, &a.ternary, NULL,
-	     "run a directory's linears as ternary whatever its config says", 0, 0},
+	     "run the linear layers of a directory as ternary, whatever its config says", 0, 0},
 	    {"tsv", 0, BD_FLAG, &a.tsv, NULL, "two lines of TSV instead of JSON", 0, 0},
 	    {"logits", 0, BD_STR, &a.eval.logits, "FILE",
 	     "write the logits of all predicted positions (safetensors)", 0, 0},

@@ -63,7 +63,7 @@ static json_t *describe_gguf(const char *path, struct want *w)
 	set_int(o, "bytes", bytes);
 	set(o, "bytes_by_type", types);
 	if (w->check && !bd_gguf_has(g, "bd.tensor_digests")) {
-		bd_warn("%s: holds no digests; only its structure was checked", path);
+		bd_warn("%s: has no digests; only its structure was checked", path);
 	} else if (w->check) {
 		set_int(o, "wrong_digests", bd_packed_check(path, &n));
 		w->bad |= json_integer_value(json_object_get(o, "wrong_digests")) > 0;

@@ -66,7 +66,7 @@ static void pack(const char *dir, const char *output, struct bd_pack_opt *o, int
 
 	if (type != 0 && (o->target == BD_TARGET_HF) != (type == ONLINE || type == OFFLINE))
 		bd_die(BD_USAGE,
-		       "--type online and offline are those of --target hf, the others those of a GGUF file");
+		       "--type online and offline are for --target hf, the other types for GGUF files");
 	if (o->target == BD_TARGET_HF) {
 		bd_hf_write(dir, output, &hf);
 	} else {
@@ -83,21 +83,21 @@ int main(int argc, char **argv)
 	bool unpack = false, list = false, json = false;
 	int target = BD_TARGET_BD, type = 0, embd = 1, head = 1, dtype = 0;
 	const struct bd_opt opts[] = {
-	    {"output", 'o', BD_STR, &output, "FILE", "where the result goes; -: stdout", 0, 0},
-	    {"target", 0, BD_ENUM, &target, "bd|stock|ik|bitnet.cpp|hf", "runtime that the file is made for",
-	     0, 0},
-	    {"list-targets", 0, BD_FLAG, &list, NULL,
-	     "say which targets are possible for MODEL, and why others are not", 0, 0},
-	    {"json", 0, BD_FLAG, &json, NULL, "that list as JSON", 0, 0},
-	    {"type", 0, BD_ENUM, &type, TYPES,
-	     "layout of the ternary tensors; auto: the target's first that fits", 0, 0},
-	    {"embd", 0, BD_ENUM, &embd, TABLES, "number format of embedding and head", 0, 0},
-	    {"head", 0, BD_ENUM, &head, TABLES, "number format of a head that is not the embedding", 0, 0},
-	    {"name", 0, BD_STR, &o.name, "NAME", "general.name instead of the directory's name", 0, 0},
-	    {"unpack", 'd', BD_FLAG, &unpack, NULL,
-	     "the other way: MODEL is a packed file, the output a directory", 0, 0},
-	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16", "number format of a directory's dense weights", 0,
+	    {"output", 'o', BD_STR, &output, "FILE", "output; -: stdout", 0, 0},
+	    {"target", 0, BD_ENUM, &target, "bd|stock|ik|bitnet.cpp|hf", "runtime to make the file for", 0,
 	     0},
+	    {"list-targets", 0, BD_FLAG, &list, NULL,
+	     "print which targets are possible for MODEL, and why others are not", 0, 0},
+	    {"json", 0, BD_FLAG, &json, NULL, "print that list as JSON", 0, 0},
+	    {"type", 0, BD_ENUM, &type, TYPES,
+	     "layout of the ternary tensors; auto: the target's first type that fits", 0, 0},
+	    {"embd", 0, BD_ENUM, &embd, TABLES, "number format of embedding and head", 0, 0},
+	    {"head", 0, BD_ENUM, &head, TABLES, "number format of a head not tied to the embedding", 0, 0},
+	    {"name", 0, BD_STR, &o.name, "NAME", "general.name (default: the directory's name)", 0, 0},
+	    {"unpack", 'd', BD_FLAG, &unpack, NULL,
+	     "the reverse: MODEL is a packed file, the output a directory", 0, 0},
+	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16",
+	     "number format of the weights in an output directory", 0, 0},
 	    {"force", 'f', BD_FLAG, &o.force, NULL,
 	     "pack a model not trained as ternary; replace an existing directory", 0, 0},
 	    {0},

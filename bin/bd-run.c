@@ -161,11 +161,10 @@ static int verify(const char *path, struct bd_dev *dev)
 	size_t n, tensors, bad, bad_tensors;
 
 	if (bd_is_dir(path))
-		bd_die(BD_USAGE, "%s: --verify wants a packed file; a directory stores no golden prompts",
-		       path);
+		bd_die(BD_USAGE, "%s: --verify needs a packed file; a directory has no golden prompts", path);
 	bad_tensors = bd_packed_check(path, &tensors);
 	bad = bd_packed_verify(path, dev, &n);
-	printf("%zu of %zu tensors have their digest, %zu of %zu golden prompts give their logits\n",
+	printf("%zu of %zu tensors match their digests, %zu of %zu golden prompts give the expected logits\n",
 	       tensors - bad_tensors, tensors, n - bad, n);
 	return bad + bad_tensors > 0 ? BD_NO : BD_OK;
 }
@@ -175,13 +174,11 @@ static void check(const struct run *r)
 	if (r->chat + r->jsonl + r->generate > 1)
 		bd_die(BD_USAGE, "choose one of --chat, --generate and --jsonl");
 	if (r->jsonl && r->prompt != NULL)
-		bd_die(BD_USAGE, "--jsonl reads objects from standard input: without --prompt");
+		bd_die(BD_USAGE, "--jsonl reads objects from standard input; omit --prompt");
 	if (r->logprobs >= 0 && !r->json && !r->jsonl)
-		bd_die(BD_USAGE, "--logprobs has a place in JSON only: with --json or --jsonl");
+		bd_die(BD_USAGE, "--logprobs needs --json or --jsonl");
 	if (!r->chat && !r->jsonl && (r->asked.system != NULL || r->asked.no_thinking || r->template != 0))
-		bd_die(
-		    BD_USAGE,
-		    "--system, --template and --no-thinking are about conversations: with --chat or --jsonl");
+		bd_die(BD_USAGE, "--system, --template and --no-thinking need --chat or --jsonl");
 	for (size_t i = 0; i < r->stop.n; i++)
 		if (*r->stop.item[i] == '\0')
 			bd_die(BD_USAGE, "--stop: an empty text would stop at once");
@@ -231,32 +228,33 @@ int main(int argc, char **argv)
 	    {"prompt", 'p', BD_STR, &r.prompt, "TEXT", "the input, instead of stdin", 0, 0},
 	    {"generate", 'g', BD_FLAG, &r.generate, NULL, "continue the input even if the model has a task",
 	     0, 0},
-	    {"chat", 'c', BD_FLAG, &r.chat, NULL, "talk: one message a line", 0, 0},
-	    {"jsonl", 0, BD_FLAG, &r.jsonl, NULL, "JSON objects in, JSON objects out, one a line", 0, 0},
-	    {"json", 'j', BD_FLAG, &r.json, NULL, "print JSON objects, one a line", 0, 0},
-	    {"max-tokens", 'n', BD_INT, &r.n, "N", "tokens to generate at most", 1, 1e9},
-	    {"stop", 0, BD_LIST, &r.stop, "TEXT", "end before this text (may be given again)", 0, 0},
+	    {"chat", 'c', BD_FLAG, &r.chat, NULL, "chat: one message per line", 0, 0},
+	    {"jsonl", 0, BD_FLAG, &r.jsonl, NULL, "JSON objects in, JSON objects out, one per line", 0, 0},
+	    {"json", 'j', BD_FLAG, &r.json, NULL, "print JSON objects, one per line", 0, 0},
+	    {"max-tokens", 'n', BD_INT, &r.n, "N", "maximum number of tokens to generate", 1, 1e9},
+	    {"stop", 0, BD_LIST, &r.stop, "TEXT", "stop before this text (may be repeated)", 0, 0},
 	    {"temperature", 0, BD_REAL, &r.temperature, "X", "0: always the likeliest token", 0, 100},
-	    {"top-k", 0, BD_INT, &r.top_k, "N", "choose among the N likeliest (0: all)", 0, 1e9},
-	    {"top-p", 0, BD_REAL, &r.top_p, "X", "choose among the likeliest that make up X", 0, 1},
-	    {"min-p", 0, BD_REAL, &r.min_p, "X", "leave out what is below X times the likeliest", 0, 1},
+	    {"top-k", 0, BD_INT, &r.top_k, "N", "draw from the N likeliest (0: all)", 0, 1e9},
+	    {"top-p", 0, BD_REAL, &r.top_p, "X", "draw from the likeliest that make up the share X", 0, 1},
+	    {"min-p", 0, BD_REAL, &r.min_p, "X", "exclude tokens below X times the likeliest", 0, 1},
 	    {"repeat-penalty", 0, BD_REAL, &r.repeat_penalty, "X",
-	     "make tokens that were there less likely (1: not)", 0.01, 100},
-	    {"repeat-last-n", 0, BD_INT, &r.repeat_last, "N", "among so many tokens before", 0, 1e9},
-	    {"logprobs", 0, BD_INT, &r.logprobs, "N",
-	     "log probabilities of tokens and their N rivals (-1: none)", -1, 100},
-	    {"context", 0, BD_INT, &r.context, "N", "positions at most (0: as the model's config says)", 0,
+	     "make tokens that occurred before less likely (1: off)", 0.01, 100},
+	    {"repeat-last-n", 0, BD_INT, &r.repeat_last, "N", "apply the penalty to the last N tokens", 0,
 	     1e9},
-	    {"system", 0, BD_STR, &r.asked.system, "TEXT", "system message of conversations", 0, 0},
+	    {"logprobs", 0, BD_INT, &r.logprobs, "N",
+	     "log probabilities of tokens and N alternatives (-1: none)", -1, 100},
+	    {"context", 0, BD_INT, &r.context, "N",
+	     "maximum number of positions (0: as in the model's config)", 0, 1e9},
+	    {"system", 0, BD_STR, &r.asked.system, "TEXT", "system message for conversations", 0, 0},
 	    {"template", 0, BD_ENUM, &r.template, "auto|" BD_CHAT_NAMES, "chat template (auto: the model's)",
 	     0, 0},
-	    {"no-thinking", 0, BD_FLAG, &r.asked.no_thinking, NULL, "qwen3: answer without thoughts", 0, 0},
+	    {"no-thinking", 0, BD_FLAG, &r.asked.no_thinking, NULL, "qwen3: answer without thinking", 0, 0},
 	    {"verify", 0, BD_FLAG, &r.verify, NULL, "check digests and golden prompts of a packed file", 0,
 	     0},
 	    {0},
 	};
 	const struct bd_tool tool = {
-	    "bd-run", "classify lines, continue a text or talk with a model", "[options] MODEL", opts, 1, 1};
+	    "bd-run", "classify lines, continue a text or chat with a model", "[options] MODEL", opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &r.common, argc, argv), status = BD_OK;
 	struct bd_dev *dev = bd_dev_threads((int)r.common.threads);
 

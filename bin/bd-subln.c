@@ -13,16 +13,14 @@ static void check(const char *dir, const struct bd_ckpt *k, enum bd_norms norms)
 	const struct bd_config *c = bd_ckpt_config(k);
 
 	if (bd_ckpt_packed(k))
-		bd_die(BD_DATA, "%s: holds packed ternary weights, and not the masters that training needs",
-		       dir);
+		bd_die(BD_DATA, "%s: has packed ternary weights, not the masters that training needs", dir);
 	if (norms < c->norms)
 		bd_die(BD_DATA,
-		       "%s: has norms \"%s\" already, and dropping trained gains would make another model; "
+		       "%s: already has norms \"%s\", and dropping trained gains would change the model; "
 		       "give --norms %s",
 		       dir, bd_norms_name(c->norms), bd_norms_name(c->norms));
 	if (c->family == BD_BITNET && norms != BD_NORMS_SUBLN)
-		bd_die(BD_DATA, "%s: a bitnet model has norms \"subln\" and no others; give --norms subln",
-		       dir);
+		bd_die(BD_DATA, "%s: a bitnet model can only have norms \"subln\"; give --norms subln", dir);
 }
 
 /* Gains that the model had are kept, new ones are 1. */
@@ -79,14 +77,17 @@ int main(int argc, char **argv)
 	const struct bd_opt opts[] = {
 	    {"output", 'o', BD_STR, &output, "DIR", "the model directory to write", 0, 0},
 	    {"norms", 0, BD_ENUM, &norms, "subln|all|none",
-	     "in front of o_proj and down_proj, of all seven projections, or nowhere", 0, 0},
+	     "before o_proj and down_proj, before all seven projections, or nowhere", 0, 0},
 	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16", "type of the stored weights", 0, 0},
 	    {"force", 'f', BD_FLAG, &force, NULL, "replace an existing output directory", 0, 0},
 	    {0},
 	};
-	const struct bd_tool tool = {
-	    "bd-subln", "insert SubLN and mark a model as ternary student", "[options] MODEL -o DIR", opts, 1,
-	    1};
+	const struct bd_tool tool = {"bd-subln",
+	                             "insert SubLN and mark a model as a ternary student",
+	                             "[options] MODEL -o DIR",
+	                             opts,
+	                             1,
+	                             1};
 	const char *input = argv[bd_opt_parse(&tool, &common, argc, argv)];
 	struct bd_outdir *out;
 

@@ -8,18 +8,18 @@ int main(int argc, char **argv)
 	struct bd_teacher d = {.layer = "0.8", .epochs = 1, .batch_tokens = 4096, .level = -1};
 	const struct bd_opt opts[] = {
 	    {"model", 'm', BD_STR, &d.model, "DIR", "the teacher", 0, 0},
-	    {"output", 'o', BD_STR, &d.output, "FILE", "where the stream goes (default: stdout)", 0, 0},
+	    {"output", 'o', BD_STR, &d.output, "FILE", "output (default: stdout)", 0, 0},
 	    {"layer", 'l', BD_STR, &d.layer, "L",
-	     "layer of the states: an index, 0 first, or a fraction of the depth", 0, 0},
+	     "layer of the states: an index from 0, or a fraction of the depth", 0, 0},
 	    {"positions", 'p', BD_ENUM, &d.positions, "answer|all",
-	     "logits of the answer's positions, or of all", 0, 0},
+	     "logits of the positions of the answer, or of all", 0, 0},
 	    {"top-k", 'k', BD_INT, &d.top_k, "K", "only the K largest logits of a position (0: all)", 0, 1e6},
 	    {"no-logits", 0, BD_FLAG, &d.no_logits, NULL, "no logits", 0, 0},
 	    {"no-states", 0, BD_FLAG, &d.no_states, NULL, "no states", 0, 0},
 	    {"epochs", 'e', BD_REAL, &d.epochs, "N", "passes over the examples", 0.0, 1e6},
 	    {"shuffle", 0, BD_FLAG, &d.shuffle, NULL,
 	     "hold the examples in memory and shuffle them every pass", 0, 0},
-	    {"batch-tokens", 0, BD_INT, &d.batch_tokens, "N", "tokens run together", 1, 1e8},
+	    {"batch-tokens", 0, BD_INT, &d.batch_tokens, "N", "tokens to process together", 1, 1e8},
 	    {"level", 0, BD_INT, &d.level, "N", "zstd level (-1: 3 into a file, none into a pipe)", -1, 19},
 	    {0},
 	};

@@ -83,7 +83,7 @@ static void start(void)
 	errno = pthread_create(&thread, &attr, take, NULL);
 	pthread_attr_destroy(&attr);
 	if (errno != 0)
-		bd_die(BD_SYS, "cannot start the thread that takes signals:");
+		bd_die(BD_SYS, "cannot start the thread that handles signals:");
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	pthread_sigmask(SIG_BLOCK, &taken, NULL);
 }

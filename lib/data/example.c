@@ -204,7 +204,7 @@ static void answer_ids(const struct bd_examples *e, const char *const *row, int 
 	bd_tok_encode(e->tok, text->p, text->n, BD_TOK_CONT, ids);
 	if (e->beside.eos < 0)
 		bd_die(BD_USAGE,
-		       "no file beside the tokenizer names the token that ends a text; give it by --eos");
+		       "no file beside the tokenizer names the end-of-text token; give it with --eos");
 	bd_ids_push(ids, (uint32_t)e->beside.eos);
 }
 
@@ -266,8 +266,9 @@ void bd_example_text(struct bd_examples *e, const char *text, size_t n, const ch
 		emit(e, ids.id, ids.n, 1, -1, NULL);
 	else if (ids.n) {
 		if (e->beside.eos < 0)
-			bd_die(BD_USAGE, "no file beside the tokenizer names the token that ends a text; "
-			                 "give it by --eos");
+			bd_die(
+			    BD_USAGE,
+			    "no file beside the tokenizer names the end-of-text token; give it with --eos");
 		if (e->packed++)
 			bd_ids_push(&e->joined, (uint32_t)e->beside.eos);
 		for (size_t i = 0; i < ids.n; i++)

@@ -77,7 +77,7 @@ static void limit(struct bd_feed *f)
 		       "bd-teacher-dump --epochs repeat it",
 		       bd_source_name(f->src), epochs);
 	if (!again && epochs != floor(epochs) && f->count == 0)
-		bd_die(BD_USAGE, "%s: %g passes of a stream of unknown length; store it in a file",
+		bd_die(BD_USAGE, "%s: %g passes over a stream of unknown length; store it in a file",
 		       bd_source_name(f->src), epochs);
 	f->passes = !again ? 1 : (uint64_t)ceil(epochs);
 	f->total = (uint64_t)llround(epochs * (double)f->count);
@@ -96,7 +96,7 @@ struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan)
 	const struct bd_stream_head *h = bd_source_head(f->src);
 	if ((plan->hold || plan->shuffle) && h->teacher)
 		bd_die(BD_USAGE,
-		       "%s: a teacher stream is not shuffled here; give --shuffle to bd-teacher-dump",
+		       "%s: a teacher stream cannot be shuffled here; give --shuffle to bd-teacher-dump",
 		       bd_source_name(f->src));
 	if (plan->hold || plan->shuffle)
 		hold_all(f);
@@ -106,7 +106,7 @@ struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan)
 		count_all(f);
 	limit(f);
 	if (bd_feed_peek(f) == NULL)
-		bd_die(BD_DATA, "%s: the stream holds no examples", bd_source_name(f->src));
+		bd_die(BD_DATA, "%s: the stream has no examples", bd_source_name(f->src));
 	return f;
 }
 

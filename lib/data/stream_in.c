@@ -21,7 +21,7 @@ static void teacher_head(struct bd_source *s, struct bd_stream_head *h)
 	bd_source_u32s(s, "heads", h->heads, 3, MAX_WIDTH);
 	for (int i = 0; i < 3 && h->layer >= 0; i++)
 		if (h->width[i] == 0 || h->heads[i] == 0 || h->width[i] % h->heads[i])
-			BAD(s, "a width of %u does not divide into %u heads", h->width[i], h->heads[i]);
+			BAD(s, "a width of %u cannot be divided into %u heads", h->width[i], h->heads[i]);
 	if (!bd_source_is_str(bd_source_find(s, "dtype"), "f16"))
 		BAD(s, "`dtype' of the states is not \"f16\"");
 	h->states_f16 = h->layer >= 0;
@@ -40,7 +40,7 @@ static void parse_head(struct bd_source *s)
 	const msgpack_object *o = bd_source_find(s, "version");
 
 	if (bd_source_find(s, "bd") == NULL || o == NULL || !bd_source_is_int(o, 0, INT32_MAX, &version))
-		BAD(s, "this is no bds stream");
+		BAD(s, "this is not a bds stream");
 	if (version != 1)
 		BAD(s,
 		    "version %" PRId64
@@ -52,7 +52,7 @@ static void parse_head(struct bd_source *s)
 	h->vocab = (uint32_t)bd_source_int(s, "vocab", 1, MAX_VOCAB);
 	if ((o = bd_source_find(s, "template")) != NULL) {
 		if (o->type != MSGPACK_OBJECT_MAP)
-			BAD(s, "`template' is no map");
+			BAD(s, "`template' is not a map");
 		h->template_ = bd_source_json(s, o);
 	}
 	if (bd_source_find(s, "choices") != NULL) {
@@ -62,7 +62,7 @@ static void parse_head(struct bd_source *s)
 	}
 	if ((o = bd_source_find(s, "history")) != NULL) {
 		if (o->type != MSGPACK_OBJECT_ARRAY)
-			BAD(s, "`history' is no array");
+			BAD(s, "`history' is not an array");
 		h->history = bd_source_json(s, o);
 	}
 	if (bd_source_find(s, "examples") != NULL)
@@ -92,7 +92,7 @@ void bd_source_rewind(struct bd_source *s)
 	s->ended = false;
 	bd_source_take(s);
 	if (bd_hash64(s->p, s->n) != s->head_hash)
-		BAD(s, "the header changed since it was first read");
+		BAD(s, "the header has changed since it was first read");
 	bd_hash_free(s->hash);
 	s->hash = bd_hash_new();
 	bd_hash_add(s->hash, s->p, s->n);
@@ -130,13 +130,13 @@ void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_
 	const struct bd_stream_head *h = &s->head;
 
 	if (strcmp(h->tokenizer, tokenizer))
-		bd_die(
-		    BD_DATA,
-		    "%s: made with tokenizer %.8s, but %s has %.8s; run bd-data with this model's tokenizer",
-		    bd_in_name(s->in), h->tokenizer, model, tokenizer);
+		bd_die(BD_DATA,
+		       "%s: made with tokenizer %.8s, but that of %s is %.8s; run bd-data with this model's "
+		       "tokenizer",
+		       bd_in_name(s->in), h->tokenizer, model, tokenizer);
 	if (h->vocab > vocab)
-		bd_die(BD_DATA, "%s: a vocabulary of %u, but %s has %u", bd_in_name(s->in), h->vocab, model,
-		       vocab);
+		bd_die(BD_DATA, "%s: has a vocabulary of %u, but %s has one of %u", bd_in_name(s->in),
+		       h->vocab, model, vocab);
 }
 
 /* ---- records ---- */
@@ -149,7 +149,7 @@ static void check_ids(const struct bd_source *s, const uint32_t *id, size_t n)
 	for (size_t i = 0; i < n; i++)
 		max = id[i] > max ? id[i] : max;
 	if (max >= s->head.vocab)
-		BAD(s, "token id %u, but the vocabulary has %u", max, s->head.vocab);
+		BAD(s, "token id %u is outside the vocabulary of %u", max, s->head.vocab);
 }
 
 static void read_teacher(const struct bd_source *s, struct bd_record *r)
@@ -175,7 +175,7 @@ static void read_record(const struct bd_source *s, struct bd_record *r)
 	size_t bytes = bd_source_get(s, "ids", MSGPACK_OBJECT_BIN)->via.bin.size;
 
 	if (bytes == 0 || bytes % 4)
-		BAD(s, "`ids' holds %zu bytes: no whole number of tokens", bytes);
+		BAD(s, "`ids' has %zu bytes, which is not a whole number of tokens", bytes);
 	if ((uint64_t)bd_source_int(s, "i", 0, INT64_MAX) != s->records)
 		BAD(s, "example %" PRIu64 " was expected here", s->records);
 	r->index = s->records;
@@ -208,10 +208,12 @@ static void verify(const struct bd_source *s)
 	uint64_t records = bd_source_get(s, "records", MSGPACK_OBJECT_POSITIVE_INTEGER)->via.u64;
 
 	if (records != s->records)
-		BAD(s, "the check counts %" PRIu64 " examples, %" PRIu64 " came; the stream is damaged",
+		BAD(s,
+		    "the check counts %" PRIu64 " examples, but there were %" PRIu64
+		    "; the stream is damaged",
 		    records, s->records);
 	if (check != bd_hash_value(s->hash))
-		BAD(s, "the checksum of what came before is wrong; the stream is damaged");
+		BAD(s, "the checksum of the preceding bytes is wrong; the stream is damaged");
 }
 
 bool bd_source_next(struct bd_source *s, struct bd_record *r)
@@ -231,11 +233,11 @@ bool bd_source_next(struct bd_source *s, struct bd_record *r)
 			return true;
 	}
 	if (s->head.examples && s->head.examples != s->records)
-		bd_die(BD_DATA, "%s: the header promises %" PRIu64 " examples, %" PRIu64 " came",
+		bd_die(BD_DATA, "%s: the header announces %" PRIu64 " examples, but there were %" PRIu64,
 		       bd_in_name(s->in), s->head.examples, s->records);
 	char more;
 	if (bd_in_read(s->in, &more, 1))
-		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the stream goes on after its end record",
+		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the stream continues after its end record",
 		       bd_in_name(s->in), bd_in_offset(s->in) - 1);
 	snprintf(s->digest, sizeof(s->digest), "%016" PRIx64, bd_hash_value(s->hash));
 	return false;

@@ -27,7 +27,7 @@ static const unsigned char *take(struct bd_source *s, size_t k)
 		if (bd_in_read(s->in, s->p + s->n, want) != want)
 			bd_die(BD_DATA,
 			       "%s: byte %" PRIu64
-			       ": the stream ends inside a record; its writer died or the file was cut",
+			       ": the stream ends inside a record; its writer died or the file was truncated",
 			       bd_in_name(s->in), bd_in_offset(s->in));
 		s->n += want;
 		k -= want;
@@ -99,7 +99,8 @@ static uint64_t take_value(struct bd_source *s)
 	case 0xdf:
 		return 2 * take_uint(s, (size_t)2 << (tag - 0xde));
 	default:
-		bd_die(BD_DATA, "%s: byte %" PRIu64 ": MessagePack type 0x%02x has no place in a bds stream",
+		bd_die(BD_DATA,
+		       "%s: byte %" PRIu64 ": MessagePack type 0x%02x is not allowed in a bds stream",
 		       bd_in_name(s->in), s->at + s->n - 1, tag);
 	}
 }
@@ -113,11 +114,11 @@ void bd_source_take(struct bd_source *s)
 	if (bd_in_read(s->in, &first, 1) != 1)
 		BAD(s,
 		    "the stream ends before its end record, after %" PRIu64
-		    " examples; its writer died or the file was cut",
+		    " examples; its writer died or the file was truncated",
 		    s->records);
 	if ((first & 0xf0) != 0x80 && first != 0xde && first != 0xdf)
 		BAD(s, "no record begins with 0x%02x; %s", first,
-		    s->at ? "the stream is damaged" : "this is no bds stream");
+		    s->at ? "the stream is damaged" : "this is not a bds stream");
 	if (s->cap == 0)
 		s->p = bd_alloc(s->cap = (size_t)1 << 16, 1);
 	s->p[0] = first;
@@ -178,7 +179,7 @@ int64_t bd_source_int(const struct bd_source *s, const char *key, int64_t min, i
 	int64_t v;
 
 	if (o == NULL || !bd_source_is_int(o, min, max, &v))
-		BAD(s, "`%s' is no integer from %" PRId64 " to %" PRId64, key, min, max);
+		BAD(s, "`%s' is not an integer from %" PRId64 " to %" PRId64, key, min, max);
 	return v;
 }
 
@@ -204,10 +205,10 @@ void bd_source_hex(const struct bd_source *s, const char *key, char out[33])
 	const msgpack_object_str *t = &bd_source_get(s, key, MSGPACK_OBJECT_STR)->via.str;
 
 	if (t->size != 32)
-		BAD(s, "`%s' is no digest of 32 hex digits", key);
+		BAD(s, "`%s' is not a digest of 32 hex digits", key);
 	memcpy(out, t->ptr, 32);
 	if (strspn(out, "0123456789abcdef") != 32)
-		BAD(s, "`%s' is no digest of 32 hex digits", key);
+		BAD(s, "`%s' is not a digest of 32 hex digits", key);
 }
 
 /* A new array from a bin of exactly n elements. */
@@ -216,7 +217,7 @@ void *bd_source_bin(const struct bd_source *s, const char *key, size_t n, size_t
 	const msgpack_object_bin *b = &bd_source_get(s, key, MSGPACK_OBJECT_BIN)->via.bin;
 
 	if (b->size != n * size)
-		BAD(s, "`%s' holds %u bytes where the header asks for %zu", key, b->size, n * size);
+		BAD(s, "`%s' has %u bytes where the header requires %zu", key, b->size, n * size);
 	void *p = bd_alloc(n + !n, size);
 	if (n)
 		memcpy(p, b->ptr, n * size);
@@ -233,7 +234,7 @@ void bd_source_u32s(const struct bd_source *s, const char *key, uint32_t *out, s
 		int64_t v;
 
 		if (!bd_source_is_int(&a->ptr[i], 0, max, &v))
-			BAD(s, "`%s' has an element that is no integer from 0 to %" PRId64, key, max);
+			BAD(s, "`%s' has an element that is not an integer from 0 to %" PRId64, key, max);
 		out[i] = (uint32_t)v;
 	}
 }

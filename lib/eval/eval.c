@@ -248,7 +248,7 @@ struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_
 	c.lines = c.opts->predictions != NULL ? bd_out_open(c.opts->predictions, false, 0) : NULL;
 	run_all(&c, &windows, batch_tokens);
 	if (s.examples == 0)
-		bd_die(BD_DATA, "%s: no examples in the stream; nothing can be evaluated",
+		bd_die(BD_DATA, "%s: the stream has no examples; there is nothing to evaluate",
 		       bd_source_name(src));
 	intervals(&c);
 	bd_spool_close(c.spool);

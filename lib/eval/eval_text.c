@@ -155,8 +155,7 @@ static void run(struct bd_answers *a)
 		if (q->n >= context)
 			bd_die(BD_DATA,
 			       "%s: example %llu: a prompt of %zu tokens leaves no room for an answer in the "
-			       "model's "
-			       "context of %zu; cut it by bd-data --max-len",
+			       "model's context of %zu; cut it with bd-data --max-len",
 			       a->source, (unsigned long long)q->index, q->n, context);
 		g[i].prompt = q->prompt;
 		g[i].n = q->n;

@@ -65,7 +65,7 @@ void bd_text_scores_read(struct bd_text_scores *s, const char *path, struct bd_o
 	}
 	if (!bd_text_scores_count(s))
 		bd_die(BD_DATA,
-		       "%s: empty; a JSON object with \"prediction\" and \"reference\" a line is wanted",
+		       "%s: empty; give one JSON object with \"prediction\" and \"reference\" per line",
 		       bd_in_name(in));
 	bd_in_close(in);
 }

@@ -46,8 +46,8 @@ static char *take_name(struct bd_gguf *g, size_t max, const char *what)
 	const unsigned char *p = take(g, n);
 
 	if (n == 0 || n > max || memchr(p, '\0', (size_t)n) != NULL)
-		BAD(g, "%s of %" PRIu64 " bytes, or with a NUL byte in it; 1 to %zu are allowed", what, n,
-		    max);
+		BAD(g, "%s of %" PRIu64 " bytes, or with a NUL byte in it; 1 to %zu bytes are allowed", what,
+		    n, max);
 	return bd_strndup((const char *)p, (size_t)n);
 }
 
@@ -59,9 +59,9 @@ static void take_array(struct bd_gguf *g, struct gguf_value *v)
 	n = take_u64(g);
 	v->p = g->map.p + g->at;
 	if (v->elem >= BD_GGUF_TYPES || v->elem == BD_GGUF_ARRAY)
-		BAD(g, "%s: array of type %u, which is unknown or another array", v->key, v->elem);
+		BAD(g, "%s: array of type %u, which is unknown or itself an array", v->key, v->elem);
 	if (n > (g->map.n - g->at) / (v->elem == BD_GGUF_STR ? 8 : bd_gguf_value_bytes[v->elem]))
-		BAD(g, "%s: array of %" PRIu64 " elements in the %zu bytes that are left", v->key, n,
+		BAD(g, "%s: array of %" PRIu64 " elements in the remaining %zu bytes", v->key, n,
 		    g->map.n - g->at);
 	v->count = (size_t)n;
 	if (v->elem != BD_GGUF_STR)
@@ -85,7 +85,7 @@ static void take_value(struct bd_gguf *g, struct gguf_value *v)
 		v->count = (size_t)take_u64(g);
 	v->p = take(g, v->type == BD_GGUF_STR ? v->count : bd_gguf_value_bytes[v->type]);
 	if (v->type == BD_GGUF_BOOL && *v->p > 1)
-		BAD(g, "%s: a bool of value %u", v->key, *v->p);
+		BAD(g, "%s: a bool with value %u", v->key, *v->p);
 }
 
 static void take_tensor(struct bd_gguf *g, size_t i)
@@ -112,8 +112,8 @@ static void take_tensor(struct bd_gguf *g, size_t i)
 	t->type = take_u32(g);
 	t->bytes = bd_ggml_bytes(t->type, t->rows, t->cols);
 	if (bd_ggml_block(t->type) > 0 && t->bytes == 0)
-		BAD(g, "%s: rows of %zu do not divide into the blocks of %zu that %s has", t->name, t->cols,
-		    bd_ggml_block(t->type), bd_ggml_name(t->type));
+		BAD(g, "%s: rows of %zu cannot be divided into the blocks of %zu of type %s", t->name,
+		    t->cols, bd_ggml_block(t->type), bd_ggml_name(t->type));
 	g->offset[i] = take_u64(g);
 }
 
@@ -142,20 +142,21 @@ static void place_tensors(struct bd_gguf *g)
 
 		if (g->offset[i] != begin)
 			bd_die(BD_DATA,
-			       "%s: tensor %s: offset %" PRIu64 ", but the one before it makes it %" PRIu64,
+			       "%s: tensor %s: offset %" PRIu64
+			       ", but the preceding tensor requires %" PRIu64,
 			       g->path, t->name, g->offset[i], begin);
 		if (bd_ggml_block(t->type) == 0 && next >= begin)
 			t->bytes = (size_t)(next - begin);
 		if (begin > size || t->bytes > size - begin)
 			bd_die(BD_DATA,
-			       "%s: tensor %s: needs %zu bytes at %" PRIu64 ", the file has %" PRIu64
+			       "%s: tensor %s: needs %zu bytes at %" PRIu64 ", but the file has %" PRIu64
 			       " bytes of data; it is truncated",
 			       g->path, t->name, t->bytes, begin, size);
 		t->data = g->map.p + base + begin;
 		at = begin + t->bytes;
 	}
 	if (size > (at + align - 1) / align * align)
-		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the file goes on after its last tensor", g->path,
+		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the file continues after its last tensor", g->path,
 		       base + at);
 }
 
@@ -180,7 +181,7 @@ static void check_names(struct bd_gguf *g)
 	qsort(keys, g->n_value, sizeof(*keys), by_text);
 	for (size_t i = 1; i < g->n_value; i++)
 		if (strcmp(keys[i - 1], keys[i]) == 0)
-			bd_die(BD_DATA, "%s: key %s is there twice", g->path, keys[i]);
+			bd_die(BD_DATA, "%s: duplicate key %s", g->path, keys[i]);
 	bd_free(keys);
 	g->by_name = bd_alloc(g->n_tensor + 1, sizeof(*g->by_name));
 	for (size_t i = 0; i < g->n_tensor; i++)
@@ -188,14 +189,14 @@ static void check_names(struct bd_gguf *g)
 	qsort(g->by_name, g->n_tensor, sizeof(*g->by_name), by_tensor_name);
 	for (size_t i = 1; i < g->n_tensor; i++)
 		if (strcmp(g->by_name[i - 1]->name, g->by_name[i]->name) == 0)
-			bd_die(BD_DATA, "%s: tensor %s is there twice", g->path, g->by_name[i]->name);
+			bd_die(BD_DATA, "%s: duplicate tensor %s", g->path, g->by_name[i]->name);
 }
 
 /* The counts in front are bounded by the smallest size that an entry can have. */
 static size_t take_count(struct bd_gguf *g, uint64_t n, size_t smallest, const char *what)
 {
 	if (n > g->map.n / smallest)
-		BAD(g, "%" PRIu64 " %s cannot stand in %zu bytes", n, what, g->map.n);
+		BAD(g, "%" PRIu64 " %s cannot fit in %zu bytes", n, what, g->map.n);
 	return (size_t)n;
 }
 
@@ -207,10 +208,10 @@ struct bd_gguf *bd_gguf_open(const char *path)
 	g->path = bd_strdup(path);
 	g->map = bd_map_file(path);
 	if (g->map.n < 24 || memcmp(take(g, 4), "GGUF", 4) != 0)
-		bd_die(BD_DATA, "%s: is no GGUF file", path);
+		bd_die(BD_DATA, "%s: not a GGUF file", path);
 	version = take_u32(g);
 	if ((version & 0xffff) == 0)
-		bd_die(BD_DATA, "%s: is a big-endian GGUF file; only little-endian ones are read", path);
+		bd_die(BD_DATA, "%s: a big-endian GGUF file; only little-endian ones are supported", path);
 	if (version != 2 && version != 3)
 		bd_die(BD_DATA, "%s: GGUF version %u is not supported, only 2 and 3", path, version);
 	g->n_tensor = take_count(g, take_u64(g), 8 + 1 + 4 + 8 + 4 + 8, "tensors");

@@ -14,8 +14,7 @@ static void ternary_row(const struct bd_gguf_tensor *t, const uint8_t *p, float 
 	float d;
 
 	if (!bd_ternary_load(t->type, codes, p, t->cols, &d))
-		bd_die(BD_DATA,
-		       "tensor %s: a row of %s with a code other than -1, 0 and 1, or with several scales",
+		bd_die(BD_DATA, "tensor %s: a row of %s has a code other than -1, 0 and 1, or several scales",
 		       t->name, bd_ggml_name(t->type));
 	if (t->type == BD_GGML_I2_S)
 		memcpy(&d, (const uint8_t *)t->data + t->bytes - BD_I2_S_TAIL, sizeof(d));
@@ -32,5 +31,5 @@ void bd_gguf_f32(const struct bd_gguf_tensor *t, size_t r, float *out)
 	else if (bd_ggml_ternary(t->type))
 		ternary_row(t, p, out);
 	else
-		bd_die(BD_DATA, "tensor %s: values of type %u are not read", t->name, t->type);
+		bd_die(BD_DATA, "tensor %s: values of type %u are not supported", t->name, t->type);
 }

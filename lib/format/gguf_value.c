@@ -163,7 +163,7 @@ uint64_t bd_gguf_uint(const struct bd_gguf *g, const char *key)
 	int64_t i;
 
 	if (!integer_of(v->type, v->p, &i) || i < 0)
-		bd_die(BD_DATA, "%s: key %s is no non-negative integer", g->path, key);
+		bd_die(BD_DATA, "%s: key %s is not a non-negative integer", g->path, key);
 	return (uint64_t)i;
 }
 
@@ -177,7 +177,7 @@ double bd_gguf_real(const struct bd_gguf *g, const char *key)
 	const struct gguf_value *v = need(g, key);
 
 	if (v->type != BD_GGUF_F32 && v->type != BD_GGUF_F64)
-		bd_die(BD_DATA, "%s: key %s is no real number", g->path, key);
+		bd_die(BD_DATA, "%s: key %s is not a real number", g->path, key);
 	return real_of(v->type, v->p);
 }
 
@@ -186,7 +186,7 @@ const char *bd_gguf_str(const struct bd_gguf *g, const char *key, size_t *n)
 	struct gguf_value *v = need(g, key);
 
 	if (v->type != BD_GGUF_STR)
-		bd_die(BD_DATA, "%s: key %s is no string", g->path, key);
+		bd_die(BD_DATA, "%s: key %s is not a string", g->path, key);
 	if (v->copy == NULL) {
 		char *text = bd_alloc(bd_add(v->count, 1), 1);
 
@@ -231,7 +231,7 @@ size_t bd_gguf_array(const struct bd_gguf *g, const char *key, uint32_t *elem_ty
 	struct gguf_value *v = need(g, key);
 
 	if (v->type != BD_GGUF_ARRAY)
-		bd_die(BD_DATA, "%s: key %s is no array", g->path, key);
+		bd_die(BD_DATA, "%s: key %s is not an array", g->path, key);
 	if (v->copy == NULL && v->elem == BD_GGUF_STR) {
 		v->copy = copy_texts(v);
 	} else if (v->copy == NULL) {

@@ -53,7 +53,7 @@ static enum bd_dtype dtype_of(const json_t *j, const char *file, const char *nam
 	const char *s = json_string_value(j);
 
 	if (s == NULL)
-		bd_die(BD_DATA, "%s: tensor %s: dtype is no string", file, name);
+		bd_die(BD_DATA, "%s: tensor %s: dtype is not a string", file, name);
 	for (int i = 0; i < BD_DTYPES; i++)
 		if (!strcmp(s, dtypes[i].name))
 			return (enum bd_dtype)i;
@@ -64,7 +64,7 @@ static enum bd_dtype dtype_of(const json_t *j, const char *file, const char *nam
 static size_t size_of(const json_t *j, const char *what, const char *file, const char *name)
 {
 	if (!json_is_integer(j) || json_integer_value(j) < 0)
-		bd_die(BD_DATA, "%s: tensor %s: %s is no non-negative integer", file, name, what);
+		bd_die(BD_DATA, "%s: tensor %s: %s is not a non-negative integer", file, name, what);
 	return (size_t)json_integer_value(j);
 }
 
@@ -79,7 +79,7 @@ static void parse_tensor(struct bd_st_tensor *t, const json_t *entry, const unsi
 	    json_array_size(off) != 2)
 		bd_die(BD_DATA, "%s: tensor %s: needs dtype, shape and two data_offsets", file, name);
 	if (json_array_size(shape) > 4)
-		bd_die(BD_DATA, "%s: tensor %s: has %zu dimensions, 4 are supported", file, name,
+		bd_die(BD_DATA, "%s: tensor %s: has %zu dimensions, at most 4 are supported", file, name,
 		       json_array_size(shape));
 	t->dtype = dtype_of(json_object_get(entry, "dtype"), file, name);
 	t->ndim = (int)json_array_size(shape);
@@ -131,11 +131,11 @@ static void check_cover(const struct bd_st_tensor *t, size_t n, const unsigned c
 
 		if (begin != at)
 			bd_die(BD_DATA, "%s: tensor %s: %s at data byte %zu", file, t[i].name,
-			       begin < at ? "overlaps its neighbour" : "is preceded by a hole", begin);
+			       begin < at ? "overlaps its neighbour" : "is preceded by a gap", begin);
 		at = begin + t[i].bytes;
 	}
 	if (at != size)
-		bd_die(BD_DATA, "%s: the tensors end at data byte %zu, the file at %zu", file, at, size);
+		bd_die(BD_DATA, "%s: the tensors end at data byte %zu, but the file at %zu", file, at, size);
 }
 
 static void check_metadata(const json_t *meta, const char *file)
@@ -144,10 +144,10 @@ static void check_metadata(const json_t *meta, const char *file)
 	json_t *v;
 
 	if (!json_is_object(meta))
-		bd_die(BD_DATA, "%s: __metadata__ is no object", file);
+		bd_die(BD_DATA, "%s: __metadata__ is not an object", file);
 	json_object_foreach((json_t *)(uintptr_t)meta, key, v)
 		if (!json_is_string(v))
-			bd_die(BD_DATA, "%s: __metadata__.%s is no string", file, key);
+			bd_die(BD_DATA, "%s: __metadata__.%s is not a string", file, key);
 }
 
 static void open_shard(struct bd_st *s, char *path)
@@ -257,9 +257,9 @@ static char *find_in_dir(const char *dir)
 	char *pickle = bd_path(dir, "pytorch_model.bin");
 	if (bd_exists(pickle))
 		bd_die(BD_DATA,
-		       "%s: a pickle, which is a program and not read here; convert it to safetensors",
+		       "%s: a pickle, which is a program and is not loaded; convert it to safetensors",
 		       pickle);
-	bd_die(BD_DATA, "%s: holds neither model.safetensors nor model.safetensors.index.json", dir);
+	bd_die(BD_DATA, "%s: contains neither model.safetensors nor model.safetensors.index.json", dir);
 }
 
 struct bd_st *bd_st_open(const char *path)

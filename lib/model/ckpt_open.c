@@ -46,25 +46,24 @@ static void settle_norms(struct bd_ckpt *k)
 		int n = gains(k, l);
 
 		if (n != 0 && n != k->cfg.layers)
-			bd_die(BD_DATA, "%s: %d of %d layers have a norm in front of %s", k->dir, n,
+			bd_die(BD_DATA, "%s: only %d of %d layers have a norm before %s", k->dir, n,
 			       k->cfg.layers, bd_slot_info(BD_W + l)->hf);
 		all += n != 0;
 		*(l == BD_LIN_O || l == BD_LIN_DOWN ? &sub : &other) += n != 0;
 	}
 	enum bd_norms found = all == 0 ? BD_NORMS_NONE : other == 0 ? BD_NORMS_SUBLN : BD_NORMS_ALL;
 	if ((found == BD_NORMS_SUBLN && sub != 2) || (found == BD_NORMS_ALL && all != BD_LINS))
-		bd_die(
-		    BD_DATA,
-		    "%s: norms in front of %d of the 7 linears; 0, 2 (o_proj, down_proj) and 7 are supported",
-		    k->dir, all);
+		bd_die(BD_DATA,
+		       "%s: norms before %d of the 7 linear layers; 0, 2 (o_proj, down_proj) and 7 are "
+		       "supported",
+		       k->dir, all);
 	k->folded = k->quant.rms_norm && said && k->cfg.norms == BD_NORMS_SUBLN && found == BD_NORMS_ALL;
 	if (k->folded)
 		return;
 	if (said && found != k->cfg.norms)
 		bd_die(BD_DATA,
-		       "%s: config.json says bitdistill.norms \"%s\", the tensors have \"%s\"; one of them "
-		       "is not "
-		       "of this checkpoint",
+		       "%s: bitdistill.norms in config.json is \"%s\", but the tensors have \"%s\"; they are "
+		       "not from the same checkpoint",
 		       k->dir, bd_norms_name(k->cfg.norms), bd_norms_name(found));
 	k->cfg.norms = found;
 }
@@ -97,11 +96,11 @@ static void check_shape(const struct bd_st_tensor *t, size_t rows, size_t cols)
 	                   : t->ndim == 1 && t->shape[0] == cols;
 
 	if (!fits && matrix)
-		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu, %zu] as config.json asks", t->file,
+		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu, %zu] as config.json requires", t->file,
 		       t->name, rows, cols);
 	if (!fits)
-		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu] as config.json asks", t->file, t->name,
-		       cols);
+		bd_die(BD_DATA, "%s: tensor %s: its shape is not [%zu] as config.json requires", t->file,
+		       t->name, cols);
 }
 
 static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
@@ -117,14 +116,14 @@ static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
 	if (k->quant.packed && kind == BD_KIND_LINEAR && t->dtype == BD_U8) {
 		if (rows % 4 != 0)
-			bd_die(BD_DATA, "%s: tensor %s: %zu rows cannot be packed by fours", t->file, t->name,
-			       rows);
+			bd_die(BD_DATA, "%s: tensor %s: %zu rows cannot be packed in groups of four", t->file,
+			       t->name, rows);
 		check_shape(t, rows / 4, cols);
 		return;
 	}
 	check_shape(t, kind == BD_KIND_LINEAR || kind == BD_KIND_TABLE ? rows : 0, cols);
 	if (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16)
-		bd_die(BD_DATA, "%s: tensor %s: weights of type %s are not read, only F32, F16 and BF16",
+		bd_die(BD_DATA, "%s: tensor %s: weights of type %s are not supported, only F32, F16 and BF16",
 		       t->file, t->name, bd_dtype_name(t->dtype));
 }
 
@@ -160,9 +159,9 @@ static void check_identity(const struct bd_ckpt *k, enum bd_slot s, int layer, b
 	for (size_t i = 0; i < t->count; i++)
 		if (x[i] != (bd_slot_offset(&k->cfg, s) ? 0 : 1))
 			bd_die(BD_DATA,
-			       "%s: tensor %s: is not the identity, though bitdistill.norms is \"subln\" and "
-			       "every linear has "
-			       "a norm; remove bitdistill.norms from config.json if all of them count",
+			       "%s: tensor %s: is not the identity, although bitdistill.norms is \"subln\" "
+			       "and every linear layer has a norm; remove bitdistill.norms from config.json "
+			       "if all of them apply",
 			       t->file, t->name);
 	bd_free(x);
 	mark(k, used, t);
@@ -175,9 +174,8 @@ static void check_same(const struct bd_ckpt *k, enum bd_lin a, enum bd_lin b, in
 
 	if (x->dtype != y->dtype || x->bytes != y->bytes || memcmp(x->data, y->data, x->bytes) != 0)
 		bd_die(BD_DATA,
-		       "%s: tensors %s and %s differ, though bitdistill.norms is \"subln\"; remove that from "
-		       "config.json if "
-		       "all norms count",
+		       "%s: tensors %s and %s differ, although bitdistill.norms is \"subln\"; remove it from "
+		       "config.json if all norms apply",
 		       k->dir, x->name, y->name);
 	mark(k, used, y);
 }
@@ -213,7 +211,7 @@ static void warn_unknown(const struct bd_ckpt *k, const bool *used)
 			first = name;
 	}
 	if (n > 0)
-		bd_warn("%s: %zu tensors have no place in a %s model and are left out; the first is %s",
+		bd_warn("%s: %zu tensors do not belong to a %s model and are ignored; the first is %s",
 		        k->dir, n, bd_family_name(k->cfg.family), first);
 }
 
@@ -222,7 +220,7 @@ struct bd_ckpt *bd_ckpt_open(const char *dir)
 	struct bd_ckpt *k = bd_zalloc(1, sizeof(*k));
 
 	if (!bd_is_dir(dir))
-		bd_die(BD_DATA, "%s: is no model directory (config.json, model.safetensors, tokenizer.json)",
+		bd_die(BD_DATA, "%s: not a model directory (config.json, model.safetensors, tokenizer.json)",
 		       dir);
 	k->dir = bd_strdup(dir);
 	k->cfg = bd_config_load(dir);

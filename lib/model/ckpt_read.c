@@ -54,7 +54,7 @@ const struct bd_st_tensor *bd_ckpt_scale(const struct bd_ckpt *k, enum bd_slot s
 	if (t == NULL)
 		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
 	if (t->count != 1 || (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16))
-		bd_die(BD_DATA, "%s: tensor %s is not one number", t->file, t->name);
+		bd_die(BD_DATA, "%s: tensor %s is not a single number", t->file, t->name);
 	return t;
 }
 
@@ -116,21 +116,18 @@ float bd_ckpt_ternary(const struct bd_ckpt *k, enum bd_slot s, int layer, uint8_
 	bd_slot_shape(&k->cfg, s, &rows, &cols);
 	if (t->dtype == BD_U8) {
 		if (codes != NULL && !bd_hf_unpack(codes, t->data, rows, cols))
-			bd_die(BD_DATA, "%s: tensor %s: holds codes that no ternary weight has", t->file,
-			       t->name);
+			bd_die(BD_DATA, "%s: tensor %s: has codes that are not ternary", t->file, t->name);
 		return scale;
 	}
 	w = bd_st_floats(t, &copy);
 	/* codes that transformers unpacked and saved again */
 	for (size_t i = 0; k->quant.packed && i < t->count; i++)
 		if (w[i] != -1 && w[i] != 0 && w[i] != 1)
-			bd_die(BD_DATA, "%s: tensor %s: holds other values than -1, 0 and 1", t->file,
-			       t->name);
+			bd_die(BD_DATA, "%s: tensor %s: has values other than -1, 0 and 1", t->file, t->name);
 	if (!k->quant.packed)
 		scale = bd_absmean(w, rows, cols);
 	if (!isfinite(scale))
-		bd_die(BD_DATA,
-		       "%s: %s: holds NaN or infinite weights; train again from an earlier checkpoint",
+		bd_die(BD_DATA, "%s: %s: has NaN or infinite weights; train again from an earlier checkpoint",
 		       t->file, t->name);
 	if (codes != NULL)
 		bd_ternary_pack(codes, w, rows, cols, k->quant.packed ? 1 : scale);

@@ -106,8 +106,8 @@ static enum bd_family parse_family(const json_t *j, const char *name)
 		names[i] = families[i].name;
 	if (strcmp(type, "gemma3") == 0)
 		bd_die(BD_DATA,
-		       "%s: model_type \"gemma3\" sees images too, which is not supported; load the model as "
-		       "Gemma3ForCausalLM in transformers and save that (gemma3_text)",
+		       "%s: model_type \"gemma3\" includes images, which are not supported; load the model "
+		       "as Gemma3ForCausalLM in transformers and save it as gemma3_text",
 		       name);
 	int family = word(j, "model_type", names, BD_FAMILIES, -1, name);
 	if (family < 0)
@@ -166,7 +166,7 @@ static void parse_sliding(struct bd_config *c, const json_t *j, const char *name
 		any |= c->sliding[i] = slides(c, j, i, name);
 	if (any && (qwen ? !bd_json_bool(j, "use_sliding_window", false, name) : c->family != BD_GEMMA3))
 		bd_die(BD_DATA, "%s: layer_types has sliding_attention, but %s", name,
-		       qwen ? "use_sliding_window is false" : "this family does not slide");
+		       qwen ? "use_sliding_window is false" : "this family has no sliding attention");
 	if (any) {
 		c->window = (int)bd_json_int(j, "sliding_window", 4096, 1, INT32_MAX, name);
 		return;
@@ -185,7 +185,7 @@ static void add_eos(struct bd_config *c, const json_t *id, const char *name)
 	if (json_integer_value(id) < 0 || json_integer_value(id) >= c->vocab)
 		return;
 	if ((size_t)c->n_eos == max)
-		bd_die(BD_DATA, "%s: eos_token_id: more than %zu of them", name, max);
+		bd_die(BD_DATA, "%s: eos_token_id: more than %zu tokens", name, max);
 	c->eos[c->n_eos++] = (uint32_t)json_integer_value(id);
 }
 
@@ -209,20 +209,21 @@ static void parse_bitdistill(struct bd_config *c, const json_t *j, const char *n
 	const json_t *b = bd_json_get(j, "bitdistill");
 
 	if (b != NULL && !json_is_object(b))
-		bd_die(BD_DATA, "%s: bitdistill is no object", name);
+		bd_die(BD_DATA, "%s: bitdistill is not an object", name);
 	c->norms = (enum bd_norms)word(b, "norms", norms, 3,
 	                               c->family == BD_BITNET ? BD_NORMS_SUBLN : BD_NORMS_NONE, name);
 	c->ternary = word(b, "weights", weights, 2, bd_hf_quant_parse(j, name).ternary, name) == 1;
 	if (c->family == BD_BITNET && c->norms != BD_NORMS_SUBLN)
-		bd_die(BD_DATA, "%s: bitdistill.norms \"%s\" in a bitnet model, which has subln", name,
+		bd_die(BD_DATA, "%s: bitdistill.norms is \"%s\", but a bitnet model has subln", name,
 		       norms[c->norms]);
 	if (strcmp(bd_json_str(b, "quantizer", BD_QUANTIZER, name), BD_QUANTIZER) != 0)
 		bd_die(BD_DATA, "%s: bitdistill.quantizer \"%s\" is not supported, only " BD_QUANTIZER, name,
 		       bd_json_str(b, "quantizer", "", name));
 	if ((float)bd_json_real(b, "eps", c->eps, name) != c->eps)
-		bd_die(BD_DATA,
-		       "%s: bitdistill.eps differs from rms_norm_eps; one eps for all norms is supported",
-		       name);
+		bd_die(
+		    BD_DATA,
+		    "%s: bitdistill.eps differs from rms_norm_eps; only one eps for all norms is supported",
+		    name);
 }
 
 static void parse_shape(struct bd_config *c, const json_t *j, const char *name)
@@ -236,16 +237,17 @@ static void parse_shape(struct bd_config *c, const json_t *j, const char *name)
 	c->context = dimension(j, "max_position_embeddings", 2048, 1 << 30, name);
 	int head_dim = families[c->family].head_dim;
 	if (bd_json_get(j, "head_dim") == NULL && head_dim == 0 && c->hidden % c->heads != 0)
-		bd_die(BD_DATA, "%s: hidden_size %d does not divide into %d heads", name, c->hidden,
+		bd_die(BD_DATA, "%s: hidden_size %d cannot be divided into %d heads", name, c->hidden,
 		       c->heads);
 	c->head_dim = dimension(j, "head_dim", head_dim > 0 ? head_dim : c->hidden / c->heads, 4096, name);
 	if (c->head_dim % 2 != 0)
-		bd_die(BD_DATA, "%s: head_dim %d is odd; rope turns pairs", name, c->head_dim);
+		bd_die(BD_DATA, "%s: head_dim %d is odd; rope rotates pairs", name, c->head_dim);
 	if (c->heads % c->kv_heads != 0)
-		bd_die(BD_DATA, "%s: %d heads do not divide into %d key/value heads", name, c->heads,
+		bd_die(BD_DATA, "%s: %d heads cannot be divided among %d key/value heads", name, c->heads,
 		       c->kv_heads);
 	if (c->heads * c->head_dim > MAX_WIDTH)
-		bd_die(BD_DATA, "%s: %d heads of %d exceed %d", name, c->heads, c->head_dim, MAX_WIDTH);
+		bd_die(BD_DATA, "%s: %d heads of size %d exceed a width of %d", name, c->heads, c->head_dim,
+		       MAX_WIDTH);
 }
 
 static void set_name(struct bd_config *c, const char *path)
@@ -282,7 +284,7 @@ struct bd_config bd_config_parse(const json_t *obj, const char *name)
 	struct bd_config c = {.bos = -1};
 
 	if (!json_is_object(obj))
-		bd_die(BD_DATA, "%s: is no JSON object", name);
+		bd_die(BD_DATA, "%s: not a JSON object", name);
 	c.family = parse_family(obj, name);
 	refuse_unsupported(obj, name);
 	parse_shape(&c, obj, name);

@@ -60,7 +60,7 @@ static void read_yarn(struct bd_rope *r, const json_t *p, const char *name)
 	    m != 0 && all != 0 ? mscale(r->factor, m) / mscale(r->factor, all) : mscale(r->factor, 1);
 	r->attention = positive(p, "attention_factor", r->attention, name);
 	if (r->high < r->low || r->theta <= 1)
-		bd_die(BD_DATA, "%s: yarn wants beta_fast not below beta_slow, and a rope_theta above 1",
+		bd_die(BD_DATA, "%s: yarn needs a beta_fast not below beta_slow, and a rope_theta above 1",
 		       name);
 }
 

@@ -37,15 +37,13 @@ char *bd_hf_why_not(const struct bd_ckpt *k, const struct bd_hf_opt *o)
 
 	if (!c->ternary && !o->force)
 		return bd_strdup("it was not trained as a ternary model, and rounding its weights now would "
-		                 "destroy it; train it "
-		                 "with bd-cpt or bd-distill, or give --force");
+		                 "ruin it; train it with bd-cpt or bd-distill, or give --force");
 	if (o->form == BD_HF_ONLINE && bd_ckpt_packed(k))
-		return bd_strdup(
-		    "it holds packed weights, and the online form needs the masters behind them");
+		return bd_strdup("it has packed weights, but the online format needs their masters");
 	for (enum bd_lin l = 0; o->form == BD_HF_OFFLINE && l < BD_LINS; l++)
 		if (bd_lin_out(c, l) % 4 != 0)
-			return bd_sprintf("four rows of a matrix are packed into one, and %s has %zu; the "
-			                  "online form has no such limit",
+			return bd_sprintf("four rows of a matrix are packed into one, but %s has %zu; the "
+			                  "online format has no such limit",
 			                  bd_slot_info(BD_W + l)->hf, bd_lin_out(c, l));
 	return NULL;
 }

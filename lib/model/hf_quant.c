@@ -15,7 +15,7 @@ static void check_skipped(const json_t *list, const char *name)
 	json_array_foreach(list, i, module)
 		if (!json_is_string(module) || strcmp(json_string_value(module), "lm_head") != 0)
 			bd_die(BD_DATA,
-			       "%s: quantization_config leaves out other modules than lm_head, which is not "
+			       "%s: quantization_config excludes modules other than lm_head, which is not "
 			       "supported",
 			       name);
 }
@@ -31,9 +31,10 @@ struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name)
 	           *class = bd_json_str(q, "linear_class", "bitlinear", name);
 	const char *mode = bd_json_str(q, "quantization_mode", "offline", name);
 	if (strcmp(method, "bitnet") != 0)
-		bd_die(BD_DATA,
-		       "%s: weights quantised by \"%s\" are not read; start from the full-precision model",
-		       name, method);
+		bd_die(
+		    BD_DATA,
+		    "%s: weights quantised by \"%s\" are not supported; start from the full-precision model",
+		    name, method);
 	if (strcmp(class, "bitlinear") != 0 && strcmp(class, "autobitlinear") != 0)
 		bd_die(BD_DATA,
 		       "%s: quantization_config: linear_class \"%s\" is neither bitlinear nor autobitlinear",
@@ -50,7 +51,7 @@ struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name)
 	if (h.rms_norm &&
 	    bd_json_real(q, "rms_norm_eps", 1e-6, name) != bd_json_real(config, "rms_norm_eps", 1e-6, name))
 		bd_die(BD_DATA,
-		       "%s: quantization_config: rms_norm_eps differs from the model's; one eps for all "
+		       "%s: quantization_config: rms_norm_eps differs from the model's; only one eps for all "
 		       "norms is supported",
 		       name);
 	return h;

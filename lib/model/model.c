@@ -71,9 +71,8 @@ struct bd_model *bd_model_load(const char *dir)
 
 	if (bd_ckpt_packed(k))
 		bd_die(BD_DATA,
-		       "%s: holds packed ternary weights, and not the masters that this needs; give the "
-		       "directory that it was "
-		       "made from",
+		       "%s: has packed ternary weights, not the masters that are needed; give the directory "
+		       "that it was made from",
 		       dir);
 	m = bd_model_new(bd_ckpt_config(k));
 	for (size_t i = 0; i < m->n_param; i++) {

@@ -95,7 +95,7 @@ static size_t prompt(const struct bd_config *c, const json_t *ids, size_t i, uin
 	size_t V = (size_t)c->vocab, n = ids != NULL ? json_array_size(ids) : 1 + 8 * i;
 
 	if (n == 0)
-		bd_die(BD_DATA, "%s: bitdistill.golden: prompt %zu is no list of ids", c->name, i);
+		bd_die(BD_DATA, "%s: bitdistill.golden: prompt %zu is not a list of ids", c->name, i);
 	*out = bd_alloc(n, sizeof(**out));
 	for (size_t j = 0; j < n; j++) {
 		const json_t *v = ids != NULL ? json_array_get(ids, j) : NULL;
@@ -104,8 +104,7 @@ static size_t prompt(const struct bd_config *c, const json_t *ids, size_t i, uin
 		if (ids == NULL)
 			id = (json_int_t)bd_rng_below(1, i, j, V);
 		else if (!json_is_integer(v) || id < 0 || id >= (json_int_t)V)
-			bd_die(BD_DATA,
-			       "%s: bitdistill.golden: prompt %zu holds what is no id of the vocabulary",
+			bd_die(BD_DATA, "%s: bitdistill.golden: prompt %zu has an id outside the vocabulary",
 			       c->name, i);
 		(*out)[j] = (uint32_t)id;
 	}
@@ -205,13 +204,13 @@ static void check_back(const char *file, const char *path, struct bd_dev *dev)
 	size_t n, bad = bd_packed_check(file, &n);
 
 	if (bad > 0)
-		bd_die(BD_NO,
-		       "%s: %zu of %zu tensors were not read back as they were written; nothing was kept",
-		       path, bad, n);
+		bd_die(BD_NO, "%s: %zu of %zu tensors differ when read back; no output was kept", path, bad,
+		       n);
 	bad = bd_packed_verify(file, dev, &n);
 	if (bad > 0)
 		bd_die(BD_NO,
-		       "%s: %zu of %zu golden prompts give other logits than the directory; nothing was kept",
+		       "%s: %zu of %zu golden prompts give logits other than those of the directory; no "
+		       "output was kept",
 		       path, bad, n);
 }
 
@@ -222,12 +221,12 @@ static void check_table(const char *dir, const struct bd_config *c, const char *
 {
 	if (bd_ggml_bytes(type, 1, (size_t)c->hidden) == 0)
 		bd_die(BD_DATA,
-		       "%s: --%s %s wants a hidden size that is a multiple of %zu, this one is %d; give f32 "
-		       "or f16",
+		       "%s: --%s %s needs a hidden size that is a multiple of %zu, but it is %d; give f32 or "
+		       "f16",
 		       dir, option, bd_ggml_name(type), bd_ggml_block(type), c->hidden);
 	if (c->hidden > BD_TABLE_COLS && type != BD_GGML_F32 && type != BD_GGML_F16 && type != BD_GGML_Q8_0)
 		bd_die(BD_DATA,
-		       "%s: --%s %s wants a hidden size of %d at most, this one is %d; give f32, f16 or q8_0",
+		       "%s: --%s %s needs a hidden size of at most %d, but it is %d; give f32, f16 or q8_0",
 		       dir, option, bd_ggml_name(type), BD_TABLE_COLS, c->hidden);
 }
 
@@ -238,11 +237,10 @@ static void check(struct job *j, const struct bd_config *c)
 	char *why = bd_target_layout(&j->layout, c, o->target);
 
 	if (!c->ternary && !o->force)
-		bd_die(
-		    BD_DATA,
-		    "%s: was not trained as a ternary model, and rounding its weights now would destroy it; "
-		    "train it with bd-cpt or bd-distill, or give --force",
-		    j->dir);
+		bd_die(BD_DATA,
+		       "%s: was not trained as a ternary model, and rounding its weights now would ruin it; "
+		       "train it with bd-cpt or bd-distill, or give --force",
+		       j->dir);
 	j->ternary = o->ternary;
 	if (why == NULL && o->ternary == BD_GGML_F32)
 		why = bd_target_type(c, o->target, &j->ternary);

@@ -25,14 +25,14 @@ struct reader {
 static _Noreturn void die_shape(const struct reader *r, const struct bd_gguf_tensor *t, size_t rows,
                                 size_t cols)
 {
-	bd_die(BD_DATA, "%s: %s: %s of %zu x %zu where the config wants %zu x %zu; pack the model again",
+	bd_die(BD_DATA, "%s: %s: %s of %zu x %zu, but the config requires %zu x %zu; pack the model again",
 	       bd_gguf_path(r->g), t->name, bd_ggml_name(t->type), t->rows, t->cols, rows, cols);
 }
 
 static void want_type(const struct reader *r, const struct bd_gguf_tensor *t, bool fits, const char *wanted)
 {
 	if (!fits)
-		bd_die(BD_DATA, "%s: %s: type %s where %s is wanted; pack the model again",
+		bd_die(BD_DATA, "%s: %s: type %s where %s is expected; pack the model again",
 		       bd_gguf_path(r->g), t->name, bd_ggml_name(t->type), wanted);
 }
 
@@ -111,9 +111,8 @@ static float decode(struct reader *r, const struct bd_part *p, const struct bd_g
 	for (size_t i = 0; i < p->rows; i++)
 		if (!(x.d[i] == x.d[0]))
 			bd_die(BD_DATA,
-			       "%s: %s: row %zu: a code other than -1, 0 and 1, or a scale other than those "
-			       "before it; one scale "
-			       "for a matrix is supported",
+			       "%s: %s: row %zu: a code other than -1, 0 and 1, or a scale different from "
+			       "that of earlier rows; only one scale per matrix is supported",
 			       bd_gguf_path(r->g), t->name, i);
 	d = x.d[0];
 	bd_free(x.d);
@@ -184,7 +183,7 @@ static void fill_linear(struct reader *r, const char *name, const struct bd_part
 		memcpy(&d, (const uint8_t *)t->data + p->rows * bd_ternary_stride(p->cols), sizeof(d));
 	lin->scale = scale_of(r, p, t, d);
 	if (!isfinite(lin->scale) || lin->scale <= 0)
-		bd_die(BD_DATA, "%s: %s: scale %g; a positive number is wanted", bd_gguf_path(r->g), t->name,
+		bd_die(BD_DATA, "%s: %s: scale %g; it must be a positive number", bd_gguf_path(r->g), t->name,
 		       (double)lin->scale);
 }
 
@@ -221,8 +220,7 @@ static void check_fold(struct reader *r, const struct bd_part *p, const float *g
 		if (ones[i] != 1 || up[i] != gain[i])
 			bd_die(BD_DATA,
 			       "%s: %s: layer %d: ffn_norm is not all ones, or the norms of gate and up "
-			       "differ; such a model is not "
-			       "read",
+			       "differ; such a model is not supported",
 			       bd_gguf_path(r->g), name, p->layer);
 }
 
@@ -277,8 +275,8 @@ struct bd_net *bd_packed_open(const char *path, struct bd_dev *dev)
 	check_freqs(&r);
 	if (r.used != bd_gguf_tensors(r.g))
 		bd_die(BD_DATA,
-		       "%s: %zu tensors, of which architecture %s uses %zu; without the others it would be "
-		       "another model",
+		       "%s: %zu tensors, of which architecture %s uses only %zu; without the others it would "
+		       "be a different model",
 		       path, bd_gguf_tensors(r.g), r.layout.arch, r.used);
 	if (r.net->cfg.tied)
 		r.net->head = r.net->embed;

@@ -19,7 +19,7 @@ size_t bd_packed_check(const char *path, size_t *n)
 
 	*n = bd_gguf_tensors(g);
 	if (!bd_gguf_has(g, "bd.tensor_digests"))
-		bd_die(BD_DATA, "%s: holds no digests and golden prompts; bd-pack did not write it", path);
+		bd_die(BD_DATA, "%s: has no digests and golden prompts; it was not written by bd-pack", path);
 	bad += bd_gguf_has(g, BD_PACKED_DIGEST) && !bd_gguf_digest_ok(g, BD_PACKED_DIGEST);
 	stored = bd_gguf_array(g, "bd.tensor_digests", &type, &data);
 	if (type != BD_GGUF_STR || stored != *n)

@@ -43,7 +43,7 @@ static void own(const struct bd_gguf *g, struct bd_config *c, struct bd_layout *
 	bd_free(name);
 	json_object_set_new(bd_config_bitdistill(c), "history", bd_packed_history(g));
 	if (!bd_target_find(target, &t) || t == BD_TARGET_HF)
-		bd_die(BD_DATA, "%s: bd.target \"%s\" is not known", path, target);
+		bd_die(BD_DATA, "%s: unknown bd.target \"%s\"", path, target);
 	why = bd_target_layout(l, c, t);
 	if (why != NULL)
 		bd_die(BD_DATA, "%s: bd.target is %s, which its config rules out: %s", path, target, why);
@@ -51,7 +51,7 @@ static void own(const struct bd_gguf *g, struct bd_config *c, struct bd_layout *
 	if (strcmp(text, l->arch) != 0)
 		bd_die(
 		    BD_DATA,
-		    "%s: general.architecture is %s where target and config make it %s; pack the model again",
+		    "%s: general.architecture is %s, but target and config require %s; pack the model again",
 		    path, text, l->arch);
 }
 
@@ -182,15 +182,15 @@ static void other(const struct bd_gguf *g, struct bd_config *c, struct bd_layout
 	while (i < FOREIGN && strcmp(s.arch, foreign[i].arch) != 0)
 		i++;
 	if (i == FOREIGN)
-		bd_die(BD_DATA,
-		       "%s: a GGUF file that bd-pack did not write, of architecture \"%s\"; of those of "
-		       "other programs "
-		       "bitnet, bitnet-b1.58, bitnet-25, llama, qwen2, qwen3 and gemma3 are read",
-		       path, s.arch);
+		bd_die(
+		    BD_DATA,
+		    "%s: a GGUF file not written by bd-pack, with architecture \"%s\"; from other programs, "
+		    "only bitnet, bitnet-b1.58, bitnet-25, llama, qwen2, qwen3 and gemma3 are supported",
+		    path, s.arch);
 	if (has_tensor(&s, "rope_freqs.weight"))
 		bd_die(BD_DATA,
-		       "%s: rope_freqs.weight scales rope by a table, which is not read in files of other "
-		       "programs",
+		       "%s: rope_freqs.weight scales rope by a table, which is not supported in files from "
+		       "other programs",
 		       path);
 	make_config(&s, i);
 	*c = bd_config_parse(s.json, path);

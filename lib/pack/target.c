@@ -65,12 +65,12 @@ static char *rope_misfit(const struct bd_layout *l, const struct bd_config *c, b
 	const struct bd_rope *r = &c->rope;
 
 	if (r->kind == BD_ROPE_LLAMA3 && !freqs)
-		return bd_sprintf("architecture %s of %s has no place for llama3's rope scaling; give the "
-		                  "student plain rope "
-		                  "before it is trained",
+		return bd_sprintf("architecture %s of %s does not support llama3 rope scaling; give the "
+		                  "student plain rope before it is trained",
 		                  l->arch, targets[l->target].runtime);
 	if (r->kind == BD_ROPE_YARN && !usual_yarn(r))
-		return bd_sprintf("%s knows YaRN with its usual constants only", targets[l->target].runtime);
+		return bd_sprintf("%s supports YaRN only with its usual constants",
+		                  targets[l->target].runtime);
 	return NULL;
 }
 
@@ -83,8 +83,8 @@ static char *bitnet(struct bd_layout *l, const struct bd_config *c)
 
 	strcpy(l->arch, relu2 ? "bitnet-b1.58" : "bitnet");
 	if (c->norms == BD_NORMS_ALL)
-		return bd_sprintf("no architecture of %s has slots for a norm on every linear's input",
-		                  runtime);
+		return bd_sprintf(
+		    "no architecture of %s has slots for a norm on the input of every linear layer", runtime);
 	if (c->qk_norm || c->post_norms)
 		return bd_sprintf("SubLN: the only architecture of %s with slots for it, bitnet, has none "
 		                  "for q and k norms",
@@ -94,14 +94,14 @@ static char *bitnet(struct bd_layout *l, const struct bd_config *c)
 		    "SubLN: the only architecture of %s with slots for it, bitnet, has no biases", runtime);
 	if (c->heads * c->head_dim != c->hidden)
 		return bd_sprintf(
-		    "architecture %s of %s wants heads x head size = hidden size; here %d x %d and %d",
+		    "architecture %s of %s needs heads x head size = hidden size; here %d x %d and %d",
 		    l->arch, runtime, c->heads, c->head_dim, c->hidden);
 	if (c->act != (relu2 ? BD_RELU2 : BD_SILU))
-		return bd_sprintf("architecture %s of %s computes silu, this student %s", l->arch, runtime,
-		                  bd_act_name(c->act));
+		return bd_sprintf("architecture %s of %s computes silu, but this student needs %s", l->arch,
+		                  runtime, bd_act_name(c->act));
 	if (!c->tied && !relu2)
-		return bd_sprintf("architecture %s of %s has no head of its own; tie the head to the "
-		                  "embedding before training",
+		return bd_sprintf("architecture %s of %s has no separate head; tie the head to the embedding "
+		                  "before training",
 		                  l->arch, runtime);
 	return rope_misfit(l, c, relu2);
 }
@@ -113,9 +113,11 @@ static char *gemma3(const struct bd_layout *l, const struct bd_config *c)
 
 	for (int i = 0; i < c->layers; i++)
 		if (c->window == 0 || c->sliding[i] != ((i + 1) % 6 != 0))
-			return bd_sprintf("%s lets five of six layers slide, this student others", runtime);
+			return bd_sprintf(
+			    "%s uses sliding attention in five of six layers, but this student in others",
+			    runtime);
 	if (fabs((double)c->attn_scale * sqrt(c->head_dim) - 1) > 1e-6)
-		return bd_sprintf("%s scales attention by head size^-1/2, this student by %g", runtime,
+		return bd_sprintf("%s scales attention by head size^-1/2, but this student by %g", runtime,
 		                  (double)c->attn_scale);
 	if (c->rope_local.kind != BD_ROPE_DEFAULT)
 		return bd_sprintf("%s does not scale the rope of sliding layers", runtime);
@@ -150,7 +152,7 @@ static char *bitnet_cpp(struct bd_layout *l, const struct bd_config *c)
 	if (c->family == BD_QWEN2)
 		return bd_strdup(
 		    c->norms == BD_NORMS_NONE
-		        ? "bitnet.cpp computes I2_S in its architectures qwen3, gemma3, llama and bitnet"
+		        ? "bitnet.cpp computes I2_S only in its architectures qwen3, gemma3, llama and bitnet"
 		        : "no architecture of bitnet.cpp has both biases and SubLN");
 	if (!modern && c->norms != BD_NORMS_NONE)
 		return bitnet(l, c);
@@ -219,17 +221,17 @@ char *bd_target_misfit(const struct bd_config *c, enum bd_target t, enum bd_ggml
 		return NULL;
 	fit = advice(c, t);
 	if (!known) {
-		text = bd_sprintf("%s does not know %s%s", targets[t].runtime, option_name(type), fit);
+		text = bd_sprintf("%s does not support %s%s", targets[t].runtime, option_name(type), fit);
 		bd_free(fit);
 		return text;
 	}
 	lin = short_name(bad);
 	cols = bd_lin_in(c, bad);
 	if (cols % bd_ggml_block(type) == 0)
-		text = bd_sprintf("%s has rows of %zu, and %s computes %s in rows of 512 and more%s", lin,
+		text = bd_sprintf("%s has rows of %zu, but %s computes %s only in rows of 512 or more%s", lin,
 		                  cols, targets[t].runtime, option_name(type), fit);
 	else
-		text = bd_sprintf("%s has rows of %zu, and %s stores multiples of %zu%s", lin, cols,
+		text = bd_sprintf("%s has rows of %zu, but %s stores only multiples of %zu%s", lin, cols,
 		                  option_name(type), bd_ggml_block(type), fit);
 	bd_free(lin);
 	bd_free(fit);

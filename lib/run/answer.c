@@ -17,14 +17,12 @@ struct bd_chat *bd_asked_chat(struct bd_asked *a)
 	} else {
 		jinja = bd_chat_source(a->m->path);
 		if (jinja == NULL)
-			bd_die(BD_DATA, "%s: has no chat template; --template says which to use: %s",
+			bd_die(BD_DATA, "%s: has no chat template; choose one with --template: %s",
 			       a->m->path, BD_CHAT_NAMES);
 		a->chat = bd_chat_detect(jinja, bd_infer_tok(a->m));
 		if (a->chat == NULL)
-			bd_die(
-			    BD_DATA,
-			    "%s: its chat template is none of those known; --template says which to use: %s",
-			    a->m->path, BD_CHAT_NAMES);
+			bd_die(BD_DATA, "%s: has an unknown chat template; choose one with --template: %s",
+			       a->m->path, BD_CHAT_NAMES);
 		bd_free(jinja);
 	}
 	a->chat->no_thinking = a->no_thinking;

@@ -10,7 +10,7 @@ static double real(const json_t *o, const char *key, double def, double min, dou
 	double v = bd_json_real(o, key, def, where);
 
 	if (!(v >= min && v <= max))
-		bd_die(BD_DATA, "%s: \"%s\" is %g; it may be from %g to %g", where, key, v, min, max);
+		bd_die(BD_DATA, "%s: \"%s\" is %g; it must be %g to %g", where, key, v, min, max);
 	return v;
 }
 
@@ -19,9 +19,9 @@ static const char *text_of(const json_t *j, const char *key, const char *where)
 	const char *s = json_string_value(j);
 
 	if (s == NULL)
-		bd_die(BD_DATA, "%s: \"%s\" is no string", where, key);
+		bd_die(BD_DATA, "%s: \"%s\" is not a string", where, key);
 	if (strlen(s) != json_string_length(j))
-		bd_die(BD_DATA, "%s: \"%s\" holds a NUL character", where, key);
+		bd_die(BD_DATA, "%s: \"%s\" contains a NUL character", where, key);
 	return s;
 }
 
@@ -75,7 +75,7 @@ static void check_keys(const json_t *object, const char *input, const char *wher
 		for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
 			ok = ok || strcmp(key, known[i]) == 0;
 		if (!ok)
-			bd_die(BD_DATA, "%s: \"%s\" is unknown beside \"%s\"", where, key, input);
+			bd_die(BD_DATA, "%s: unknown key \"%s\" beside \"%s\"", where, key, input);
 	}
 }
 
@@ -88,7 +88,7 @@ static json_t *messages(struct bd_asked *a, const json_t *object, const json_t *
 	json_t *answer;
 
 	if (!json_is_array(list))
-		bd_die(BD_DATA, "%s: \"messages\" is no list", where);
+		bd_die(BD_DATA, "%s: \"messages\" is not a list", where);
 	for (size_t i = 0; i < n; i++) {
 		const json_t *e = json_array_get(list, i);
 
@@ -149,7 +149,7 @@ static json_t *answer(struct bd_asked *a, const json_t *object, const char *wher
 	if (prompt != NULL) {
 		check_keys(object, "prompt", where);
 		if (!json_is_string(prompt))
-			bd_die(BD_DATA, "%s: \"prompt\" is no string", where);
+			bd_die(BD_DATA, "%s: \"prompt\" is not a string", where);
 		return bd_answer_text(a, json_string_value(prompt), json_string_length(prompt), NULL, NULL);
 	}
 	if (a->m->task == NULL)
@@ -166,7 +166,7 @@ json_t *bd_answer_object(struct bd_asked *a, const json_t *object, const char *w
 	const char **list = NULL;
 
 	if (!json_is_object(object))
-		bd_die(BD_DATA, "%s: no JSON object", where);
+		bd_die(BD_DATA, "%s: not a JSON object", where);
 	override(&a->opts, object, where);
 	if (stop != NULL)
 		a->opts.stop = list = stops(stop, &a->opts.n_stop, where);

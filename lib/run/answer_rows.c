@@ -75,7 +75,7 @@ void bd_answer_rows(struct bd_asked *a, const char *prompt, bd_gen_emit *emit, b
 		for (; bd_rows_next(rows, c.value, c.length); count++)
 			answered(ctx, row(a, &c, bd_rows_where(rows), emit, ctx));
 		if (count == 0)
-			bd_die(BD_DATA, "<stdin>: empty; one input a line is wanted");
+			bd_die(BD_DATA, "<stdin>: empty; give one input per line");
 		bd_rows_close(rows);
 	}
 	bd_free(text);

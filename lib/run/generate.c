@@ -75,11 +75,12 @@ static size_t room_of(const struct bd_gen *g, size_t prompt, const struct bd_gen
 	size_t limit = bd_gen_limit(g->m, o);
 
 	if (prompt == 0)
-		bd_die(BD_DATA, "the prompt is empty, and %s begins no text by itself; give some text",
+		bd_die(BD_DATA, "the prompt is empty, and %s has no token that begins a text; give some text",
 		       g->m->path);
 	if (prompt >= limit)
 		bd_die(BD_DATA,
-		       "the prompt has %zu tokens, the context %zu; give a shorter one or a larger --context",
+		       "the prompt has %zu tokens, but the context only %zu; give a shorter prompt or a "
+		       "larger --context",
 		       prompt, limit);
 	return limit - prompt < o->max_tokens ? limit - prompt : o->max_tokens;
 }

@@ -112,10 +112,9 @@ void bd_greedy(struct bd_net *net, struct bd_acts *acts, struct bd_greedy *g, si
 		if (g[i].max == 0)
 			continue;
 		if (g[i].n + g[i].max > context)
-			bd_die(
-			    BD_DATA,
-			    "a prompt of %zu tokens and %zu to add are more than the model's context of %zu",
-			    g[i].n, g[i].max, context);
+			bd_die(BD_DATA,
+			       "a prompt of %zu tokens and %zu new ones exceed the model's context of %zu",
+			       g[i].n, g[i].max, context);
 		a.kv[a.n] = bd_kv_new(net, g[i].n + g[i].max);
 		a.who[a.n++] = &g[i];
 	}

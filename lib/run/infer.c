@@ -100,7 +100,8 @@ static void open_choices(struct bd_infer *m, const json_t *stored)
 		}
 		bd_free(label);
 	} else {
-		bd_die(BD_DATA, "%s: a task with labels, but neither their tokens nor a tokenizer", m->path);
+		bd_die(BD_DATA, "%s: the task has labels, but neither their tokens nor a tokenizer are there",
+		       m->path);
 	}
 	for (size_t i = 0; i < m->n_choice; i++)
 		if (m->choice[i] >= (uint32_t)m->net->cfg.vocab)

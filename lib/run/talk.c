@@ -46,7 +46,7 @@ json_t *bd_talk_turn(struct bd_talk *t, struct bd_asked *a, const char *text, bd
 	for (n = t->n; t->n > 2 && too_long(t, a);)
 		drop_turn(t);
 	if (t->n < n)
-		bd_warn("the conversation outgrew the context: its first %zu messages are forgotten",
+		bd_warn("the conversation exceeds the context; its first %zu messages are forgotten",
 		        n - t->n);
 	answer = bd_answer_chat(a, t->m, t->n, "chat", emit, ctx);
 	say(t, "assistant", json_string_value(json_object_get(answer, "text")));

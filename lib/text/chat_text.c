@@ -140,7 +140,7 @@ static void add_date(struct bd_buf *out)
 
 	if ((epoch != NULL ? gmtime_r(&t, &tm) : localtime_r(&t, &tm)) == NULL ||
 	    strftime(date, sizeof(date), "%d %b %Y", &tm) == 0)
-		bd_die(BD_SYS, "no date of today:");
+		bd_die(BD_SYS, "cannot get the current date:");
 	bd_buf_str(out, date);
 }
 
@@ -179,13 +179,13 @@ static void gemma(const struct bd_chat *c, const struct bd_message *m, size_t n,
 	size_t first = is(&m[0], "system");
 
 	if (first > 0 && c->no_system)
-		bd_die(BD_DATA, "%s: the model's chat template has no place for a system message", where);
+		bd_die(BD_DATA, "%s: the model's chat template does not support system messages", where);
 	bd_buf_str(out, c->bos);
 	for (size_t i = first; i < n; i++) {
 		if (!is(&m[i], (i - first) % 2 == 0 ? "user" : "assistant"))
 			bd_die(BD_DATA,
-			       "%s: message %zu is the %s's; in the model's chat template user and assistant "
-			       "take turns",
+			       "%s: message %zu is from the %s; in the model's chat template, user and "
+			       "assistant must alternate",
 			       where, i + 1, m[i].role);
 		bd_buf_fmt(out, "<start_of_turn>%s\n", is(&m[i], "user") ? "user" : "model");
 		if (first > 0 && i == first)
@@ -204,7 +204,7 @@ void bd_chat_render(const struct bd_chat *c, const struct bd_message *m, size_t 
 	for (size_t i = 0; i < n; i++)
 		if (!is(&m[i], "system") && !is(&m[i], "user") && !is(&m[i], "assistant"))
 			bd_die(BD_DATA,
-			       "%s: message %zu has the role \"%s\"; known are system, user and assistant",
+			       "%s: message %zu has the role \"%s\"; it must be system, user or assistant",
 			       where, i + 1, m[i].role);
 	switch (c->family) {
 	case BD_CHAT_CHATML:

@@ -108,7 +108,7 @@ static void read_merges(struct bd_bpe *b, const json_t *merges, const char *name
 	struct bd_buf whole = {0};
 
 	if (!json_is_array(merges) || json_array_size(merges) > BD_MAX_ID)
-		bd_die(BD_DATA, "%s: model: \"merges\" is missing or no list", name);
+		bd_die(BD_DATA, "%s: model: \"merges\" is missing or not a list", name);
 	b->merges = json_array_size(merges);
 	b->merge = bd_alloc(b->merges, sizeof(*b->merge));
 	for (b->pairs = 16; b->pairs < b->merges + b->merges / 2;)
@@ -126,7 +126,7 @@ static void refuse(const json_t *model, const char *key, const char *name)
 
 	if (j != NULL && !(json_is_string(j) && !*json_string_value(j)) &&
 	    !(json_is_number(j) && json_number_value(j) == 0))
-		bd_die(BD_DATA, "%s: model: \"%s\" is not known", name, key);
+		bd_die(BD_DATA, "%s: model: \"%s\" is not supported", name, key);
 }
 
 struct bd_bpe *bd_bpe_new(const json_t *model, bool byte_level, const char *name)
@@ -137,12 +137,13 @@ struct bd_bpe *bd_bpe_new(const json_t *model, bool byte_level, const char *name
 	bool fallback = bd_json_bool(model, "byte_fallback", false, name);
 
 	if (strcmp(type, "BPE"))
-		bd_die(BD_DATA, "%s: model: %s is not known; only BPE is", name, type);
+		bd_die(BD_DATA, "%s: model: %s is not supported, only BPE", name, type);
 	refuse(model, "dropout", name);
 	refuse(model, "continuing_subword_prefix", name);
 	refuse(model, "end_of_word_suffix", name);
 	if (fallback && byte_level)
-		bd_die(BD_DATA, "%s: model: byte_fallback of a byte-level vocabulary is not known", name);
+		bd_die(BD_DATA, "%s: model: byte_fallback with a byte-level vocabulary is not supported",
+		       name);
 	b->fuse_unk = bd_json_bool(model, "fuse_unk", false, name);
 	b->ignore_merges = bd_json_bool(model, "ignore_merges", false, name);
 	bd_vocab_read(&b->vocab, bd_json_get(model, "vocab"), byte_level, name);
@@ -205,7 +206,7 @@ static void reserve(struct bd_bpe_work *w, size_t n)
 	if (n <= w->cap)
 		return;
 	if (n >= NONE)
-		bd_die(BD_DATA, "tokenizer: a piece of %zu bytes without a place to cut is too long", n);
+		bd_die(BD_DATA, "tokenizer: a piece of %zu bytes that cannot be split is too long", n);
 	size_t cap = n > 2 * w->cap ? n : 2 * w->cap;
 	bd_bpe_work_free(w);
 	w->symbol = bd_alloc(cap, sizeof(*w->symbol));

@@ -11,8 +11,10 @@
 static void add_replace(struct bd_dec *d, const char *from, const char *to, const char *name)
 {
 	if (from == NULL || !*from || d->replaces == BD_DEC_REPLACES)
-		bd_die(BD_DATA, "%s: decoder: Replace is known with a String as its pattern, up to %d times",
-		       name, BD_DEC_REPLACES);
+		bd_die(
+		    BD_DATA,
+		    "%s: decoder: Replace is supported only with a String as its pattern, and up to %d times",
+		    name, BD_DEC_REPLACES);
 	d->from[d->replaces] = bd_strdup(from);
 	d->to[d->replaces++] = bd_strdup(to);
 }
@@ -22,7 +24,7 @@ static void parse_metaspace(struct bd_dec *d, const json_t *j, const char *name)
 	const char *never = bd_json_bool(j, "add_prefix_space", true, name) ? "always" : "never";
 
 	if (strcmp(bd_json_str(j, "replacement", BD_METASPACE, name), BD_METASPACE))
-		bd_die(BD_DATA, "%s: decoder: Metaspace is known with U+2581 only", name);
+		bd_die(BD_DATA, "%s: decoder: Metaspace is supported only with U+2581", name);
 	if (!strcmp(bd_json_str(j, "prepend_scheme", never, name), "never"))
 		add_replace(d, BD_METASPACE, " ", name);
 	else
@@ -33,7 +35,7 @@ static void parse_strip(struct bd_dec *d, const json_t *j, bool fused, const cha
 {
 	if (strcmp(bd_json_str(j, "content", "", name), " ") || bd_json_int(j, "stop", 0, 0, 1 << 20, name) ||
 	    !fused)
-		bd_die(BD_DATA, "%s: decoder: Strip is known for leading spaces after Fuse only", name);
+		bd_die(BD_DATA, "%s: decoder: Strip is supported only for leading spaces after Fuse", name);
 	d->strip = (size_t)bd_json_int(j, "start", 0, 0, 1 << 20, name);
 }
 
@@ -57,7 +59,7 @@ static void parse_sequence(struct bd_dec *d, const json_t *list, const char *nam
 		else if (!strcmp(type, "Strip"))
 			parse_strip(d, e, fused, name);
 		else
-			bd_die(BD_DATA, "%s: decoder: %s is not known at step %zu of a Sequence", name,
+			bd_die(BD_DATA, "%s: decoder: %s is not supported at step %zu of a Sequence", name,
 			       *type ? type : "null", i);
 	}
 }
@@ -77,7 +79,7 @@ void bd_dec_parse(struct bd_dec *d, const json_t *j, const char *name)
 	else if (!strcmp(type, "Sequence"))
 		parse_sequence(d, bd_json_get(j, "decoders"), name);
 	else
-		bd_die(BD_DATA, "%s: decoder: %s is not known", name, *type ? type : "none");
+		bd_die(BD_DATA, "%s: decoder: %s is not supported", name, *type ? type : "none");
 }
 
 void bd_dec_free(struct bd_dec *d)

@@ -34,14 +34,15 @@ static void parse(struct bd_tok_norm *r, const json_t *j, const char *name)
 		const char *from = bd_json_str(bd_json_get(j, "pattern"), "String", "", name);
 
 		if (!*from)
-			bd_die(BD_DATA, "%s: normalizer: Replace is known with a String as its pattern only",
+			bd_die(BD_DATA,
+			       "%s: normalizer: Replace is supported only with a String as its pattern",
 			       name);
 		s = add(r, name);
 		s->kind = BD_TOK_NORM_REPLACE;
 		s->from = bd_strdup(from);
 		s->to = bd_strdup(bd_json_str(j, "content", "", name));
 	} else
-		bd_die(BD_DATA, "%s: normalizer: %s is not known", name,
+		bd_die(BD_DATA, "%s: normalizer: %s is not supported", name,
 		       *type ? type : "a step without a type");
 }
 

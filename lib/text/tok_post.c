@@ -32,7 +32,8 @@ static void parse_template(struct bd_post *p, const json_t *j, const char *name)
 	size_t i;
 
 	if (p->front.n + p->back.n > 0)
-		bd_die(BD_DATA, "%s: post_processor: more than one TemplateProcessing is not known", name);
+		bd_die(BD_DATA, "%s: post_processor: more than one TemplateProcessing is not supported",
+		       name);
 	json_array_foreach(single, i, step) {
 		const json_t *special = bd_json_get(step, "SpecialToken"),
 		             *sequence = bd_json_get(step, "Sequence");
@@ -40,7 +41,9 @@ static void parse_template(struct bd_post *p, const json_t *j, const char *name)
 		if (special != NULL)
 			push_special(text ? &p->back : &p->front, j, special, name);
 		else if (sequence == NULL || text)
-			bd_die(BD_DATA, "%s: post_processor: TemplateProcessing is known with the text once",
+			bd_die(BD_DATA,
+			       "%s: post_processor: TemplateProcessing is supported only with the text "
+			       "occurring once",
 			       name);
 		text = text || sequence != NULL;
 	}
@@ -62,7 +65,7 @@ void bd_post_parse(struct bd_post *p, const json_t *j, const char *name)
 	} else if (strcmp(type, "TemplateProcessing") == 0) {
 		parse_template(p, j, name);
 	} else if (strcmp(type, "ByteLevel") != 0) {
-		bd_die(BD_DATA, "%s: post_processor: %s is not known", name,
+		bd_die(BD_DATA, "%s: post_processor: %s is not supported", name,
 		       *type != '\0' ? type : "a step without a type");
 	}
 }
@@ -100,7 +103,7 @@ static void add(json_t *processor, const json_t *root, const json_t *config, con
 	if (!bd_json_bool(config, flag, false, name))
 		return;
 	if (text == NULL || (id = id_of(root, text)) < 0)
-		bd_die(BD_DATA, "%s: %s, but no %s that the tokenizer has", name, flag, key);
+		bd_die(BD_DATA, "%s: %s is set, but %s is not a token of the tokenizer", name, flag, key);
 	json_array_append_new(json_object_get(processor, "single"),
 	                      json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", text, "type_id", 0));
 	json_object_set_new(json_object_get(processor, "special_tokens"), text,

@@ -165,7 +165,7 @@ static const struct {
 static void add(struct bd_pre *p, bd_split *split, const char *name)
 {
 	if (p->byte_level || p->n == BD_PRE_STEPS)
-		bd_die(BD_DATA, "%s: pre_tokenizer: more steps than are known to belong together", name);
+		bd_die(BD_DATA, "%s: pre_tokenizer: this combination of steps is not supported", name);
 	p->split[p->n++] = split;
 }
 
@@ -190,7 +190,7 @@ static void parse_split(struct bd_pre *p, const json_t *j, const char *name)
 	}
 	regex = regex != NULL ? regex : string != NULL ? string : "(none)";
 	bd_die(BD_DATA,
-	       "%s: pre_tokenizer: Split with pattern %s, behavior %s%s is not known; those of Qwen2, "
+	       "%s: pre_tokenizer: Split with pattern %s, behavior %s%s is not supported; those of Qwen2, "
 	       "Llama-3 and GPT-2 are",
 	       name, regex, behavior, invert ? ", inverted" : "");
 }
@@ -203,9 +203,10 @@ static void parse_byte_level(struct bd_pre *p, const json_t *j, const char *name
 	}
 	p->prefix_space = bd_json_bool(j, "add_prefix_space", true, name);
 	if (p->prefix_space && p->n > 1)
-		bd_die(BD_DATA,
-		       "%s: pre_tokenizer: ByteLevel with add_prefix_space after another step is not known",
-		       name);
+		bd_die(
+		    BD_DATA,
+		    "%s: pre_tokenizer: ByteLevel with add_prefix_space is not supported after another step",
+		    name);
 	p->byte_level = true;
 }
 
@@ -217,7 +218,8 @@ static void parse_metaspace(struct bd_pre *p, const json_t *j, const char *name)
 		scheme = bd_json_bool(j, "add_prefix_space", true, name) ? "always" : "never";
 	if (strcmp(bd_json_str(j, "replacement", BD_METASPACE, name), BD_METASPACE) || p->n)
 		bd_die(BD_DATA,
-		       "%s: pre_tokenizer: Metaspace is known with U+2581 and as the first step only", name);
+		       "%s: pre_tokenizer: Metaspace is supported only with U+2581 and as the first step",
+		       name);
 	if (!strcmp(scheme, "always"))
 		p->metaspace = BD_META_ALWAYS;
 	else if (!strcmp(scheme, "first"))
@@ -225,7 +227,7 @@ static void parse_metaspace(struct bd_pre *p, const json_t *j, const char *name)
 	else if (!strcmp(scheme, "never"))
 		p->metaspace = BD_META_NEVER;
 	else
-		bd_die(BD_DATA, "%s: pre_tokenizer: Metaspace with prepend_scheme %s is not known", name,
+		bd_die(BD_DATA, "%s: pre_tokenizer: Metaspace with prepend_scheme %s is not supported", name,
 		       scheme);
 	if (bd_json_bool(j, "split", true, name))
 		add(p, split_metaspace, name);
@@ -251,7 +253,7 @@ static void parse(struct bd_pre *p, const json_t *j, const char *name)
 	else if (!strcmp(type, "Metaspace"))
 		parse_metaspace(p, j, name);
 	else
-		bd_die(BD_DATA, "%s: pre_tokenizer: %s is not known", name,
+		bd_die(BD_DATA, "%s: pre_tokenizer: %s is not supported", name,
 		       *type ? type : "a step without a type");
 }
 

@@ -128,7 +128,8 @@ static struct bd_tok *from_gguf(const char *path)
 	size_t n;
 
 	if (!bd_gguf_has(g, "tokenizer.huggingface.json"))
-		bd_die(BD_DATA, "%s: no tokenizer.huggingface.json inside: not a file of bd-pack", path);
+		bd_die(BD_DATA, "%s: no tokenizer.huggingface.json inside; it was not written by bd-pack",
+		       path);
 	const char *json = bd_gguf_str(g, "tokenizer.huggingface.json", &n);
 	struct bd_tok *t = bd_tok_parse(json, n, path);
 	bd_gguf_close(g);

@@ -111,7 +111,7 @@ static void load_blobs(const char *path, const struct bd_state *s)
 			continue;
 		if (t->dtype != b->dtype || t->count != b->n)
 			bd_die(BD_DATA,
-			       "%s: %s has %zu elements of %s where %zu of %s belong; remove the checkpoint",
+			       "%s: %s has %zu elements of %s instead of %zu of %s; remove the checkpoint",
 			       path, t->name, t->count, bd_dtype_name(t->dtype), b->n,
 			       bd_dtype_name(b->dtype));
 		bd_dev_to(s->dev, b->p, t->data, t->bytes);
@@ -129,8 +129,7 @@ bool bd_checkpoint_load(const char *dir, const struct bd_state *s)
 		if (strcmp(bd_json_str(j, "digest", "", state), s->digest) != 0)
 			bd_die(BD_USAGE,
 			       "%s: made with other options, another model or other data; repeat the command "
-			       "that it "
-			       "belongs to, or remove it",
+			       "that wrote it, or remove it",
 			       dir);
 		from_json(s->p, j, state);
 		json_decref(*s->extra);

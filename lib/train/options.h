@@ -60,40 +60,40 @@ struct bd_train bd_train_defaults(const char *stage);
 /* clang-format off */
 #define BD_TRAIN_OPTIONS(t) \
 	{"model", 'm', BD_STR, &(t).model, "DIR", "model to train", 0, 0}, \
-	{"output", 'o', BD_STR, &(t).output, "DIR", "where the result goes", 0, 0}, \
+	{"output", 'o', BD_STR, &(t).output, "DIR", "output", 0, 0}, \
 	{"force", 'f', BD_FLAG, &(t).force, 0, "replace an existing output", 0, 0}, \
 	{"weights", 'w', BD_ENUM, &(t).weights, "auto|full|ternary", \
-	 "train dense or ternary (straight-through) weights", 0, 0}, \
+	 "train dense weights or ternary ones (straight-through)", 0, 0}, \
 	{"dtype", 0, BD_ENUM, &(t).dtype, "f32|bf16|f16", "number format of the result", 0, 0}, \
 	{"epochs", 'e', BD_REAL, &(t).epochs, "N", \
-	 "passes over the input (0: one, or as many as --steps or --tokens need)", 0.0, 1e6}, \
+	 "passes over the input (0: one, or as many as --steps or --tokens require)", 0.0, 1e6}, \
 	{"steps", 'n', BD_INT, &(t).steps, "N", "stop after N optimiser steps (0: no limit)", 0, 1e12}, \
 	{"tokens", 0, BD_INT, &(t).tokens, "N", "stop after N tokens (0: no limit)", 0, 1e15}, \
-	{"batch", 'b', BD_INT, &(t).batch, "N", "sequences a micro-step", 1, 1e6}, \
+	{"batch", 'b', BD_INT, &(t).batch, "N", "sequences per micro-step", 1, 1e6}, \
 	{"batch-tokens", 0, BD_INT, &(t).batch_tokens, "N", \
-	 "tokens a micro-step at most, instead of --batch (0: off)", 0, 1e9}, \
+	 "maximum tokens per micro-step, instead of --batch (0: off)", 0, 1e9}, \
 	{"micro-tokens", 0, BD_INT, &(t).micro_tokens, "N", \
-	 "tokens run through the net at once (memory)", 1, 1e9}, \
+	 "tokens run through the network at once (memory)", 1, 1e9}, \
 	{"shuffle", 0, BD_FLAG, &(t).shuffle, 0, \
 	 "hold the examples in memory and shuffle them every pass", 0, 0}, \
-	{"accum", 0, BD_INT, &(t).accum, "N", "micro-steps whose gradients make one step", 1, 1e6}, \
+	{"accum", 0, BD_INT, &(t).accum, "N", "micro-steps whose gradients add up to one step", 1, 1e6}, \
 	{"lr", 0, BD_REAL, &(t).lr, "X", "peak learning rate", 0.0, 10.0}, \
 	{"warmup", 0, BD_REAL, &(t).warmup, "X", \
 	 "warm-up: a fraction of the steps, or steps when 1 or more", 0.0, 1e9}, \
 	{"schedule", 0, BD_ENUM, &(t).sched, BD_SCHED_NAMES, "learning-rate schedule", 0, 0}, \
 	{"decay", 0, BD_REAL, &(t).decay, "X", "weight decay (gains and biases are exempt)", 0.0, 10.0}, \
-	{"beta1", 0, BD_REAL, &(t).beta1, "X", "AdamW first moment", 0.0, 1.0}, \
-	{"beta2", 0, BD_REAL, &(t).beta2, "X", "AdamW second moment", 0.0, 1.0}, \
-	{"clip", 0, BD_REAL, &(t).clip, "X", "largest gradient norm (0: off)", 0.0, 1e9}, \
+	{"beta1", 0, BD_REAL, &(t).beta1, "X", "decay rate of AdamW's first moment", 0.0, 1.0}, \
+	{"beta2", 0, BD_REAL, &(t).beta2, "X", "decay rate of AdamW's second moment", 0.0, 1.0}, \
+	{"clip", 0, BD_REAL, &(t).clip, "X", "maximum gradient norm (0: off)", 0.0, 1e9}, \
 	{"checkpoint-every", 0, BD_INT, &(t).checkpoint_every, "N", \
 	 "write a checkpoint every N steps (0: only when interrupted)", 0, 1e12}, \
-	{"resume", 0, BD_FLAG, &(t).resume, 0, "go on from the checkpoint of the same output", 0, 0}, \
+	{"resume", 0, BD_FLAG, &(t).resume, 0, "continue from the checkpoint of the same output", 0, 0}, \
 	{"eval", 0, BD_STR, &(t).eval, "FILE", \
 	 "example stream to evaluate on; the best model is kept", 0, 0}, \
 	{"eval-every", 0, BD_INT, &(t).eval_every, "N", \
-	 "steps between evaluations (0: at the end)", 0, 1e12}, \
+	 "steps between evaluations (0: only at the end)", 0, 1e12}, \
 	{"log", 0, BD_STR, &(t).log, "FILE", "write JSON lines of metrics", 0, 0}, \
-	{"dry-run", 0, BD_FLAG, &(t).dry_run, 0, "print the plan and stop", 0, 0}
+	{"dry-run", 0, BD_FLAG, &(t).dry_run, 0, "print the plan and exit", 0, 0}
 /* clang-format on */
 
 #endif

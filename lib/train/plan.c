@@ -66,14 +66,13 @@ static void check_teacher(const struct bd_train *t, const struct bd_stream_head 
                           const char *name)
 {
 	if (!h->logits && h->layer < 0)
-		bd_die(BD_DATA, "%s: a teacher stream without logits and without states teaches nothing",
-		       name);
+		bd_die(BD_DATA, "%s: a teacher stream without logits and states teaches nothing", name);
 	if (h->logits && h->vocab != (uint32_t)c->vocab)
-		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u is not the %d of %s", name, h->vocab,
-		       c->vocab, c->name);
+		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u differs from the %d of %s", name,
+		       h->vocab, c->vocab, c->name);
 	if (t->objective == BD_DIV_CAKLD && (!h->logits || h->top_k > 0))
 		bd_die(BD_USAGE, "--objective cakld needs full logits; %s has %s", name,
-		       h->logits ? "the largest only" : "none");
+		       h->logits ? "only the largest" : "none");
 }
 
 static struct bd_objective objective(const struct bd_train *t, const struct bd_config *c,
@@ -228,8 +227,9 @@ void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const stru
 	       mib(16 * n + what + (t->eval != NULL ? 4 * n : 0) + 8 * (double)(chunk * V) + acts),
 	       mib(4 * n), mib(4 * n), mib(8 * n), mib(what), mib(t->eval != NULL ? 4 * n : 0),
 	       mib(8 * (double)(chunk * V)), mib(acts));
-	printf("work         %.1f MFLOP a token, and %.1f a position with logits (forward and backward)\n",
-	       6e-6 * (double)linear, 6e-6 * (double)(V * C));
+	printf(
+	    "work         %.1f MFLOP per token, and %.1f per position with logits (forward and backward)\n",
+	    6e-6 * (double)linear, 6e-6 * (double)(V * C));
 	printf("step         %" PRId64 " x %" PRId64 " %s\n", t->accum,
 	       t->batch_tokens > 0 ? t->batch_tokens : t->batch,
 	       t->batch_tokens > 0 ? "tokens" : "sequences");

@@ -112,7 +112,8 @@ bool bd_step_read(struct bd_step *s)
 	cut_here(s);
 	s->n_cut--;
 	if (s->counts.targets + s->counts.ld == 0)
-		bd_die(BD_DATA, "%s: %zu examples in a row predict no token; there is nothing to learn",
+		bd_die(BD_DATA,
+		       "%s: %zu consecutive examples have no token to predict; there is nothing to learn",
 		       bd_source_name(bd_feed_source(s->feed)), s->n_rec);
 	return true;
 }

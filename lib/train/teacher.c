@@ -109,7 +109,7 @@ static void open_all(struct dump *d, const char *path)
 	d->dev = o->dev != NULL ? o->dev : bd_dev_threads((int)o->common.threads);
 	d->m = bd_model_load(o->model);
 	if (o->top_k >= d->m->cfg.vocab)
-		bd_die(BD_USAGE, "--top-k %lld: not below the vocabulary's %d", (long long)o->top_k,
+		bd_die(BD_USAGE, "--top-k %lld: must be below the vocabulary size %d", (long long)o->top_k,
 		       d->m->cfg.vocab);
 	d->feed = bd_feed_open(
 	    path, &(struct bd_feed_plan){

@@ -75,7 +75,7 @@ static void say_resume(const struct run *r)
 {
 	const char *command = bd_opt_command();
 
-	bd_warn("interrupted after step %" PRId64 "; go on, with the same input, by: %s%s", r->p.step,
+	bd_warn("interrupted after step %" PRId64 "; to resume, with the same input: %s%s", r->p.step,
 	        command != NULL ? command : "", r->t->resume ? "" : " --resume");
 }
 
@@ -103,7 +103,7 @@ static void skip(struct run *r)
 		if (!bd_feed_take(r->feed, &x))
 			bd_die(BD_DATA,
 			       "%s: ends after %" PRId64 " examples, but %s has used %" PRId64
-			       "; give the same input again",
+			       "; give the same input",
 			       bd_source_name(bd_feed_source(r->feed)), i, r->aside, r->p.records);
 		bd_record_free(&x);
 	}
@@ -124,7 +124,7 @@ static void resume(struct run *r)
 		     r->aside, r->p.threads, r->t->common.threads);
 	if (r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) &&
 	    st.st_size > r->p.log_bytes && truncate(r->t->log, r->p.log_bytes) != 0)
-		bd_die(BD_SYS, "%s: cannot cut off the lines after the checkpoint:", r->t->log);
+		bd_die(BD_SYS, "%s: cannot remove the lines after the checkpoint:", r->t->log);
 	bd_net_refresh(r->net);
 	r->reading = true;
 	skip(r);
@@ -374,7 +374,7 @@ static int train(struct run *r)
 	if (t->resume)
 		resume(r);
 	else if (bd_is_dir(r->aside))
-		note(t, "%s: a checkpoint is there and not used; --resume goes on from it", r->aside);
+		note(t, "%s: ignoring this checkpoint; --resume would continue from it", r->aside);
 	r->log = bd_log_open(t->log, t->resume && r->p.step > 0, t->common.quiet);
 	bd_log_json(r->log, json_pack("{s:o}", "history", history_of(r)));
 	loop(r);

@@ -91,7 +91,7 @@ good" ]
 	printf '%s\t1\n' "$(seq -s ' ' 100)" | bd-data -q -T "$sst2" -m bytes --max-len 40 -o x.bds 2>err
 	[ ! -s err ]
 	printf 'x\t1\n' >x.tsv
-	dies 3 "no row makes a sequence" bd-data -T "$sst2" -m bytes --max-len 3 x.tsv
+	dies 3 "no row gives a sequence" bd-data -T "$sst2" -m bytes --max-len 3 x.tsv
 }
 
 @test "plain text: lines, JSONL and their limits" {

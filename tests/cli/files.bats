@@ -120,7 +120,7 @@ patch() {
 	cp a/model.safetensors s/
 	run bd-info s
 	[ "$status" -eq 3 ]
-	[[ "$output" == *'says bitdistill.norms "subln", the tensors have "none"'* ]]
+	[[ "$output" == *'bitdistill.norms in config.json is "subln", but the tensors have "none"'* ]]
 }
 
 @test "bd-info --diff: equal, different, different in shape" {
@@ -179,7 +179,7 @@ patch() {
 	(stream; printf x) >more.bds
 	run bd-info more.bds
 	[ "$status" -eq 3 ]
-	[[ "$output" == *"goes on after its end record"* ]]
+	[[ "$output" == *"continues after its end record"* ]]
 }
 
 @test "bd-info: safetensors whose offsets lie outside the file, truncated files, empty input" {

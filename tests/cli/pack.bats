@@ -99,7 +99,7 @@ setup() {
 	printf '\377' | dd of=bad.gguf bs=1 seek=$((size - 3000)) conv=notrunc status=none
 	run -1 bd-run --verify bad.gguf
 	printf 'GGUF\003\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0' >foreign.gguf
-	dies 3 "bd-pack did not write" bd-run foreign.gguf
+	dies 3 "not written by bd-pack" bd-run foreign.gguf
 }
 
 # wide SIZE VOCAB KEY=VALUE...: makes a student with random weights in the directory "wide".
@@ -132,9 +132,9 @@ wide() {
 	[ "$(grep -c " no " list)" -eq 3 ]
 	bd-pack --list-targets --json "$dir/student" | tee json
 	[ "$(grep -c '"possible": false' json)" -eq 3 ]
-	dies 3 "stock: llama.cpp does not know i2_s; types that fit: tq2_0 q2_0 tq1_0" bd-pack wide -f --target stock --type i2_s -o x
-	dies 2 "of --target hf" bd-pack wide --target stock --type online -o x
-	dies 2 "of --target hf" bd-pack wide --target hf --type i2_s -o x
+	dies 3 "stock: llama.cpp does not support i2_s; types that fit: tq2_0 q2_0 tq1_0" bd-pack wide -f --target stock --type i2_s -o x
+	dies 2 "for --target hf" bd-pack wide --target stock --type online -o x
+	dies 2 "for --target hf" bd-pack wide --target hf --type i2_s -o x
 }
 
 @test "files for every target give the same logits as the directory" {

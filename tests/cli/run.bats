@@ -108,7 +108,7 @@ right() {
 	bd-run "$dir/base" -n 30 -p 'the end' --repeat-penalty 50 --repeat-last-n 1000 --json --logprobs 2 >a
 	[ "$(grep -o '"top":' a | wc -l)" -eq "$(sed 's/.*"completion_tokens":\([0-9]*\).*/\1/' a)" ]
 	[ "$(grep -oE '"id":[0-9]+,"logprob":[^,]*,"top"' a | cut -d , -f 1 | sort | uniq -d | wc -l)" -eq 0 ]
-	dies 2 "JSON" bd-run "$dir/base" --logprobs 2 -p x
+	dies 2 "--json" bd-run "$dir/base" --logprobs 2 -p x
 }
 
 @test "objects in, objects out, in order" {
@@ -162,7 +162,7 @@ right() {
 	cp -r "$dir/base" talker
 	dies 3 "no chat template" bd-run talker --chat -p x
 	printf "%s" "[INST] {{ messages }} [/INST]" >talker/chat_template.jinja
-	dies 3 "none of those known; --template" bd-run talker --chat -p x
+	dies 3 "unknown chat template; choose one with --template" bd-run talker --chat -p x
 	printf "%s" "'<|im_start|>assistant' '<|im_end|>'" >talker/chat_template.jinja
 	bd-run talker --chat -p 'the end' -n 5 >a
 	bd-run "$dir/base" --chat --template chatml -p 'the end' -n 5 >b

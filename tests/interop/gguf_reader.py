@@ -41,7 +41,7 @@ class Gguf:
             self.keys[key] = self.value(self.scalar("I"))
         need(self.keys.get("general.alignment", 32) == 32, "alignment other than 32")
         infos = [self.info() for _ in range(n_tensors)]
-        need(len({i[0] for i in infos}) == n_tensors, "a tensor's name is there twice")
+        need(len({i[0] for i in infos}) == n_tensors, "duplicate tensor name")
         self.pad()
         base, end = self.at, 0
         self.tensors = {}

@@ -336,7 +336,8 @@ static void test_help(void **state)
 	child_dies(parse_line, "bd-x|-h", 0, "      --lr X                  learning rate [0.0001]\n");
 	child_dies(parse_line, "bd-x|-h", 0, "      --type i2_s|tq1_0|tq2_0\n");
 	child_dies(parse_line, "bd-x|-h", 0, "                              format [tq1_0]\n");
-	child_dies(parse_line, "bd-x|-h", 0, "  -s, --seed N                seed of everything random [1]\n");
+	child_dies(parse_line, "bd-x|-h", 0,
+	           "  -s, --seed N                seed for everything random [1]\n");
 }
 
 /* ---- rng ---- */

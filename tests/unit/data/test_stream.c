@@ -309,7 +309,7 @@ static void trailing_bytes(void **state)
 	(void)state;
 	write_stream("a.bds", 0, EXAMPLES, 2);
 	p = bd_read_file("a.bds", &n); /* the NUL behind the text serves as the extra byte */
-	dies_on(p, n + 1, "goes on after its end record");
+	dies_on(p, n + 1, "continues after its end record");
 	bd_free(p);
 }
 
@@ -333,13 +333,14 @@ static void wrong_values(void **state)
 	(void)state;
 	patched(EXAMPLES, "version\x01", "version\x02", 8, "version 2 of the stream format is not supported");
 	patched(EXAMPLES, "examples", "exbmples", 8, "`bd' has an unknown value");
-	patched(EXAMPLES, "vocab2", "vocab1", 6, "`choices' has an element that is no integer from 0 to 48");
-	patched(EXAMPLES, "0123456789abcdef", "0123456789ABCDEF", 16, "no digest");
+	patched(EXAMPLES, "vocab2", "vocab1", 6,
+	        "`choices' has an element that is not an integer from 0 to 48");
+	patched(EXAMPLES, "0123456789abcdef", "0123456789ABCDEF", 16, "not a digest");
 	patched(EXAMPLES, "choices", "choicez", 7, "checksum");
 	patched(EXAMPLES, "target", "tarhet", 6, "`target' is missing");
 	patched(EXAMPLES, "target\xc4\x01", "target\xd9\x01", 8, "`target' has the wrong type");
 	patched(EXAMPLES, "t\xc3\xa4st", "t\xff\xa4st", 5, "must be UTF-8");
-	patched(TOP_K, "heads\x93\x03", "heads\x93\x05", 7, "does not divide into 5 heads");
+	patched(TOP_K, "heads\x93\x03", "heads\x93\x05", 7, "cannot be divided into 5 heads");
 }
 
 static void id_beyond_vocabulary(void **state)
@@ -354,7 +355,7 @@ static void id_beyond_vocabulary(void **state)
 	bd_sink_close(s);
 	bd_record_free(&r);
 	bd_stream_head_free(&h);
-	child_dies(read_all, "bad.bds", BD_DATA, "token id 50, but the vocabulary has 50");
+	child_dies(read_all, "bad.bds", BD_DATA, "token id 50 is outside the vocabulary of 50");
 }
 
 static void hostile(void **state)
@@ -365,8 +366,8 @@ static void hostile(void **state)
 		const char *text;
 	} bad[] = {
 	    {"", 0, "the stream ends before its end record"},
-	    {"hello", 5, "this is no bds stream"},
-	    {"\x80", 1, "this is no bds stream"},
+	    {"hello", 5, "this is not a bds stream"},
+	    {"\x80", 1, "this is not a bds stream"},
 	    {"\x81\xa1x\xc6\xff\xff\xff\xff", 8, "over 1 GiB"},
 	    {"\x81\xa1x\xc6\x30\x00\x00\x00", 8, "the stream ends inside a record"},
 	    {"\xdf\xff\xff\xff\xff", 5, "values"},

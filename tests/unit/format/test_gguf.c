@@ -236,7 +236,7 @@ static void every_truncation(void **state)
 		child_dies(open_path, "bad.gguf", BD_DATA, "bad.gguf: ");
 	}
 	bd_write_file("bad.gguf", p, n + 1);
-	child_dies(open_path, "bad.gguf", BD_DATA, "goes on after its last tensor");
+	child_dies(open_path, "bad.gguf", BD_DATA, "continues after its last tensor");
 	bd_free(p);
 }
 
@@ -280,22 +280,22 @@ static void patched(const char *from, const char *to, size_t len, const char *te
 static void wrong_headers(void **state)
 {
 	(void)state;
-	patched("GGUF", "GGML", 4, "is no GGUF file");
+	patched("GGUF", "GGML", 4, "not a GGUF file");
 	patched("GGUF\3", "GGUF\1", 5, "version 1 is not supported");
 	patched("GGUF\3\0\0\0", "GGUF\0\0\0\3", 8, "big-endian");
 	patched("alignment\4\0\0\0\x20", "alignment\4\0\0\0\x21", 14, "not a power of two");
-	patched("alignment\4\0\0\0\x20", "alignment\4\0\0\0\x40", 14, "but the one before it makes it");
-	patched("flag\7\0\0\0\1", "flag\7\0\0\0\2", 9, "a bool of value 2");
+	patched("alignment\4\0\0\0\x20", "alignment\4\0\0\0\x40", 14, "but the preceding tensor requires");
+	patched("flag\7\0\0\0\1", "flag\7\0\0\0\2", 9, "a bool with value 2");
 	patched("flag\7", "flag\x0d", 5, "unknown type 13");
-	patched("reals", "words", 5, "key words is there twice");
-	patched("words\x09\0\0\0\x08", "words\x09\0\0\0\x09", 10, "another array");
+	patched("reals", "words", 5, "duplicate key words");
+	patched("words\x09\0\0\0\x08", "words\x09\0\0\0\x09", 10, "itself an array");
 	patched("words\x09\0\0\0\x08\0\0\0\3\0\0\0\0\0\0\0\3\0\0\0\0\0\0\0",
 	        "words\x09\0\0\0\x08\0\0\0\3\0\0\0\0\0\0\0\3\0\0\0\0\0\0\x80", 29, "are left");
 	patched("ints\x09\0\0\0\5\0\0\0\3\0\0\0\0\0\0\0", "ints\x09\0\0\0\5\0\0\0\3\0\0\0\0\0\0\x80", 20,
 	        "elements in the");
 	patched("vector\1\0\0\0\5", "vector\5\0\0\0\5", 11, "5 dimensions");
 	patched("vector\1\0\0\0\5", "vector\1\0\0\0\0", 11, "dimension 0 is 0");
-	patched("TQ2_0\2\0\0\0\0\1", "TQ2_0\2\0\0\0\x80\1", 11, "do not divide into the blocks of 256");
+	patched("TQ2_0\2\0\0\0\0\1", "TQ2_0\2\0\0\0\x80\1", 11, "cannot be divided into the blocks of 256");
 	patched("Q8_0", "F16\0", 4, "NUL byte");
 }
 
@@ -311,8 +311,8 @@ static void wrong_getters(void **state)
 	(void)state;
 	write_file("a.gguf");
 	child_dies(getters, "absent", BD_DATA, "key absent is missing");
-	child_dies(getters, "real", BD_DATA, "key real is no non-negative integer");
-	child_dies(getters, "words", BD_DATA, "key words is no non-negative integer");
+	child_dies(getters, "real", BD_DATA, "key real is not a non-negative integer");
+	child_dies(getters, "words", BD_DATA, "key words is not a non-negative integer");
 }
 
 static void declare_bad(void *arg)

@@ -159,25 +159,25 @@ static void hostile_headers(void **state)
 #define X(dtype, shape, offsets)                                                                             \
 	"{\"x\":{\"dtype\":" dtype ",\"shape\":" shape ",\"data_offsets\":" offsets "}}"
 	    {X("\"F32\"", "[2]", "[0,8]"), 7, "lie outside the file's 7 data bytes"},
-	    {X("\"F32\"", "[2]", "[0,8]"), 9, "end at data byte 8, the file at 9"},
+	    {X("\"F32\"", "[2]", "[0,8]"), 9, "end at data byte 8, but the file at 9"},
 	    {X("\"F32\"", "[2]", "[8,0]"), 8, "lie outside"},
 	    {X("\"F32\"", "[2]", "[0,4]"), 8, "do not match its shape"},
 	    {X("\"F32\"", "[2]", "[0]"), 8, "two data_offsets"},
-	    {X("\"F32\"", "[2]", "[-1,7]"), 8, "no non-negative integer"},
-	    {X("\"F32\"", "[2]", "[1,9]"), 9, "preceded by a hole"},
+	    {X("\"F32\"", "[2]", "[-1,7]"), 8, "not a non-negative integer"},
+	    {X("\"F32\"", "[2]", "[1,9]"), 9, "preceded by a gap"},
 	    {X("\"F32\"", "[2]", "[0,18446744073709551616]"), 8, "not valid JSON"},
 	    {X("\"F32\"", "[2]", "[0,9223372036854775807]"), 8, "lie outside"},
 	    {X("\"F32\"", "[4294967296,4294967296]", "[0,8]"), 8, "overflows"},
 	    {X("\"F32\"", "[4611686018427387904]", "[0,0]"), 0, "do not match its shape"},
 	    {X("\"F32\"", "[1,1,1,1,2]", "[0,8]"), 8, "5 dimensions"},
-	    {X("\"F32\"", "[2.0]", "[0,8]"), 8, "no non-negative integer"},
+	    {X("\"F32\"", "[2.0]", "[0,8]"), 8, "not a non-negative integer"},
 	    {X("\"F8_E4M3\"", "[8]", "[0,8]"), 8, "F8_E4M3 is not supported"},
-	    {X("32", "[2]", "[0,8]"), 8, "dtype is no string"},
+	    {X("32", "[2]", "[0,8]"), 8, "dtype is not a string"},
 	    {X("\"F32\"", "2", "[0,8]"), 8, "needs dtype, shape"},
 	    {"{\"x\":3}", 8, "needs dtype, shape"},
 	    {"{\"x\":{}}", 0, "needs dtype, shape"},
-	    {"{\"__metadata__\":{\"a\":1}}", 0, "__metadata__.a is no string"},
-	    {"{\"__metadata__\":7}", 0, "__metadata__ is no object"},
+	    {"{\"__metadata__\":{\"a\":1}}", 0, "__metadata__.a is not a string"},
+	    {"{\"__metadata__\":7}", 0, "__metadata__ is not an object"},
 	    {"{\"x\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[0,4]},"
 	     "\"y\":{\"dtype\":\"U8\",\"shape\":[4],\"data_offsets\":[3,7]}}",
 	     7, "overlaps its neighbour"},
@@ -270,7 +270,7 @@ static void shards(void **state)
 static void directories(void **state)
 {
 	(void)state;
-	child_dies(open_path, ".", BD_DATA, "holds neither model.safetensors nor");
+	child_dies(open_path, ".", BD_DATA, "contains neither model.safetensors nor");
 	bd_write_file("pytorch_model.bin", "x", 1);
 	child_dies(open_path, ".", BD_DATA, "convert it to safetensors");
 }

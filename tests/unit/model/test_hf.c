@@ -489,7 +489,7 @@ static void test_damage(void **state)
 	bytes[n - 1] = (char)0xff; /* the widest type comes first, codes last */
 	bd_write_file(file, bytes, n);
 	bd_free(bytes);
-	child_dies(open_student, out, BD_DATA, "no ternary weight");
+	child_dies(open_student, out, BD_DATA, "codes that are not ternary");
 	export(0, BD_HF_OFFLINE);
 	rewrite(out, "q_proj.weight_scale", clear, false);
 	child_dies(open_student, out, BD_DATA, "not a positive number");
@@ -498,7 +498,7 @@ static void test_damage(void **state)
 	child_dies(open_student, out, BD_DATA, "q_proj.weight_scale is missing");
 	export(0, BD_HF_OFFLINE);
 	rewrite(out, "q_proj.weight", change_first, true);
-	child_dies(open_student, out, BD_DATA, "other values than -1, 0 and 1");
+	child_dies(open_student, out, BD_DATA, "values other than -1, 0 and 1");
 	export(5, BD_HF_ONLINE);
 	rewrite(out, "0.input_layernorm", change_first, false);
 	child_dies(open_student, out, BD_DATA, "is not the identity");
@@ -567,7 +567,7 @@ static void test_quantization_config(void **state)
 	     "quantization_mode"},
 	    {"{\"quantization_config\": {\"quant_method\": \"bitnet\", \"modules_to_not_convert\": "
 	     "[\"q_proj\"]}}",
-	     "leaves out"},
+	     "excludes modules"},
 	    {"{\"rms_norm_eps\": 1e-5, \"quantization_config\": {\"quant_method\": \"bitnet\", "
 	     "\"use_rms_norm\": true}}",
 	     "eps"},

@@ -315,13 +315,13 @@ static void refused(void **state)
 	    {GEMMA ",\"layer_types\":[\"full_attention\",3]", "layer_types"},
 	    {GEMMA ",\"layer_types\":\"full_attention\"", "layer_types has 0 entries"},
 	    {LLAMA ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]",
-	     "this family does not slide"},
+	     "this family has no sliding attention"},
 	    {LLAMA ",\"num_local_experts\":8", "a mixture of experts is not supported"},
 	    {"\"model_type\":\"qwen2_moe\"", "\"qwen2_moe\" is not supported"},
-	    {"\"model_type\":\"gemma3\"", "save that (gemma3_text)"},
-	    {BITNET ",\"bitdistill\":{\"norms\":\"all\"}", "in a bitnet model, which has subln"},
+	    {"\"model_type\":\"gemma3\"", "save it as gemma3_text"},
+	    {BITNET ",\"bitdistill\":{\"norms\":\"all\"}", "but a bitnet model has subln"},
 	    {LLAMA ",\"partial_rotary_factor\":0.5", "partial_rotary_factor"},
-	    {LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}", "\"gptq\" are not read"},
+	    {LLAMA ",\"quantization_config\":{\"quant_method\":\"gptq\"}", "\"gptq\" are not supported"},
 	    {LLAMA ",\"eos_token_id\":\"x\"", "eos_token_id is neither"},
 	    {QWEN ",\"layer_types\":[\"full_attention\",\"sliding_attention\"]",
 	     "use_sliding_window is false"},
@@ -329,13 +329,13 @@ static void refused(void **state)
 	    {LLAMA ",\"bitdistill\":{\"weights\":\"4-bit\"}", "weights \"4-bit\" is not supported"},
 	    {LLAMA ",\"bitdistill\":{\"quantizer\":\"other\"}", "quantizer \"other\" is not supported"},
 	    {LLAMA ",\"bitdistill\":{\"eps\":1e-8}", "eps differs from rms_norm_eps"},
-	    {LLAMA ",\"bitdistill\":[]", "bitdistill is no object"},
+	    {LLAMA ",\"bitdistill\":[]", "bitdistill is not an object"},
 	    {"\"model_type\":\"llama\",\"hidden_size\":7,\"num_hidden_layers\":1,\"num_attention_heads\":2,"
 	     "\"intermediate_size\":8,\"vocab_size\":9",
-	     "hidden_size 7 does not divide into 2 heads"},
+	     "hidden_size 7 cannot be divided into 2 heads"},
 	    {"\"model_type\":\"llama\",\"hidden_size\":12,\"num_hidden_layers\":1,\"num_attention_heads\":6,"
 	     "\"num_key_value_heads\":4,\"intermediate_size\":8,\"vocab_size\":9",
-	     "6 heads do not divide into 4"},
+	     "6 heads cannot be divided among 4"},
 	    {"\"model_type\":\"llama\",\"hidden_size\":-8", "\"hidden_size\" is -8"},
 	    {"\"model_type\":\"llama\",\"hidden_size\":1e3", "not a whole number"},
 	};
@@ -723,13 +723,15 @@ static void lost_gains(void **state)
 #undef L1
 	(void)state;
 	write_renamed(m, LLAMA ",\"bitdistill\":{\"norms\":\"subln\"}", none, NULL);
-	child_dies(load, "r", BD_DATA, "says bitdistill.norms \"subln\", the tensors have \"none\"");
+	child_dies(load, "r", BD_DATA,
+	           "bitdistill.norms in config.json is \"subln\", but the tensors have \"none\"");
 	write_renamed(m, LLAMA ",\"bitdistill\":{\"norms\":\"none\"}", NULL, NULL);
-	child_dies(load, "r", BD_DATA, "says bitdistill.norms \"none\", the tensors have \"subln\"");
+	child_dies(load, "r", BD_DATA,
+	           "bitdistill.norms in config.json is \"none\", but the tensors have \"subln\"");
 	write_renamed(m, LLAMA, half, NULL);
-	child_dies(load, "r", BD_DATA, "norms in front of 1 of the 7 linears");
+	child_dies(load, "r", BD_DATA, "norms before 1 of the 7 linear layers");
 	write_renamed(m, LLAMA, one, NULL);
-	child_dies(load, "r", BD_DATA, "1 of 2 layers have a norm in front of");
+	child_dies(load, "r", BD_DATA, "1 of 2 layers have a norm before");
 	bd_model_free(m);
 }
 
@@ -786,14 +788,14 @@ static void wrong_tensors(void **state)
 	write_renamed(m, LLAMA, less, NULL);
 	child_dies(load, "r", BD_DATA, "tensor model.layers.1.mlp.up_proj.weight is missing");
 	write_renamed(m, LLAMA, swapped, NULL);
-	child_dies(load, "r", BD_DATA, "its shape is not [12, 8] as config.json asks");
+	child_dies(load, "r", BD_DATA, "its shape is not [12, 8] as config.json requires");
 	write_renamed(q, QWEN, odd, NULL);
 	child_dies(load, "r", BD_DATA, "q_norm.weight is missing");
 	write_renamed(q, LLAMA ",\"head_dim\":6", NULL, NULL); /* q/k norms have no place in a Llama */
 	struct child c = child_run(load, "r");
 	assert_int_equal(c.status, 0);
-	assert_non_null(strstr(c.err, "4 tensors have no place in a llama model"));
-	child_dies(load, "nowhere", BD_DATA, "is no model directory");
+	assert_non_null(strstr(c.err, "4 tensors do not belong to a llama model"));
+	child_dies(load, "nowhere", BD_DATA, "not a model directory");
 	bd_model_free(m);
 	bd_model_free(q);
 }

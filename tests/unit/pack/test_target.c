@@ -52,7 +52,7 @@ static const struct {
      "llama",
      "subln",
      "\"tie_word_embeddings\": false",
-     {"no head of its own", "no head of its own", "no head of its own"}},
+     {"no separate head", "no separate head", "no separate head"}},
     {"llama, biases",
      "llama",
      "subln",
@@ -62,12 +62,13 @@ static const struct {
      "llama",
      "subln",
      "\"tie_word_embeddings\": true, " LLAMA3,
-     {"llama3's rope", "llama3's rope", "llama3's rope"}},
+     {"llama3 rope", "llama3 rope", "llama3 rope"}},
     {"llama, seven norms",
      "llama",
      "all",
      "\"tie_word_embeddings\": true",
-     {"norm on every linear", "norm on every linear", "norm on every linear"}},
+     {"norm on the input of every linear", "norm on the input of every linear",
+      "norm on the input of every linear"}},
     {"llama, heads wider",
      "llama",
      "subln",
@@ -89,7 +90,7 @@ static const struct {
      "qwen2",
      "none",
      "\"tie_word_embeddings\": true",
-     {"qwen2", "qwen2", "computes I2_S in"}},
+     {"qwen2", "qwen2", "computes I2_S only in"}},
     {"qwen3 with SubLN",
      "qwen3",
      "subln",
@@ -102,7 +103,7 @@ static const struct {
      {"every linear", "every linear", "qwen3"}},
     {"qwen3 without", "qwen3", "none", "\"tie_word_embeddings\": true", {"qwen3", "qwen3", "qwen3"}},
     {"qwen3, biases", "qwen3", "none", "\"attention_bias\": true", {"no biases", "no biases", "no biases"}},
-    {"qwen3, llama3 rope", "qwen3", "none", LLAMA3, {"llama3's rope", "llama3's rope", "llama3's rope"}},
+    {"qwen3, llama3 rope", "qwen3", "none", LLAMA3, {"llama3 rope", "llama3 rope", "llama3 rope"}},
     {"gemma3 with SubLN",
      "gemma3_text",
      "subln",
@@ -122,7 +123,7 @@ static const struct {
      "gemma3_text",
      "none",
      "\"query_pre_attn_scalar\": 64, \"sliding_window_pattern\": 1",
-     {"slide", "slide", "slide"}},
+     {"sliding attention", "sliding attention", "sliding attention"}},
     {"bitnet, ReLU^2",
      "bitnet",
      "subln",
@@ -132,7 +133,7 @@ static const struct {
      "llama",
      "none",
      "\"intermediate_size\": 448, \"tie_word_embeddings\": true",
-     {"llama", "512 and more", "multiples of 128"}},
+     {"llama", "512 or more", "multiples of 128"}},
     {"odd rows",
      "llama",
      "none",
@@ -513,7 +514,7 @@ static void test_foreign_refused(void **state)
 	write_foreign("qwen2", &l, BD_GGML_F32);
 	child_dies(use, NULL, BD_DATA, "bias is missing");
 	write_foreign("llama", &l, BD_GGML_F32);
-	child_dies(use, NULL, BD_DATA, "without the others it would be another model");
+	child_dies(use, NULL, BD_DATA, "without the others it would be a different model");
 	bd_config_free(&c);
 }
 

@@ -375,19 +375,19 @@ static void try_auto(void *object)
 static void refusals(void **state)
 {
 	static const char *const bad[][2] = {
-	    {"[]", "no JSON object"},
+	    {"[]", "not a JSON object"},
 	    {"{}", "neither \"prompt\" nor \"messages\""},
-	    {"{\"prompt\": 1}", "\"prompt\" is no string"},
+	    {"{\"prompt\": 1}", "\"prompt\" is not a string"},
 	    {"{\"prompt\": \"\"}", "the prompt is empty"},
-	    {"{\"prompt\": \"x\", \"temprature\": 1}", "here: \"temprature\" is unknown"},
+	    {"{\"prompt\": \"x\", \"temprature\": 1}", "here: unknown key \"temprature\""},
 	    {"{\"prompt\": \"x\", \"temperature\": -1}", "\"temperature\" is -1"},
 	    {"{\"prompt\": \"x\", \"max_tokens\": 0}", "max_tokens"},
 	    {"{\"prompt\": \"x\", \"top_p\": 1.5}", "top_p"},
 	    {"{\"prompt\": \"x\", \"stop\": [\"\"]}", "stop at once"},
-	    {"{\"prompt\": \"x\", \"stop\": 3}", "\"stop\" is no string"},
-	    {"{\"messages\": {}}", "\"messages\" is no list"},
-	    {"{\"messages\": [1]}", "\"role\" is no string"},
-	    {"{\"messages\": [{\"role\": \"user\"}]}", "\"content\" is no string"},
+	    {"{\"prompt\": \"x\", \"stop\": 3}", "\"stop\" is not a string"},
+	    {"{\"messages\": {}}", "\"messages\" is not a list"},
+	    {"{\"messages\": [1]}", "\"role\" is not a string"},
+	    {"{\"messages\": [{\"role\": \"user\"}]}", "\"content\" is not a string"},
 	    {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\\u0000b\"}]}", "NUL"},
 	    {"{\"messages\": []}", "without messages"},
 	};

@@ -164,7 +164,7 @@ static void refusals(void **state)
 	(void)state;
 	refused("[\"chatml\", []]", "here: a conversation without messages");
 	refused("[\"chatml\", [{\"role\":\"tool\",\"content\":\"x\"}]]", "\"tool\"");
-	refused("[\"gemma\", [{\"role\":\"assistant\",\"content\":\"x\"}]]", "take turns");
+	refused("[\"gemma\", [{\"role\":\"assistant\",\"content\":\"x\"}]]", "must alternate");
 	refused("[\"gemma\", [{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"user\",\"content\":\"x\"}]]",
 	        "message 2");
 	refused(
