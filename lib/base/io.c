@@ -14,10 +14,11 @@
 #include <unistd.h>
 #include <zstd.h>
 
-#define CHUNK      ((size_t)1 << 20) /* of a read, and the first buffer */
+#define CHUNK      ((size_t)1 << 20) /* size of a read, and of the first buffer */
 #define LINE_LIMIT ((size_t)1 << 30)
 
-/* A file that is not there or may not be read is bad input; the rest (EIO, EMFILE) is the system's fault. */
+/* A file that does not exist or may not be read is bad input; other errors (EIO, EMFILE) are system
+ * failures. */
 static _Noreturn void die_open(const char *path)
 {
 	bool input = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ||
@@ -26,7 +27,7 @@ static _Noreturn void die_open(const char *path)
 	bd_die(input ? BD_DATA : BD_SYS, "%s: cannot open:", path);
 }
 
-/* An open descriptor of something that can be read: not of a directory. */
+/* An open descriptor of something that can be read, so not of a directory. */
 static int open_input(const char *path, struct stat *st)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -40,8 +41,7 @@ static int open_input(const char *path, struct stat *st)
 	return fd;
 }
 
-/* read() that is not interrupted; 0 at the end of the file, and when a caught signal ends
- * the wait for more. */
+/* read() that is not interrupted; 0 at the end of the file, or if a caught signal ends the wait for more. */
 static size_t read_some(int fd, void *buf, size_t n, const char *name)
 {
 	ssize_t k;
@@ -93,7 +93,7 @@ char *bd_read_file(const char *path, size_t *n)
 	int fd = standard ? STDIN_FILENO : open_input(path, &st);
 	char *p;
 
-	/* one byte more to see the end of the file, one for the NUL */
+	/* one more byte to see the end of the file, one for the NUL */
 	cap = (S_ISREG(st.st_mode) ? (size_t)st.st_size : CHUNK) + 2;
 	p = bd_alloc(cap, 1);
 	while ((k = read_some(fd, p + used, cap - 1 - used, name)) > 0) {
@@ -137,7 +137,7 @@ char *bd_path(const char *dir, const char *name)
 struct bd_in {
 	int fd;
 	char *name;
-	bool regular, started, eof; /* eof: buf holds all that is left */
+	bool regular, started, eof; /* eof: buf has all that is left */
 	off_t base;                 /* where the stream begins in a regular file */
 	char *buf;                  /* [cap + 1]; data in [pos, end) */
 	size_t pos, end, cap;
@@ -209,7 +209,8 @@ void bd_in_close(struct bd_in *in)
 	bd_free(in);
 }
 
-/* Do the n bytes at p, as far as they go, begin like a zstd frame or a skippable one (pzstd's first)? */
+/* Whether the n bytes at p, as far as they go, begin like a zstd frame or a skippable frame (pzstd's
+ * first). */
 static bool like_zstd(const char *p, size_t n)
 {
 	static const unsigned char frame[4] = {0x28, 0xb5, 0x2f, 0xfd},
@@ -225,8 +226,8 @@ static bool like_zstd(const char *p, size_t n)
 	return a || b;
 }
 
-/* Reads until it is clear what the data is: 4 bytes, which may come in pieces, or fewer that no magic number
- * begins with. A line typed at a terminal is not held back. */
+/* Reads until the kind of data is clear: 4 bytes, which may come in pieces, or fewer if no magic number
+ * begins with them. A line typed at a terminal is not held back. */
 static void start(struct bd_in *in)
 {
 	size_t k;
@@ -247,7 +248,7 @@ static void start(struct bd_in *in)
 	in->end = 0;
 }
 
-/* Decompresses into dst[n] until something came out; 0 at the end of the stream. */
+/* Decompresses into dst[n] until there is some output; 0 at the end of the stream. */
 static size_t read_zstd(struct bd_in *in, char *dst, size_t n)
 {
 	ZSTD_outBuffer out = {dst, n, 0};
@@ -278,7 +279,7 @@ static size_t read_zstd(struct bd_in *in, char *dst, size_t n)
 	return out.pos;
 }
 
-/* Brings more data behind [pos, end), moving it to the front and growing the buffer when a line fills it. */
+/* Reads more data after [pos, end), which moves to the front; the buffer grows when a line fills it. */
 static void fill(struct bd_in *in)
 {
 	size_t k;
@@ -326,7 +327,7 @@ size_t bd_in_read(struct bd_in *in, void *buf, size_t n)
 
 char *bd_in_line(struct bd_in *in, size_t *n)
 {
-	size_t seen = 0; /* bytes after pos known to hold no newline */
+	size_t seen = 0; /* bytes after pos known to contain no newline */
 	char *line, *nl;
 
 	for (;;) {

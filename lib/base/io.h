@@ -35,20 +35,20 @@ void bd_in_close(struct bd_in *in); /* NULL is fine */
 
 /* Output file: written beside the target and renamed by bd_out_close; a process that dies or is killed by
  * SIGINT/SIGTERM/SIGHUP leaves nothing. path NULL or "-": stdout (binary is refused to a terminal). A path
- * that names no regular file (/dev/null, a pipe) is written directly. level > 0: zstd at that level. */
+ * that is not a regular file (/dev/null, a pipe) is written directly. level > 0: zstd at that level. */
 struct bd_out;
 struct bd_out *bd_out_open(const char *path, bool binary, int level);
-bool bd_out_regular(const struct bd_out *out); /* a regular file, as stdout too unless it appends (>>) */
+bool bd_out_regular(const struct bd_out *out); /* a regular file; stdout too, unless it appends (>>) */
 void bd_out_write(struct bd_out *out, const void *buf, size_t n);
 void bd_out_str(struct bd_out *out, const char *s);
 void bd_out_flush(struct bd_out *out);
-/* Append-only random access for writers that fill a header later: writes n bytes at `at` (regular files, not
- * compressed). */
+/* Random access in an append-only output, for writers that fill in a header later: writes n bytes at `at`
+ * (regular files, not compressed). */
 void bd_out_patch(struct bd_out *out, uint64_t at, const void *buf, size_t n);
 void bd_out_close(struct bd_out *out); /* flush, fsync, rename; every failure dies BD_SYS */
-void bd_out_drop(struct bd_out *out);  /* forget it: remove the temporary */
+void bd_out_drop(struct bd_out *out);  /* discard it: remove the temporary */
 
-/* Output directory with the same promise: create files inside bd_outdir_path(), then commit renames it. An
+/* Output directory with the same guarantee: create files inside bd_outdir_path(), then commit renames it. An
  * existing target is refused (BD_USAGE) unless force, which replaces it at commit. */
 struct bd_outdir;
 struct bd_outdir *bd_outdir_open(const char *path, bool force);

@@ -25,7 +25,7 @@ static char *parent_of(const char *path)
 	return bd_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-/* fsync() where the file system knows it. */
+/* fsync() where the file system supports it. */
 static void sync_fd(int fd, const char *name)
 {
 	if (fsync(fd) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP)
@@ -57,7 +57,7 @@ struct bd_out {
 	char *name;           /* the target, for messages and the rename */
 	struct bd_temp *temp; /* NULL: written directly */
 	bool regular;
-	off_t base;    /* where the output begins in a regular file: stdout may be behind something */
+	off_t base;    /* where the output begins in a regular file: stdout may have content before it */
 	uint64_t sent; /* bytes handed to write() */
 	char *buf;     /* [CHUNK] */
 	size_t n;
@@ -95,13 +95,13 @@ static void open_stdout(struct bd_out *out, bool binary)
 		die_write(out->name);
 	if (binary && isatty(out->fd))
 		bd_die(BD_USAGE, "binary output is not written to a terminal; redirect it or give -o FILE");
-	out->regular = S_ISREG(st.st_mode) && (flags & O_APPEND) == 0; /* pwrite() of O_APPEND appends */
+	out->regular = S_ISREG(st.st_mode) && (flags & O_APPEND) == 0; /* with O_APPEND, pwrite() appends */
 	out->base = out->regular ? lseek(out->fd, 0, SEEK_CUR) : 0;
 }
 
 static void open_path(struct bd_out *out, const char *path)
 {
-	char *real = realpath(path, NULL); /* of a symbolic link the file is replaced, not the link */
+	char *real = realpath(path, NULL); /* replaces the target of a symbolic link, not the link */
 	struct stat st;
 
 	out->name = bd_strdup(real != NULL ? real : path);
@@ -318,7 +318,7 @@ const char *bd_outdir_path(const struct bd_outdir *d)
 	return bd_temp_path(d->temp);
 }
 
-/* The old directory goes aside, the new one takes its name; until both is done nothing is removed. */
+/* The old directory is moved aside and the new one takes its name; nothing is removed until both are done. */
 static bool replace(struct bd_outdir *d)
 {
 	struct bd_temp *old;
@@ -326,7 +326,7 @@ static bool replace(struct bd_outdir *d)
 	bool done;
 
 	if (renameat2(AT_FDCWD, bd_temp_path(d->temp), AT_FDCWD, d->name, RENAME_EXCHANGE) == 0) {
-		bd_temp_drop(d->temp); /* holds the old one now */
+		bd_temp_drop(d->temp); /* now holds the old one */
 		return true;
 	}
 	if (errno != EINVAL && errno != ENOSYS)

@@ -31,8 +31,8 @@ json_t *bd_json_load(const char *path)
 	return j;
 }
 
-/* The fewest digits, 15 to 17, that give every real number below j back exactly: jansson applies one
- * precision to a whole document, and 17 would print 1e-06 as 9.9999999999999995e-07. */
+/* The fewest digits, 15 to 17, from which every real number within j is read back exactly: jansson applies
+ * one precision to a whole document, and 17 would print 1e-06 as 9.9999999999999995e-07. */
 static size_t real_digits(const json_t *j)
 {
 	size_t digits = 15, d, i;
@@ -46,7 +46,7 @@ static size_t real_digits(const json_t *j)
 			if (strtod(s, NULL) == json_real_value(j))
 				break;
 		}
-	json_array_foreach(j, i, v) { /* of what is no array there is nothing, as of what is no object */
+	json_array_foreach(j, i, v) { /* anything but an array has no elements */
 		digits = (d = real_digits(v)) > digits ? d : digits;
 	}
 	json_object_foreach((json_t *)j, key, v) {

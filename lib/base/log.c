@@ -30,7 +30,7 @@ double bd_seconds(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* VmHWM rather than ru_maxrss, which starts with what the parent had before exec. */
+/* VmHWM rather than ru_maxrss, which starts from the parent's value before exec. */
 double bd_rss_mib(void)
 {
 	FILE *f = fopen("/proc/self/status", "re");

@@ -1,4 +1,4 @@
-/* What a long run tells: a progress line on a terminal, JSON lines in a file. */
+/* The output of long runs: a progress line on a terminal, JSON lines in a file. */
 #ifndef BD_LOG_H
 #define BD_LOG_H
 
@@ -8,8 +8,8 @@ struct bd_log;
 /* path NULL: no file. append: continue an existing log (resume). quiet: no progress line. */
 struct bd_log *bd_log_open(const char *path, bool append, bool quiet);
 void bd_log_json(struct bd_log *l, json_t *obj); /* one line, flushed; steals the reference */
-/* done/total (total 0: unknown) and a free text such as "loss 1.23 812 tok/s"; at most 10 lines a second,
- * only when stderr is a terminal; adds the time left. */
+/* done/total (total 0: unknown) and a free text such as "loss 1.23 812 tok/s"; at most 10 lines per second,
+ * only if stderr is a terminal; adds the time left. */
 void bd_log_progress(struct bd_log *l, double done, double total, const char *text);
 void bd_log_close(struct bd_log *l); /* NULL is fine */
 

@@ -1,4 +1,5 @@
-/* Checked allocation. Blocks are exactly as long as asked for, so that ASan sees the first byte beyond. */
+/* Checked allocation. Blocks are exactly as long as requested, so that ASan detects access to the first byte
+ * beyond. */
 #include "base/mem.h"
 
 #include "base/msg.h"
@@ -17,7 +18,7 @@
 #define POISON(p, n)   ASAN_POISON_MEMORY_REGION(p, n)
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
 
-/* Sizes that no memory could hold fail as they do without ASan; a finding has an exit status of its own. */
+/* Impossible sizes fail as they do without ASan; an ASan finding has its own exit status. */
 const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {

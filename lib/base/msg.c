@@ -21,7 +21,7 @@ struct cleanup {
 
 static const char *tool = "bd";
 static struct cleanup *cleanups; /* newest first */
-/* of several threads the first one speaks and exits */
+/* the first of several threads prints and exits */
 static pthread_mutex_t dying = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -59,7 +59,7 @@ static void print(const char *line, size_t n)
 {
 	ssize_t k;
 
-	if (isatty(STDERR_FILENO)) /* wipe what a progress line may have left */
+	if (isatty(STDERR_FILENO)) /* wipe the rest of a progress line */
 		k = write(STDERR_FILENO, "\r\033[K", 4);
 	do
 		k = write(STDERR_FILENO, line, n);
@@ -112,7 +112,7 @@ void bd_die(enum bd_status status, const char *fmt, ...)
 	va_end(ap);
 	if (!here) {
 		pthread_mutex_lock(&dying);
-		here = true; /* and a clean-up that dies itself does not start over */
+		here = true; /* and a clean-up that dies does not start over */
 		run_cleanups();
 	}
 	print(line, n);

@@ -1,7 +1,8 @@
-/* Errors and exit statuses: one sentence on stderr, "tool: file: place: reason; advice", then out.
+/* Errors and exit statuses: one sentence on stderr, "tool: file: place: reason; advice", then exit.
  *
- * A library function that meets bad input or a failing system says so itself, where it knows what is wrong,
- * and does not return. bd_die() first runs the clean-ups of io.h, so that no half-written output survives. */
+ * A library function that encounters bad input or a system failure reports it itself, where the cause is
+ * known, and does not return. bd_die() first runs the clean-ups of io.h, so that no half-written output
+ * survives. */
 #ifndef BD_MSG_H
 #define BD_MSG_H
 
@@ -9,8 +10,8 @@
 
 enum bd_status {
 	BD_OK = 0,    /* done */
-	BD_NO = 1,    /* the answer is no: differs, a check failed */
-	BD_USAGE = 2, /* called wrongly */
+	BD_NO = 1,    /* a negative result: files differ, a check failed */
+	BD_USAGE = 2, /* wrong usage */
 	BD_DATA = 3,  /* bad input data */
 	BD_SYS = 4,   /* disk full, out of memory, interrupted, broken pipe */
 };
@@ -23,8 +24,8 @@ const char *bd_msg_tool_name(void);
 void bd_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void bd_die(enum bd_status status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
-/* From now on bd_die() of other threads waits forever: the caller is about to end the process. Returns only
- * when no bd_die() is under way. */
+/* From now on, bd_die() in other threads waits forever: the caller is about to end the process. Returns only
+ * when no bd_die() is in progress. */
 void bd_msg_hush(void);
 
 /* Registers fn(arg) to run before bd_die() exits and on exit(); newest first. bd_msg_undo removes it. */

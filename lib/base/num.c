@@ -1,4 +1,4 @@
-/* Numbers from text: strtoll and strtod with everything they let through refused. */
+/* Numbers from text: strtoll and strtod, refusing the junk that they would accept. */
 #include "base/num.h"
 
 #include "base/msg.h"

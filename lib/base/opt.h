@@ -1,5 +1,5 @@
-/* Command lines: every tool declares one table, which parses, prints --help and makes
- * completions for shells. */
+/* Command lines: every tool declares one table, used to parse, to print --help and to make shell
+ * completions. */
 #ifndef BD_OPT_H
 #define BD_OPT_H
 

@@ -15,8 +15,8 @@ static bool is_path(const struct bd_opt *o)
 	return false;
 }
 
-/* s with every byte of `special` behind a backslash, and a quote as a word in '...' has it:
- * '\'' or, in fish, \'. */
+/* s with a backslash before every byte of `special`, and quotes as written within '...': '\'' or, in fish,
+ * \'. */
 static void add_escaped(struct bd_buf *b, const char *s, const char *special, const char *quote)
 {
 	for (; *s != '\0'; s++) {
@@ -61,7 +61,7 @@ static void bash_argument(struct bd_buf *b, const struct bd_opt *o)
 	}
 }
 
-/* "--name=value" comes as three words. Where the reply is empty, -o default offers names of files. */
+/* "--name=value" arrives as three words. If the reply is empty, -o default offers file names. */
 static void bash(struct bd_buf *b, const char *tool, const struct bd_opt *opts, size_t n)
 {
 	bd_buf_fmt(b,
@@ -85,8 +85,8 @@ static void bash(struct bd_buf *b, const char *tool, const struct bd_opt *opts, 
 
 /* ---- zsh ---- */
 
-/* '(-o --output)'{-o+,--output=}'[help]:FILE:_files', and '*--stop=[help]:TEXT:' of what
- * may be given again */
+/* '(-o --output)'{-o+,--output=}'[help]:FILE:_files', and '*--stop=[help]:TEXT:' for options that may be
+ * repeated */
 static void zsh_option(struct bd_buf *b, const struct bd_opt *o)
 {
 	const char *plus = o->type == BD_FLAG ? "" : "+", *equals = o->type == BD_FLAG ? "" : "=";

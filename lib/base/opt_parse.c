@@ -23,7 +23,7 @@ enum {
 	OPT_MAX = 96,
 	LONG = 256, /* getopt's value of option i is LONG + i, or its letter */
 	THREADS_MAX = 1024,
-	HELP_COLUMN = 30, /* where the explanations begin */
+	HELP_COLUMN = 30, /* column where the explanations begin */
 };
 
 static struct parser {
@@ -39,7 +39,7 @@ static struct parser {
 
 /* ---- help ---- */
 
-/* The i-th of the choices "a|b|c"; its length in *n, NULL behind the last. */
+/* The i-th of the choices "a|b|c"; its length in *n; NULL after the last. */
 static const char *choice(const char *choices, int i, size_t *n)
 {
 	for (; i > 0; i--) {
@@ -213,8 +213,8 @@ static void remember_command(int argc, char **argv)
 	parser.command = b.p;
 }
 
-/* A closed standard stream would lend its number to the next file opened: occupy it with a descriptor that
- * cannot be used in its direction, so that reading stdin or writing stdout fails as it should. */
+/* The number of a closed standard stream would be given to the next file opened: occupy it with a descriptor
+ * that cannot be used in its direction, so that reading stdin or writing stdout fails as it should. */
 static void occupy_standard_streams(void)
 {
 	static const int mode[3] = {O_WRONLY, O_RDONLY, O_WRONLY};
@@ -253,7 +253,7 @@ static void collect(const struct bd_tool *tool, struct bd_common *common)
 		add_option(own[i]);
 }
 
-/* The option a value of getopt_long stands for; parser.n if none. */
+/* The option that a value of getopt_long represents; parser.n if none. */
 static size_t find(int value)
 {
 	size_t i;
@@ -283,7 +283,7 @@ static _Noreturn void refuse(int value, const char *word)
 static void parse_options(int argc, char **argv)
 {
 	struct option longs[OPT_MAX] = {{0}};
-	char shorts[2 * OPT_MAX + 2] = ":"; /* ':' first: a missing argument is told from an unknown option */
+	char shorts[2 * OPT_MAX + 2] = ":"; /* ':' first: missing arguments differ from unknown options */
 	size_t i, n = 1;
 	int value;
 
@@ -298,7 +298,7 @@ static void parse_options(int argc, char **argv)
 			shorts[n++] = ':';
 	}
 	opterr = 0;
-	optind = 0; /* glibc: start anew */
+	optind = 0; /* glibc: restart */
 	while ((value = getopt_long(argc, argv, shorts, longs, NULL)) != -1) {
 		if (value == '?' || value == ':')
 			refuse(value, argv[optind - 1]);

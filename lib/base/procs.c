@@ -68,7 +68,7 @@ static double least_quota(const char *root, const char *mount, const char *seen,
 {
 	size_t n = strcmp(seen, "/") == 0 ? 0 : strlen(seen);
 	bool below = strncmp(path, seen, n) == 0 && (path[n] == '/' || path[n] == '\0');
-	/* outside of what is seen: all we know is its top */
+	/* outside the visible part: only its top is known */
 	char *dir = bd_sprintf("%s%s", mount, below ? path + n : "");
 	double least = 0;
 

@@ -1,12 +1,12 @@
-/* How many threads a program should start when nobody says. */
+/* How many threads a program should start by default. */
 #ifndef BD_PROCS_H
 #define BD_PROCS_H
 
 /* Processors that this process may use, at least 1: the affinity mask, cut to the CPU quota of its control
  * group and of the groups above (version 1 or 2; part of a processor counts as one) and to OMP_NUM_THREADS.
- * `root` stands before /proc and /sys: "". */
+ * `root` is prefixed to /proc and /sys: "". */
 int bd_processors(const char *root);
 
-double bd_cpu_quota(const char *root); /* the groups' part of it, in processors; 0: no limit */
+double bd_cpu_quota(const char *root); /* the quota of the groups alone, in processors; 0: no limit */
 
 #endif

@@ -36,8 +36,8 @@ double bd_rng_normal(uint64_t seed, uint64_t stream, uint64_t counter)
 	return sqrt(-2 * log(u)) * cos(6.283185307179586 * v);
 }
 
-/* Newton's method from the quantile before: Phi(z) = erfc(-z / sqrt(2)) / 2 is convex below 0, and the upper
- * half mirrors the lower. */
+/* Newton's method, starting from the previous quantile: Phi(z) = erfc(-z / sqrt(2)) / 2 is convex below 0,
+ * and the upper half mirrors the lower. */
 float *bd_rng_quantiles(void)
 {
 	enum { N = 65536 };

@@ -1,5 +1,5 @@
-/* Counter-based random numbers: a value depends on (seed, stream, counter) and nothing else, so that any
- * thread can draw any value in any order. */
+/* Counter-based random numbers: a value depends only on (seed, stream, counter), so any thread can draw any
+ * value in any order. */
 #ifndef BD_RNG_H
 #define BD_RNG_H
 

@@ -1,4 +1,4 @@
-/* Memory behind an unnamed file. */
+/* Memory backed by an unnamed file. */
 #include "base/scratch.h"
 
 #include "base/msg.h"

@@ -1,5 +1,5 @@
-/* Memory behind an unnamed file: for what has to be held for a while but need not stand in memory, since the
- * system may write it out. */
+/* Memory backed by an unnamed file: for data that is needed for a while but need not stay in memory, since
+ * the system may write it out. */
 #ifndef BD_SCRATCH_H
 #define BD_SCRATCH_H
 

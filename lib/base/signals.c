@@ -1,4 +1,4 @@
-/* The thread that takes signals, and the pipe by which it wakes a reader. */
+/* The thread that handles signals, and the pipe by which it wakes a reader. */
 #include "base/signals.h"
 
 #include "base/msg.h"
@@ -15,7 +15,7 @@
 enum state { FREE, CATCHING, CAUGHT };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pid_t taker;    /* the process whose thread takes the signals */
+static pid_t taker;    /* the process whose thread handles the signals */
 static sigset_t taken; /* the signals */
 static int wake[2];    /* closed at the writing end once a signal was caught */
 static atomic_int state;
@@ -53,7 +53,7 @@ static void *take(void *unused)
 	return NULL;
 }
 
-/* The signals whose default action stands. */
+/* The signals that have their default action. */
 static sigset_t ours(void)
 {
 	static const int signals[] = {SIGINT, SIGTERM, SIGHUP};

@@ -25,7 +25,7 @@
 
 static void remove_at(int dir, const char *name);
 
-/* Removes what is in the directory; true if something was. */
+/* Removes the contents of the directory; true if there were any. */
 static bool empty_dir(int fd)
 {
 	_Alignas(struct dirent64) char buf[4096];
@@ -55,7 +55,7 @@ static void remove_at(int dir, const char *name)
 	fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	if (fd < 0)
 		return;
-	/* removing may hide entries from a read under way: look again */
+	/* removal may hide entries from a read in progress: look again */
 	for (int tries = 0; tries < 100; tries++) {
 		bool removed = empty_dir(fd);
 
@@ -76,7 +76,8 @@ void bd_remove_tree(const char *path)
 
 /* ---- the list ---- */
 
-/* Nodes are reused but never freed, so that the thread that takes signals may walk the list at any moment. */
+/* Nodes are reused but never freed, so that the thread that handles signals may walk the list at any
+ * moment. */
 struct bd_temp {
 	atomic_bool live;
 	int lock; /* of a directory: keeps it locked while we live; -1: none */
@@ -155,7 +156,7 @@ void bd_temp_drop(struct bd_temp *t)
 	t->live = false;
 }
 
-/* ---- what the dead have left ---- */
+/* ---- leftovers of dead processes ---- */
 
 /* The process that `entry` belongs to, if it is .NAME.PID.tmp or .NAME.PID-TRY.tmp; else 0. */
 static long owner_of(const char *entry, const char *name)
@@ -173,8 +174,8 @@ static long owner_of(const char *entry, const char *name)
 	return strcmp(end, ".tmp") == 0 && pid <= INT_MAX ? pid : 0;
 }
 
-/* The process number is not enough: on a shared disk or in a container it may be one of elsewhere. But who
- * lives holds a lock. */
+/* The process number is not enough: on a shared disk or in a container it may belong to another system. But a
+ * live process holds a lock. */
 static bool is_left(int dir, const char *entry, long pid)
 {
 	bool left;

@@ -6,12 +6,12 @@
 struct bd_temp;
 
 /* DIR/.NAME.PID.tmp for the target DIR/NAME: a new file, open for reading and writing in *fd, or a directory.
- * What earlier processes that were killed (SIGKILL, power) have left for this target is removed first. */
+ * Leftovers for this target of processes that were killed (SIGKILL, power failure) are removed first. */
 struct bd_temp *bd_temp_file(const char *path, int *fd);
 struct bd_temp *bd_temp_dir(const char *path);
 const char *bd_temp_path(const struct bd_temp *t);
 
-/* Each ends the temporary: it has another name now, or is removed. */
+/* Each ends the temporary: it now has another name, or is removed. */
 void bd_temp_keep(struct bd_temp *t);
 void bd_temp_drop(struct bd_temp *t);
 
