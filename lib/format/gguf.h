@@ -59,7 +59,7 @@ const char *bd_gguf_str_or(const struct bd_gguf *g, const char *key, const char 
 /* Arrays: element count; *data is const char *const * for strings (copies), else numbers of *elem_type
  * (aligned); owned by g. */
 size_t bd_gguf_array(const struct bd_gguf *g, const char *key, uint32_t *elem_type, const void **data);
-bool bd_gguf_digest_ok(const struct bd_gguf *g, const char *key); /* what bd_gguf_put_digest wrote is right */
+bool bd_gguf_digest_ok(const struct bd_gguf *g, const char *key); /* bd_gguf_put_digest's is right */
 /* value i as text for bd-info; caller frees */
 char *bd_gguf_show(const struct bd_gguf *g, size_t i, size_t max);
 
@@ -71,16 +71,16 @@ void bd_gguf_put_u32(struct bd_gguf_writer *w, const char *key, uint32_t value);
 void bd_gguf_put_f32(struct bd_gguf_writer *w, const char *key, float value);
 void bd_gguf_put_bool(struct bd_gguf_writer *w, const char *key, bool value);
 void bd_gguf_put_strs(struct bd_gguf_writer *w, const char *key, const char *const *v, size_t n);
-/* Makes `key` the last one, XXH3-64 in hex over all other keys and all declarations, so that no bit of the
- * header is unguarded. */
+/* Makes `key` the last one, XXH3-64 in hex over all other keys and all declarations, so that every bit of the
+ * header is protected. */
 void bd_gguf_put_digest(struct bd_gguf_writer *w, const char *key);
 void bd_gguf_put_i32s(struct bd_gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void bd_gguf_put_f32s(struct bd_gguf_writer *w, const char *key, const float *v, size_t n);
 /* dims {cols, rows} (rows 0: one dimension). */
 void bd_gguf_declare(struct bd_gguf_writer *w, const char *name, uint32_t type, size_t cols, size_t rows);
-/* any chunking; padding is the writer's */
+/* in any chunks; the writer pads */
 void bd_gguf_data(struct bd_gguf_writer *w, const void *p, size_t bytes);
-/* checks that all bytes came; renames */
+/* checks that all bytes were supplied; renames */
 void bd_gguf_finish(struct bd_gguf_writer *w);
 
 #endif

@@ -1,5 +1,5 @@
 /* GGUF, opening. Everything is checked while the header is walked once: lengths against the file, names,
- * types, and that the tensors lie one behind the other as ggml's own reader demands. */
+ * types, and that the tensors follow one another, as ggml's own reader requires. */
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf_parts.h"
@@ -39,7 +39,7 @@ static uint64_t take_u64(struct bd_gguf *g)
 	return v;
 }
 
-/* A key or a tensor's name: a copy. */
+/* A copy of a key or of a tensor's name. */
 static char *take_name(struct bd_gguf *g, size_t max, const char *what)
 {
 	uint64_t n = take_u64(g);
@@ -127,7 +127,7 @@ static size_t alignment(const struct bd_gguf *g)
 	return (size_t)a;
 }
 
-/* Each tensor begins where the one before it ends, padded; the last one ends at the end of the file. */
+/* Each tensor begins where the previous one ends, after padding; the last one ends at the end of the file. */
 static void place_tensors(struct bd_gguf *g)
 {
 	size_t align = alignment(g), base = (g->at + align - 1) / align * align;
@@ -192,7 +192,7 @@ static void check_names(struct bd_gguf *g)
 			bd_die(BD_DATA, "%s: duplicate tensor %s", g->path, g->by_name[i]->name);
 }
 
-/* The counts in front are bounded by the smallest size that an entry can have. */
+/* The counts at the front are bounded by the smallest size that an entry can have. */
 static size_t take_count(struct bd_gguf *g, uint64_t n, size_t smallest, const char *what)
 {
 	if (n > g->map.n / smallest)

@@ -1,5 +1,5 @@
-/* GGUF, the writing half: keys and declarations are collected, the header goes out in front of the
- * first tensor's data. */
+/* GGUF, the writing half: keys and declarations are collected, the header is written before the first
+ * tensor's data. */
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"

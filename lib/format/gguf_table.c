@@ -84,7 +84,7 @@ static void load_q4_0(float *x, const uint8_t *in)
 enum { Q6_BLOCK = 256, Q6_BYTES = 210, SUB = 16 };
 
 /* With q = rint(inv x) and weights w = x^2: *xq = sum w x q, *qq = sum w q^2, in four lanes. The best step
- * for these q is xq / qq, and lessens the error by xq^2 / qq. */
+ * for these q is xq / qq, and reduces the error by xq^2 / qq. */
 static void fit(const float *x, float inv, float *xq, float *qq)
 {
 	float a[4] = {0}, b[4] = {0};
@@ -118,7 +118,7 @@ static float step_of(const float *x)
 	return step;
 }
 
-/* Six bits of every q, as they lie in ql and qh. */
+/* Six bits of every q, as stored in ql and qh. */
 static void put_six(uint8_t *ql, uint8_t *qh, const uint8_t *q)
 {
 	for (int h = 0; h < 2; h++, q += 128, ql += 64, qh += 32)

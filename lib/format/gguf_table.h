@@ -6,10 +6,9 @@
  *	       q[128h + 32k + l] has its low four bits in ql[64h + 32(k mod 2) + l], in its low half for
  *	       k < 2, and its high two in bits 2k of qh[32h + l]
  *
- * Q4_0 takes d = m / -8 for the value m of largest magnitude. Q6_K looks for the step of each 16 values that
- * makes the error weighted with w^2 least, among 19 steps around the one that maps the largest value to -32
- * (the method of ggml's reference). A block with a NaN or an infinity gets d = NaN, so that the damage
- * shows. */
+ * Q4_0 takes d = m / -8 for the value m of largest magnitude. Q6_K chooses the step for each 16 values that
+ * has the least error weighted by w^2, among 19 steps around the one that maps the largest value to -32 (the
+ * method of ggml's reference). A block with a NaN or an infinity gets d = NaN, so that the damage shows. */
 #ifndef BD_GGUF_TABLE_H
 #define BD_GGUF_TABLE_H
 

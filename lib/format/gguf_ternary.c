@@ -1,5 +1,4 @@
-/* Ternary block types. A row passes through c[256], one code a byte, in which every type
- * has its own order. */
+/* Ternary block types. A row passes through c[256], one code per byte, in the order of the type. */
 #include "format/gguf_ternary.h"
 
 #include "format/gguf_type.h"
@@ -40,7 +39,7 @@ static uint8_t trit(uint8_t b, int n)
 	return (uint8_t)((uint8_t)(b * pow3[n]) * 3 >> 8);
 }
 
-/* n codes, `step` apart, the first one most significant; what lacks to five is 0. */
+/* n codes, `step` apart, the first one most significant; missing ones, up to five, are 0. */
 static uint8_t join3(const uint8_t *c, int step, int n)
 {
 	unsigned v = 0;
@@ -179,8 +178,8 @@ static bool from_iq1_bn(uint8_t *c, const uint8_t *in)
 
 /* ---- rows ---- */
 
-/* Where d stands: nowhere, as f16 in front of or behind each block's codes, as f16 or f32
- * in front of the row. */
+/* Where d is stored: nowhere, as f16 before or after the codes of each block, as f16 or f32 before the
+ * row. */
 enum place { NOWHERE, BLOCK_FRONT, BLOCK_BACK, ROW_F16, ROW_F32 };
 
 static const struct layout {
@@ -235,7 +234,7 @@ static const uint8_t *get_f16(const uint8_t *in, float *d)
 	return in + sizeof(half);
 }
 
-/* c[CHUNK]: the codes of columns [at, at + CHUNK) of an I2_S row, 1 behind its end. */
+/* c[CHUNK]: the codes of columns [at, at + CHUNK) of an I2_S row, 1 beyond its end. */
 static void read_chunk(uint8_t *c, const uint8_t *codes, size_t cols, size_t at)
 {
 	memset(c, 1, CHUNK);

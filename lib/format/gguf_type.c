@@ -4,7 +4,7 @@ static const struct type {
 	uint32_t id;
 	const char *name;
 	size_t block, bytes; /* weights and bytes of a block */
-	size_t head;         /* bytes in front of a row */
+	size_t head;         /* bytes before a row */
 } types[] = {
     {BD_GGML_F32, "F32", 1, 4, 0},         {BD_GGML_F16, "F16", 1, 2, 0},
     {BD_GGML_BF16, "BF16", 1, 2, 0},       {BD_GGML_Q4_0, "Q4_0", 32, 18, 0},

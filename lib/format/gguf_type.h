@@ -5,9 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BD_I2_S_TAIL 32 /* bytes behind the codes of a tensor: the scale and zeros */
+#define BD_I2_S_TAIL 32 /* bytes after the codes of a tensor: the scale and zeros */
 
-/* Ids of ggml; 36 is Microsoft's (upstream removed what it had there), 134 and 135 are ik_llama.cpp's. */
+/* Ids of ggml; 36 is Microsoft's (upstream has removed its own), 134 and 135 are ik_llama.cpp's. */
 enum bd_ggml_type {
 	BD_GGML_F32 = 0,
 	BD_GGML_F16 = 1,
@@ -25,7 +25,7 @@ enum bd_ggml_type {
 /* "I2_S"; "unknown" for types not listed here */
 const char *bd_ggml_name(uint32_t type);
 size_t bd_ggml_block(uint32_t type); /* columns of a block; 0 for unknown types */
-/* Bytes of a tensor of rows x cols, or 0 if the type is unknown or cols is no multiple of its block. */
+/* Bytes of a tensor of rows x cols, or 0 if the type is unknown or cols is not a multiple of its block. */
 size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols);
 size_t bd_ggml_stride(uint32_t type, size_t cols); /* bytes of a row, or 0 likewise */
 

@@ -15,7 +15,7 @@ const size_t bd_gguf_value_bytes[BD_GGUF_TYPES] = {
     [BD_GGUF_BOOL] = 1, [BD_GGUF_I64] = 8, [BD_GGUF_F64] = 8,
 };
 
-/* Frees what a getter made of v. */
+/* Frees what a getter made for v. */
 static void free_copy(struct gguf_value *v)
 {
 	char **text = v->copy;
@@ -75,7 +75,7 @@ const struct bd_gguf_tensor *bd_gguf_find(const struct bd_gguf *g, const char *n
 
 /* ---- values ---- */
 
-enum { KEYS_AT = 4 + 4 + 8 + 8 }; /* behind magic, version and the two counts */
+enum { KEYS_AT = 4 + 4 + 8 + 8 }; /* after magic, version and the two counts */
 
 bool bd_gguf_digest_ok(const struct bd_gguf *g, const char *key)
 {

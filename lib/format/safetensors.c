@@ -1,6 +1,6 @@
-/* safetensors: a JSON header of names, types, shapes and offsets, then one buffer of raw
- * little-endian data. The header is hostile input: every number in it is checked against the file
- * before a pointer is made from it. */
+/* safetensors: a JSON header of names, types, shapes and offsets, then one buffer of raw little-endian data.
+ * The header is untrusted input: every number in it is checked against the file before a pointer is made from
+ * it. */
 #include "format/safetensors.h"
 
 #include "base/io.h"
@@ -108,7 +108,7 @@ static int by_offset(const void *a, const void *b)
 
 	if (x->data != y->data)
 		return (uintptr_t)x->data < (uintptr_t)y->data ? -1 : 1;
-	if (x->bytes != y->bytes) /* empty tensors in front of the one that begins at the same place */
+	if (x->bytes != y->bytes) /* empty tensors before the one that begins at the same place */
 		return x->bytes < y->bytes ? -1 : 1;
 	return strcmp(x->name, y->name);
 }
@@ -120,7 +120,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp((*x)->name, (*y)->name);
 }
 
-/* The tensors of one shard must cover its buffer without holes and overlaps. */
+/* The tensors of one shard must cover its buffer without gaps and overlaps. */
 static void check_cover(const struct bd_st_tensor *t, size_t n, const unsigned char *buffer, size_t size,
                         const char *file)
 {
@@ -242,7 +242,7 @@ static void sort_names(struct bd_st *s, const char *path)
 			       s->by_name[i]->name, s->by_name[i - 1]->file, s->by_name[i]->file);
 }
 
-/* The file a directory stands for. */
+/* The file that represents a directory. */
 static char *find_in_dir(const char *dir)
 {
 	static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
@@ -318,7 +318,7 @@ const json_t *bd_st_metadata(const struct bd_st *s)
 	return s->n_shard ? json_object_get(s->shard[0].header, "__metadata__") : NULL;
 }
 
-/* The data of a foreign file may lie at any address: half floats go through an aligned block. */
+/* The data of a foreign file may be at any address: half floats go through an aligned block. */
 void bd_st_f32(const struct bd_st_tensor *t, size_t first, size_t n, float *out)
 {
 	enum { BLOCK = 2048 };

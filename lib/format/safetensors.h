@@ -38,7 +38,7 @@ struct bd_st_tensor {
 struct bd_st;
 /* path: a .safetensors file, an .index.json, or a directory holding model.safetensors or
  * model.safetensors.index.json. Everything in the header is checked against the file before use (offsets,
- * sizes, overlaps, holes, duplicates). */
+ * sizes, overlaps, gaps, duplicates). */
 struct bd_st *bd_st_open(const char *path);
 void bd_st_close(struct bd_st *s); /* NULL is fine */
 size_t bd_st_count(const struct bd_st *s);
@@ -52,13 +52,13 @@ void bd_st_f32(const struct bd_st_tensor *t, size_t first, size_t n, float *out)
 const float *bd_st_floats(const struct bd_st_tensor *t, float **copy);
 
 /* Writing one file: declare all tensors, then supply their data in declaration order (any chunking). The
- * writer sorts nothing: declare in the order wanted. metadata gets "format":"pt" added. */
+ * writer sorts nothing: declare in the desired order. metadata gets "format":"pt" added. */
 struct bd_st_writer;
 struct bd_st_writer *bd_st_create(const char *path, const json_t *metadata);
 void bd_st_declare(struct bd_st_writer *w, const char *name, enum bd_dtype t, int ndim, const size_t *shape);
 void bd_st_data(struct bd_st_writer *w, const void *p, size_t bytes);
 /* n values as F32, F16 or BF16 */
 void bd_st_data_f32(struct bd_st_writer *w, const float *x, size_t n, enum bd_dtype t);
-void bd_st_finish(struct bd_st_writer *w); /* checks that all declared bytes came */
+void bd_st_finish(struct bd_st_writer *w); /* checks that all declared bytes were supplied */
 
 #endif
