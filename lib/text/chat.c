@@ -1,4 +1,4 @@
-/* Chat templates: finding out which one it is. */
+/* Chat templates: recognising them. */
 #include "text/chat.h"
 
 #include "base/io.h"
@@ -37,7 +37,7 @@ char *bd_chat_source(const char *path)
 	}
 	file = bd_path(path, "chat_template.jinja");
 	config = bd_path(path, "tokenizer_config.json");
-	/* model_max_length is often 10^30, which is an integer only to Python */
+	/* model_max_length is often 10^30, an integer only in Python */
 	json = json_load_file(config, JSON_DECODE_INT_AS_REAL, NULL);
 	if (bd_exists(file))
 		text = bd_read_file(file, NULL);
@@ -88,7 +88,7 @@ struct bd_chat *bd_chat_named(const char *name, const struct bd_tok *tok)
 }
 
 /* The system text that the template itself has, <|im_start|>system\nTEXT<|im_end|> within one string of the
- * Jinja text, into *text (NULL if it has none); false if it has one that is put together otherwise. */
+ * Jinja text, into *text (NULL if it has none); false if it has one that is composed in another way. */
 static bool own_system(const char *jinja, char **text)
 {
 	static const char head[] = "<|im_start|>system", end[] = "<|im_end|>";
@@ -115,7 +115,7 @@ static bool has(const char *jinja, const char *word)
 	return strstr(jinja, word) != NULL;
 }
 
-/* ChatML and nothing else but perhaps a system text and tools. */
+/* ChatML, and nothing else except perhaps a system text and tools. */
 static struct bd_chat *detect_chatml(const char *jinja, const struct bd_tok *tok)
 {
 	static const char *const more[] = {"think", "trim", "strip", "strftime", "bos_token", "<|im_sep|>"};

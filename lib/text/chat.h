@@ -1,13 +1,13 @@
-/* Chat templates: conversations as the texts that instruction-tuned models were trained on. A checkpoint says
- * how in Jinja, which is recognised by what it contains, and written here for four families:
+/* Chat templates: conversations as the texts that instruction-tuned models were trained on. A checkpoint
+ * defines them in Jinja, which is recognised by its contents; these four families are implemented:
  *
  *	chatml   <|im_start|>ROLE\nTEXT<|im_end|>\n ...
  *	         Qwen 1.5 to 2.5, SmolLM2; some have a system text of their own
- *	qwen3    the same; earlier thoughts are left out, and an empty one says not to think
+ *	qwen3    the same; earlier thoughts are omitted, and an empty one turns thinking off
  *	llama3   <|start_header_id|>ROLE<|end_header_id|>\n\nTEXT<|eot_id|> ...
- *	         since 3.1 with a system text that has a date
+ *	         from 3.1 on with a system text that has a date
  *	gemma    <start_of_turn>ROLE\nTEXT<end_of_turn>\n ...
- *	         a system text stands in the first turn (Gemma 2: is refused)
+ *	         a system text becomes part of the first turn (Gemma 2: is refused)
  */
 #ifndef BD_CHAT_H
 #define BD_CHAT_H
@@ -21,19 +21,19 @@
 
 struct bd_chat {
 	enum bd_chat_family { BD_CHAT_CHATML, BD_CHAT_QWEN3, BD_CHAT_LLAMA3, BD_CHAT_GEMMA } family;
-	char *system;      /* chatml: for a conversation that brings none; NULL: none */
+	char *system;      /* chatml: for a conversation without one; NULL: none */
 	bool dated, today; /* llama3: a system text with a date, of today or as in the template */
 	bool no_system;    /* gemma: a system text is refused */
-	bool no_thinking;  /* qwen3; set it as wanted */
-	char *bos;         /* llama3, gemma: the token in front, "" if there is none */
+	bool no_thinking;  /* qwen3; set as desired */
+	char *bos;         /* llama3, gemma: the first token, "" if there is none */
 	const char *end;   /* spelling of the token that ends a turn */
 };
 
 /* The Jinja text of a model directory (chat_template.jinja, or chat_template in tokenizer_config.json) or a
  * GGUF file; NULL if there is none. Caller frees. */
 char *bd_chat_source(const char *path);
-/* The template of the name (one of BD_CHAT_NAMES), or of the Jinja text. NULL if it is unknown. tok: for bos;
- * may be NULL. */
+/* The template with this name (one of BD_CHAT_NAMES), or that of the Jinja text. NULL if it is unknown. tok:
+ * for bos; may be NULL. */
 struct bd_chat *bd_chat_named(const char *name, const struct bd_tok *tok);
 struct bd_chat *bd_chat_detect(const char *jinja, const struct bd_tok *tok);
 void bd_chat_free(struct bd_chat *c); /* NULL is fine */
@@ -41,7 +41,7 @@ void bd_chat_free(struct bd_chat *c); /* NULL is fine */
 struct bd_message {
 	const char *role, *text; /* role: system, user or assistant */
 };
-/* Appends the text of m[n] with the beginning of the answer. It has the token in front, if there is one:
+/* Appends the text of m[n] with the beginning of the answer. It includes the first token, if there is one:
  * encode it without BD_TOK_BOS. What the template does not allow dies BD_DATA, naming `where`. */
 void bd_chat_render(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
                     struct bd_buf *out);

@@ -74,8 +74,8 @@ static const char *last(const char *s, size_t n, const char *what)
 	return NULL;
 }
 
-/* An answer: its thoughts, between <think> and </think>, are left out, but told (thoughts empty or not) if it
- * answers the last question. */
+/* An answer: its thoughts, between <think> and </think>, are omitted, unless it answers the last question
+ * (then even empty ones are written). */
 static void qwen3_answer(const char *text, bool after, bool final, struct bd_buf *out)
 {
 	static const char open[] = "<think>", close[] = "</think>";
@@ -101,7 +101,7 @@ static void qwen3_answer(const char *text, bool after, bool final, struct bd_buf
 	bd_buf_free(&thoughts);
 }
 
-/* A user's text that is the answer of a tool is no question. */
+/* A user's text that is the response of a tool is not a question. */
 static bool tool_response(const char *text)
 {
 	static const char open[] = "<tool_response>", close[] = "</tool_response>";
@@ -130,7 +130,7 @@ static void qwen3(const struct bd_chat *c, const struct bd_message *m, size_t n,
 		bd_buf_str(out, "<think>\n\n</think>\n\n");
 }
 
-/* Today, or the day that $SOURCE_DATE_EPOCH says, so that texts can be made again. */
+/* Today, or the day given by $SOURCE_DATE_EPOCH, so that texts can be reproduced. */
 static void add_date(struct bd_buf *out)
 {
 	const char *epoch = getenv("SOURCE_DATE_EPOCH");

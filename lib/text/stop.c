@@ -1,4 +1,4 @@
-/* Stop strings: whole ones are looked for in what is held, and the longest end that could become one stays
+/* Stop strings: the held text is searched for complete ones, and its longest end that could become one stays
  * held. */
 #include "text/stop.h"
 
@@ -10,7 +10,7 @@ static bool begins(const char *string, const char *s, size_t n)
 	return n < strlen(string) && memcmp(string, s, n) == 0;
 }
 
-/* Bytes at the end of what is held that are the beginning of a stop string. */
+/* Bytes at the end of the held text that are the beginning of a stop string. */
 static size_t unsure(const struct bd_stop *s)
 {
 	for (size_t from = 0; from < s->held.n; from++)

@@ -9,8 +9,8 @@ struct bd_stop {
 	size_t n;
 	struct bd_buf held; /* the end of the text: perhaps the beginning of a stop string */
 };
-/* Adds text[n]; appends to out what may be shown now. Returns the stop string that the text has come to, of
- * several the one that begins first (what stands before it is out; forget the rest), or NULL. */
+/* Adds text[n]; appends to out what may be shown now. Returns the stop string that the text has reached, the
+ * one that begins first if there are several (out then has the text before it; discard the rest), or NULL. */
 const char *bd_stop_add(struct bd_stop *s, const char *text, size_t n, struct bd_buf *out);
 void bd_stop_end(struct bd_stop *s, struct bd_buf *out); /* the text ends: what is held belongs to it */
 void bd_stop_free(struct bd_stop *s);                    /* the held text, not the strings */

@@ -15,7 +15,7 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* In bytes, shorter first; of equals, special ones first: that is the one that is found. */
+/* By bytes, shorter first; among equals, special ones first: the first one is found. */
 static int by_pattern(const void *a, const void *b)
 {
 	const struct bd_added *x = *(struct bd_added *const *)a, *y = *(struct bd_added *const *)b;
@@ -126,7 +126,7 @@ static size_t spaces_after(const char *s, size_t n, size_t i)
 	return i;
 }
 
-/* No word character stands before start or behind end. */
+/* There is no word character before start or after end. */
 static bool alone(const char *s, size_t n, size_t start, size_t end)
 {
 	size_t len;

@@ -8,14 +8,14 @@
 struct bd_added {
 	char *text;
 	size_t n;
-	char *pattern; /* what is looked for: the text, or its normal form */
+	char *pattern; /* what to search for: the text, or its normal form */
 	size_t pattern_n;
 	uint32_t id;
 	bool special, normalized, word; /* word: only where no word character touches it */
 	bool left, right;               /* white space on that side belongs to it */
 };
 
-/* Those that are looked for in raw text, or those that are looked for in normalised text. */
+/* Those to be found in raw text, or those to be found in normalised text. */
 struct bd_matcher {
 	struct bd_added **list; /* by pattern */
 	size_t n;
@@ -32,9 +32,9 @@ void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_tok_
 void bd_added_free(struct bd_addeds *a);
 const struct bd_added *bd_added_at(const struct bd_addeds *a, uint32_t id); /* NULL if there is none */
 
-/* A text cut into tokens and what stands between them, as Hugging Face's AddedVocabulary cuts it: the longest
- * match at the leftmost place, then on behind it; a token that is found in white space which the one before
- * it took is a piece nevertheless. */
+/* A text split into tokens and the text between them, as by Hugging Face's AddedVocabulary: the longest match
+ * at the leftmost place, then the next one after it; a token found in white space that the previous token
+ * took is still a piece. */
 struct bd_added_scan { /* begin with zeroes */
 	bool plain;    /* special tokens are not looked for */
 	size_t from;   /* where to look for the next match */
@@ -42,7 +42,7 @@ struct bd_added_scan { /* begin with zeroes */
 	struct bd_piece {
 		size_t start, end;
 		const struct bd_added *token; /* NULL: text between tokens */
-	} found;                              /* a match that comes behind the piece given last */
+	} found;                              /* a match that follows the last piece returned */
 };
 /* The next piece of s[n], or false at the end. */
 bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan,

@@ -90,7 +90,7 @@ void bd_dec_free(struct bd_dec *d)
 	}
 }
 
-/* Complete characters of what is held go out, bad sequences as U+FFFD. */
+/* Outputs the complete characters of the held bytes, bad sequences as U+FFFD. */
 static void release(struct bd_buf *held, struct bd_buf *out)
 {
 	size_t i = 0, len;
@@ -107,7 +107,7 @@ static void release(struct bd_buf *held, struct bd_buf *out)
 	memmove(held->p, held->p + i, held->n);
 }
 
-/* The end of a run of byte tokens: the text it is, or one U+FFFD for each of its bytes. */
+/* The end of a run of byte tokens: the text they spell, or one U+FFFD for each byte. */
 static void end_run(struct bd_buf *held, struct bd_buf *out)
 {
 	if (bd_utf8_valid(held->p, held->n))
@@ -153,7 +153,7 @@ static void replaced(const struct bd_dec *d, const char *text, size_t n, struct 
 	bd_buf_free(&b);
 }
 
-/* Leaves out leading spaces of the text: out[at..] is its newest part. */
+/* Removes leading spaces of the text: out[at..] is its newest part. */
 static void strip(const struct bd_dec *d, struct bd_dec_state *s, size_t at, struct bd_buf *out)
 {
 	size_t i = at;

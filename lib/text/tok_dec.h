@@ -10,12 +10,12 @@ struct bd_dec {
 	enum {
 		BD_DEC_BYTES,     /* ByteLevel: all tokens' bytes, then UTF-8 */
 		BD_DEC_PIECES,    /* Replace, ByteFallback, Fuse, Strip */
-		BD_DEC_METASPACE, /* U+2581 becomes " ", but nothing in the first token */
+		BD_DEC_METASPACE, /* U+2581 becomes " ", or nothing in the first token */
 	} kind;
 	char *from[BD_DEC_REPLACES], *to[BD_DEC_REPLACES];
 	size_t replaces;
 	bool fallback; /* <0xHH> is a byte */
-	size_t strip;  /* leading spaces of the whole text to leave out, at most */
+	size_t strip;  /* maximum number of leading spaces to remove */
 };
 
 /* unknown decoders die, naming them */
@@ -28,12 +28,12 @@ struct bd_dec_state {
 	bool started;       /* a token has been seen */
 	size_t stripped;
 };
-/* One token, spelled text[n]. whole: the text is decoded as a whole, so a run of byte tokens waits for
- * its end, as in Hugging Face's ByteFallback where one bad byte spoils the run; else characters come as
- * they are complete. */
+/* One token, spelled text[n]. whole: the text is decoded as a whole, so a run of byte tokens waits for its
+ * end, as in Hugging Face's ByteFallback where one bad byte spoils the run; otherwise characters are output
+ * as they become complete. */
 void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *text, size_t n, bool whole,
                   struct bd_buf *out);
-/* what is still held; frees the state */
+/* outputs what is still held; frees the state */
 void bd_dec_end(const struct bd_dec *d, struct bd_dec_state *s, struct bd_buf *out);
 
 #endif

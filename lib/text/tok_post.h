@@ -1,4 +1,4 @@
-/* Post-processors of tokenizer.json: the tokens that stand before and behind every text. */
+/* Post-processors of tokenizer.json: the tokens before and after every text. */
 #ifndef BD_TOK_POST_H
 #define BD_TOK_POST_H
 
@@ -12,8 +12,8 @@ struct bd_post {
 void bd_post_parse(struct bd_post *p, const json_t *j, const char *name); /* unknown steps die, naming them */
 void bd_post_free(struct bd_post *p);
 /* Gives a tokenizer.json without a post_processor the one that add_bos_token and add_eos_token of the
- * tokenizer_config.json in dir ask for; false, and nothing done, if there is one already or none is asked
- * for. (One that is there decides alone, as in transformers 5.) */
+ * tokenizer_config.json in dir request; false, and nothing done, if there is one already or none is
+ * requested. (An existing one overrides them, as in transformers 5.) */
 bool bd_post_complete(json_t *root, const char *dir);
 
 #endif

@@ -1,5 +1,5 @@
 /* The split patterns of the known families, written by hand: each function below quotes the regular
- * expression that it is. */
+ * expression that it implements. */
 #include "text/tok_pre.h"
 
 #include "base/msg.h"
@@ -13,7 +13,7 @@ static enum bd_char_class class_at(const char *s, size_t *len)
 	return bd_char_class(bd_utf8(s, len));
 }
 
-/* Bytes of the run of class c that starts s[n], at most `max` characters. */
+/* Bytes of the run of class c that begins s[n], at most `max` characters. */
 static size_t run(const char *s, size_t n, enum bd_char_class c, size_t max)
 {
 	size_t i = 0, len;
@@ -105,7 +105,7 @@ static size_t split_gpt2(const char *s, size_t n)
 	return c == BD_SPACE ? white(s, n) : i + run(s + i, n - i, c, n);
 }
 
-/* Single digits, and what stands between them. */
+/* Single digits, and the text between them. */
 static size_t split_digits(const char *s, size_t n)
 {
 	size_t i, len;
@@ -117,7 +117,7 @@ static size_t split_digits(const char *s, size_t n)
 	return i;
 }
 
-/* Runs of digits, and what stands between them. */
+/* Runs of digits, and the text between them. */
 static size_t split_numbers(const char *s, size_t n)
 {
 	size_t i = run(s, n, BD_NUMBER, n), len;
@@ -128,7 +128,7 @@ static size_t split_numbers(const char *s, size_t n)
 	return i;
 }
 
-/* " ", merged with what stands before it. */
+/* " ", merged with what precedes it. */
 static size_t split_after_space(const char *s, size_t n)
 {
 	const char *space = memchr(s, ' ', n);

@@ -10,19 +10,19 @@ typedef size_t bd_split(const char *s, size_t n);
 
 #define BD_PRE_STEPS 4
 struct bd_pre {
-	bd_split *split[BD_PRE_STEPS]; /* each step cuts the pieces of the one before */
+	bd_split *split[BD_PRE_STEPS]; /* each step cuts the pieces of the previous one */
 	size_t n;
 	bool byte_level;   /* the model sees bytes, not characters */
 	bool prefix_space; /* a text that does not begin with " " gets one */
 	/* " " becomes U+2581, which is prepended */
 	enum { BD_META_NONE, BD_META_NEVER, BD_META_FIRST, BD_META_ALWAYS } metaspace;
-	const char *ggml; /* llama.cpp's name of these rules */
+	const char *ggml; /* llama.cpp's name for these rules */
 };
 
 /* Unknown steps and patterns die, naming them. */
 void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name);
 
-/* Where the piece stands: the prefix rules ask. */
+/* Where the piece is: the prefix rules depend on it. */
 enum bd_place { BD_FIRST, BD_LATER, BD_CONTINUED };
 typedef void bd_emit(void *ctx, const char *s, size_t n);
 /* Calls emit with every piece of s[n]; buf is scratch. */

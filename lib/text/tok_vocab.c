@@ -23,7 +23,7 @@ static int stand_in(uint32_t c)
 	return (int)(c < 33 ? c : c < 67 ? c - 33 + 127 : 173);
 }
 
-/* Writes the bytes that s[n] means to out[n]; returns how many, or -1 if a character is no stand-in. */
+/* Writes the bytes that s[n] means to out[n]; returns how many, or -1 if a character is not a stand-in. */
 static int64_t stand_ins(const char *s, size_t n, char *out)
 {
 	int64_t k = 0;

@@ -29,8 +29,8 @@ int64_t bd_vocab_key(const struct bd_vocab *v, const char *key, size_t n);
 /* Id of the entry that is spelled s[n], or -1. */
 int64_t bd_vocab_find(const struct bd_vocab *v, const char *s, size_t n);
 
-/* Appends the bytes that s[n], in GPT-2's stand-ins, means; false, and out as it was, if a character of
- * it is none of them. */
+/* Appends the bytes that s[n], in GPT-2's stand-ins, means; false, and out as it was, if a character is not
+ * one of them. */
 bool bd_stand_ins(const char *s, size_t n, struct bd_buf *out);
 
 #endif

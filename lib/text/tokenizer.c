@@ -1,6 +1,6 @@
-/* Tokenizers: tokenizer.json's parts put together. A text loses its added tokens, is normalised, loses the
- * added tokens that are looked for in normal form, is cut by the pre-tokenizer, and each piece is merged by
- * the model. */
+/* Tokenizers: tokenizer.json's parts put together. Added tokens are cut out of a text, the rest is
+ * normalised, the added tokens in normal form are cut out, the rest is split by the pre-tokenizer, and each
+ * piece is merged by the model. */
 #include "text/tokenizer.h"
 
 #include "base/hash.h"
@@ -48,7 +48,7 @@ static void check_added(const struct bd_tok *t, const char *name)
 	}
 }
 
-/* The digest of what decides the ids and the text, whatever the layout of the file. */
+/* The digest of everything that affects the ids and the text, whatever the layout of the file. */
 static void digest(struct bd_tok *t, const json_t *root)
 {
 	static const char *const steps[] = {"added_tokens", "normalizer", "pre_tokenizer", "post_processor",
@@ -79,7 +79,7 @@ static void digest(struct bd_tok *t, const json_t *root)
 	bd_buf_free(&b);
 }
 
-/* The tokens of the post-processor exist. */
+/* Checks that the tokens of the post-processor exist. */
 static void check_post(const struct bd_tok *t, const struct bd_ids *ids, const char *name)
 {
 	for (size_t i = 0; i < ids->n; i++)
@@ -88,7 +88,7 @@ static void check_post(const struct bd_tok *t, const struct bd_ids *ids, const c
 			       ids->id[i]);
 }
 
-/* json[n] is the text of root, and t's from now on. */
+/* json[n] is the text of root, and owned by t from now on. */
 static struct bd_tok *from_json(const json_t *root, char *json, size_t n, const char *name)
 {
 	struct bd_tok *t = bd_zalloc(1, sizeof(*t));
@@ -259,7 +259,7 @@ static const char *spelling(const struct bd_tok *t, uint32_t id, size_t *n)
 	return a != NULL ? a->text : NULL;
 }
 
-/* What the decoder sees of a token: of added tokens that are looked for in normal form, that form. */
+/* What the decoder sees of a token: for added tokens that are found in normal form, that form. */
 static const char *decoded(const struct bd_tok *t, uint32_t id, size_t *n)
 {
 	const struct bd_added *a = t->added.normal.n ? bd_added_at(&t->added, id) : NULL;

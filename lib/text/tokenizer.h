@@ -13,8 +13,8 @@
 
 struct bd_tok;
 /* path: tokenizer.json, a model directory, or a GGUF file written by bd-pack (its
- * tokenizer.huggingface.json). In a directory add_bos_token and add_eos_token of tokenizer_config.json count
- * where tokenizer.json has no post_processor. */
+ * tokenizer.huggingface.json). In a directory, add_bos_token and add_eos_token of tokenizer_config.json apply
+ * if tokenizer.json has no post_processor. */
 struct bd_tok *bd_tok_open(const char *path);
 struct bd_tok *bd_tok_parse(const char *json, size_t n, const char *name); /* name for messages */
 void bd_tok_free(struct bd_tok *t);                                        /* NULL is fine */
@@ -24,22 +24,22 @@ const char *bd_tok_json(const struct bd_tok *t, size_t *n); /* the definition's 
 uint32_t bd_tok_vocab(const struct bd_tok *t);              /* highest id + 1 */
 
 enum bd_tok_flag {
-	BD_TOK_BOS = 1,   /* what the post-processor puts in front (nothing for Qwen) */
+	BD_TOK_BOS = 1,   /* what the post-processor puts before the text (nothing for Qwen) */
 	BD_TOK_CONT = 2,  /* a continuation: no "prepend" normaliser, no BOS */
-	BD_TOK_EOS = 4,   /* what the post-processor puts behind (nothing for most) */
+	BD_TOK_EOS = 4,   /* what the post-processor puts after the text (nothing for most) */
 	BD_TOK_PLAIN = 8, /* special tokens that are spelled in the text are plain text */
 };
 /* Appends the ids of text[n] (any bytes; invalid UTF-8 becomes U+FFFD as HF does). */
 void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned flags, struct bd_ids *out);
-/* Appends the text of id[n]; special tokens are left out unless asked for. Whole sequence, lossy
- * UTF-8 as HF's decoders. */
+/* Appends the text of id[n]; special tokens are omitted unless requested. Whole sequence, lossy UTF-8 as HF's
+ * decoders. */
 void bd_tok_decode(const struct bd_tok *t, const uint32_t *id, size_t n, bool special, struct bd_buf *out);
 /* Streaming decode: appends what is complete after one more id and holds back incomplete UTF-8 in
  * *s (zero it first). */
 struct bd_tok_stream {
 	char held[64];
 	size_t n;
-	bool started; /* set it if the text continues another: a leading space then stays */
+	bool started; /* set it if the text continues another: a leading space is then kept */
 };
 void bd_tok_stream(const struct bd_tok *t, struct bd_tok_stream *s, uint32_t id, struct bd_buf *out);
 

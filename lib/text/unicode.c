@@ -1,7 +1,7 @@
 /* UTF-8, character classes and NFC.
  *
  * The classes are those of Unicode 16.0 as the Rust `tokenizers` 0.23 see them, whatever version the C
- * library or utf8proc has. Their NFC has the data of Unicode 9: younger combining characters pass through it
+ * library or utf8proc has. Their NFC has the data of Unicode 9: newer combining characters pass through it
  * unchanged, so the text is cut at them. */
 #include "text/unicode.h"
 
@@ -142,8 +142,7 @@ bool bd_nfc_quick(const char *s, size_t n)
 
 #define NFC (UTF8PROC_STABLE | UTF8PROC_COMPOSE)
 
-/* A character of a decomposed text; marks (class > 0) that follow each other are put in the order of class,
- * then place. */
+/* A character of a decomposed text; consecutive marks (class > 0) are ordered by class, then place. */
 struct mark {
 	int32_t c;
 	uint32_t class;

@@ -272,8 +272,8 @@ static const struct range word_too[] = {
     {0x1f130, 0x1f149}, {0x1f150, 0x1f169}, {0x1f170, 0x1f189}, {0x1fbf0, 0x1fbf9}, {0xe0100, 0xe01ef},
 };
 
-/* Inert, though utf8proc combines them: what was assigned after Unicode 9, and U+11A7, which is no trailing
- * consonant of Hangul. */
+/* Inert, although utf8proc combines them: characters assigned after Unicode 9, and U+11A7, which is not a
+ * trailing consonant of Hangul. */
 static const struct range inert[] = {
     {0x7fd, 0x7fd},     {0x898, 0x89f},     {0x8ca, 0x8d3},     {0x9fe, 0x9fe},     {0xc3c, 0xc3c},
     {0xd3b, 0xd3c},     {0xeba, 0xeba},     {0x11a7, 0x11a7},   {0x1715, 0x1715},   {0x1abf, 0x1ace},
@@ -285,7 +285,7 @@ static const struct range inert[] = {
     {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef},
 };
 
-/* Characters that never change in NFC nor combine with what stands before them: the bulk of most texts. */
+/* Characters that never change in NFC and never combine with what precedes them: the bulk of most texts. */
 static const struct range plain[] = {
     {0x0, 0x2ff},     {0x400, 0x482},   {0x48a, 0x52f},   {0x2010, 0x2027},
     {0x3041, 0x3096}, {0x4e00, 0x9fd5}, {0xac00, 0xd7a3},
