@@ -8,7 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* ---- beside the tokenizer ---- */
+/* ---- files beside the tokenizer ---- */
 
 /* dir/name if it exists, else NULL. */
 static json_t *sibling(const char *dir, const char *name)
@@ -20,7 +20,7 @@ static json_t *sibling(const char *dir, const char *name)
 	return j;
 }
 
-/* "eos_token_id": a number or a list, whose first counts. */
+/* "eos_token_id": a number or a list, of which the first is used. */
 static int64_t eos_of(const json_t *config)
 {
 	const json_t *j = bd_json_get(config, "eos_token_id");
@@ -30,7 +30,7 @@ static int64_t eos_of(const json_t *config)
 	return json_is_integer(j) ? json_integer_value(j) : -1;
 }
 
-/* "eos_token" of tokenizer_config.json: a string or an added token's object. That file may hold 1e30 as a
+/* "eos_token" of tokenizer_config.json: a string or an added token's object. That file may contain 1e30 as a
  * whole number. */
 static int64_t eos_token_of(const char *dir, const struct bd_tok *tok)
 {
@@ -130,8 +130,8 @@ static void prompt_ids(const struct bd_examples *e, const char *const *row, cons
 	bd_tok_encode(e->tok, text->p, text->n, BD_TOK_BOS, ids);
 }
 
-/* Cuts the text at p, which ids are the tokens of, to about `keep` tokens and to whole characters; always
- * shortens it. */
+/* Cuts the text at p, whose tokens are ids, to about `keep` tokens and to whole characters; always shortens
+ * it. */
 static void shorten(const struct bd_tok *tok, char *p, const struct bd_ids *ids, size_t keep)
 {
 	struct bd_buf head = {0};

@@ -1,4 +1,5 @@
-/* Examples: the token sequences that rows and documents become, with what is to be predicted in them. */
+/* Examples: the token sequences that rows and documents become, and which of their tokens are to be
+ * predicted. */
 #ifndef BD_EXAMPLE_H
 #define BD_EXAMPLE_H
 
@@ -6,9 +7,9 @@
 #include "data/template.h"
 #include "text/tokenizer.h"
 
-/* What stands beside a tokenizer: the model's vocabulary (config.json, or a GGUF file's token list; else the
- * tokenizer's own) and the id that ends a text (generation_config.json, config.json or tokenizer_config.json;
- * -1: none is known). */
+/* What the files beside a tokenizer say: the model's vocabulary (config.json, or a GGUF file's token list;
+ * else the tokenizer's own) and the end-of-text id (generation_config.json, config.json or
+ * tokenizer_config.json; -1: unknown). */
 struct bd_beside {
 	uint32_t vocab;
 	int64_t eos;
@@ -23,7 +24,7 @@ struct bd_examples {
 	struct bd_ids *choice;               /* the classes' label tokens; NULL without classes */
 	struct bd_beside beside;
 	size_t max_len; /* 0: no bound */
-	size_t pack;    /* 0: one document a sequence */
+	size_t pack;    /* 0: one document per sequence */
 	bd_example_fn *emit;
 	void *ctx;
 	/* counted */

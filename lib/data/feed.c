@@ -13,8 +13,8 @@ struct bd_feed {
 	struct bd_feed_plan plan;
 	struct bd_source *src;
 	uint64_t count;           /* records of one pass; 0: not known yet */
-	uint64_t total;           /* records to give; 0: no limit but the passes */
-	uint64_t passes;          /* whole or begun passes; 0: no limit */
+	uint64_t total;           /* records to give; 0: no limit except the passes */
+	uint64_t passes;          /* passes, complete or started; 0: no limit */
 	uint64_t given, pass, at; /* records given; the current pass and the records read of it */
 	struct bd_record next;    /* read ahead; n = 0: none */
 	bool ended;

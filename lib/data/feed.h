@@ -7,7 +7,7 @@
 
 struct bd_feed_plan {
 	double epochs; /* passes, any fraction; 0: one, or without end when `endless` */
-	bool endless;  /* with epochs 0: go round as long as the caller takes records (a pipe still ends) */
+	bool endless;  /* with epochs 0: repeat as long as the caller takes records (a pipe still ends) */
 	bool count;    /* a regular file whose length is unknown is read once to count its records */
 	bool hold;     /* keep ids and targets in memory: passes over a pipe become possible */
 	bool shuffle;  /* implies hold; pass p is the permutation (seed, p) */

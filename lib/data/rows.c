@@ -10,7 +10,7 @@
 #include <string.h>
 
 struct bd_rows {
-	char *const *file; /* the files to come */
+	char *const *file; /* the remaining files */
 	size_t files;
 	struct bd_in *in; /* NULL: the next one is to be opened */
 	enum bd_rows_format asked, format;
@@ -159,8 +159,8 @@ static bool first_line(struct bd_rows *r, char *line, size_t n)
 	return r->format == BD_ROWS_TSV && read_header(r, line);
 }
 
-/* The next line that is not empty, without its \r and a file's byte order mark; opens the next file at an
- * end. */
+/* The next line that is not empty, without its \r and a file's byte order mark; opens the next file at the
+ * end of one. */
 static char *next_line(struct bd_rows *r, size_t *n)
 {
 	for (;;) {

@@ -45,7 +45,7 @@ struct bd_sink {
 	struct bd_hash *hash;
 	struct bd_stream_head head; /* sizes only; its pointers are not owned and not used after opening */
 	msgpack_packer pk;
-	bool flush; /* a pipe: hand over at every check record */
+	bool flush; /* a pipe: flush at every check record */
 	uint64_t records, bytes, check_records, check_bytes;
 };
 
@@ -198,7 +198,7 @@ struct bd_sink *bd_sink_open(const char *path, int level, const struct bd_stream
 	return s;
 }
 
-/* A check covers every byte in front of it, so its hash is taken before its own first byte. */
+/* A check covers every byte before it, so its hash is taken before its own first byte. */
 static void put_check(struct bd_sink *s, bool end)
 {
 	uint64_t hash = bd_hash_value(s->hash);

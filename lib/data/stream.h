@@ -28,7 +28,7 @@ struct bd_stream_head {
 	bool logits;        /* any logits at all */
 	bool all_positions; /* "all", else "answer" */
 	json_t *history;    /* provenance: array of strings, or NULL */
-	uint64_t examples;  /* records in the stream, where its writer knew; 0: unknown */
+	uint64_t examples;  /* records in the stream, if its writer knew; 0: unknown */
 };
 void bd_stream_head_free(struct bd_stream_head *h); /* frees the members */
 
@@ -70,7 +70,7 @@ void bd_source_close(struct bd_source *s);
 /* XXH3-64 hex of the whole stream, decompressed; "" before its end was read */
 const char *bd_source_digest(const struct bd_source *s);
 
-/* Dies BD_DATA unless the stream's tokenizer digest and vocabulary fit the model's. */
+/* Dies BD_DATA unless the stream's tokenizer digest and vocabulary match the model's. */
 void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model);
 
 #endif

@@ -1,4 +1,4 @@
-/* bds, the reading half: the sizes and values of each map are held against the header, none is trusted. */
+/* bds, the reading half: the sizes and values of each map are checked against the header; none is trusted. */
 #include "base/mem.h"
 #include "data/stream_parts.h"
 
@@ -201,7 +201,7 @@ static void read_record(const struct bd_source *s, struct bd_record *r)
 		read_teacher(s, r);
 }
 
-/* A check record: the hash of all bytes in front of it. */
+/* A check record: the hash of all bytes before it. */
 static void verify(const struct bd_source *s)
 {
 	uint64_t check = bd_source_get(s, "check", MSGPACK_OBJECT_POSITIVE_INTEGER)->via.u64;

@@ -10,7 +10,7 @@
 
 /* ---- framing ---- */
 
-/* Appends k bytes of input. Memory grows with what has really come, not with what a length promises. */
+/* Appends k bytes of input. Memory grows with the data received, not with an announced length. */
 static const unsigned char *take(struct bd_source *s, size_t k)
 {
 	if (k > MAX_OBJECT - s->n)
@@ -136,7 +136,7 @@ void bd_source_take(struct bd_source *s)
 		BAD(s, "not a MessagePack map that can be unpacked");
 }
 
-/* ---- values of the map at hand ---- */
+/* ---- values of the current map ---- */
 
 const msgpack_object *bd_source_find(const struct bd_source *s, const char *key)
 {

@@ -1,5 +1,5 @@
-/* Inside of the stream's reader: the input and the MessagePack map at hand, for stream_map.c, which takes it
- * off the input, and stream_in.c, which knows what it means. */
+/* Internals of the stream reader: the input and the current MessagePack map, for stream_map.c, which takes it
+ * off the input, and stream_in.c, which interprets it. */
 #ifndef BD_STREAM_PARTS_H
 #define BD_STREAM_PARTS_H
 
@@ -16,7 +16,7 @@ struct bd_source {
 	struct bd_in *in;
 	struct bd_stream_head head;
 	struct bd_hash *hash;
-	unsigned char *p; /* [n] of [cap]: the object at hand */
+	unsigned char *p; /* [n] of [cap]: the current object */
 	size_t n, cap;
 	uint64_t at; /* offset of its first byte */
 	uint64_t records, head_hash;
@@ -25,15 +25,15 @@ struct bd_source {
 	msgpack_unpacked u;
 };
 
-/* The object at hand is wrong. */
+/* Dies because the current object is wrong. */
 #define BAD(s, fmt, ...)                                                                                     \
 	bd_die(BD_DATA, "%s: byte %" PRIu64 ": " fmt, bd_in_name((s)->in), (s)->at, ##__VA_ARGS__)
 
 /* The next whole object into s->u.data; dies at the end of the input. */
 void bd_source_take(struct bd_source *s);
 
-/* Values of the map at hand. Those that are missing or not as asked for die BD_DATA, save in
- * bd_source_find: NULL. */
+/* Values of the current map. Missing or unsuitable ones die BD_DATA, except in bd_source_find, which returns
+ * NULL. */
 const msgpack_object *bd_source_find(const struct bd_source *s, const char *key);
 const msgpack_object *bd_source_get(const struct bd_source *s, const char *key, msgpack_object_type type);
 int64_t bd_source_int(const struct bd_source *s, const char *key, int64_t min, int64_t max);

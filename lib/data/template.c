@@ -30,7 +30,7 @@ static size_t field_index(const struct bd_template *t, const char *name, size_t 
 	return t->fields;
 }
 
-/* Length of the "{name}" at s and its field; 0 if s is no placeholder, which other braces are not. */
+/* Length of the "{name}" at s and its field; 0 if s is not a placeholder, which includes other braces. */
 static size_t placeholder(const struct bd_template *t, const char *s, size_t *field)
 {
 	size_t n = 1;
@@ -43,7 +43,7 @@ static size_t placeholder(const struct bd_template *t, const char *s, size_t *fi
 	return n + 1;
 }
 
-/* Every placeholder names a field. */
+/* Checks that every placeholder names a field. */
 static void check_text(const struct bd_template *t, const char *text, const char *file)
 {
 	size_t field;

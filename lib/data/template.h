@@ -38,8 +38,8 @@ void bd_template_prompt(const struct bd_template *t, const char *const *row, con
 int bd_template_label(const struct bd_template *t, const char *const *row, const char *where);
 /* Answer text of a generation task ("" if its field is absent). */
 void bd_template_answer(const struct bd_template *t, const char *const *row, struct bd_buf *out);
-/* The text of each label for this tokenizer and its token ids; choice[i] = first token. Dies if two
- * labels begin alike. The caller frees each of the classes and the array. */
+/* The text of each label for this tokenizer and its token ids; choice[i] = first token. Dies if two labels
+ * begin with the same token. The caller frees each of the classes and the array. */
 struct bd_ids *bd_template_choices(const struct bd_template *t, const struct bd_tok *tok);
 
 #endif
