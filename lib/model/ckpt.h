@@ -1,7 +1,7 @@
 /* A checkpoint on disk, tensor by tensor, nothing copied: for tools that must not hold a model in memory.
- * Every slot of the config must be there with its shape, else BD_DATA; unknown tensors are warned about.
- * Without a bitdistill object in the config, norms are what the tensors tell; with one that disagrees
- * with them, BD_DATA. */
+ * Every slot of the config must be present with its shape, else BD_DATA; unknown tensors are warned about.
+ * Without a bitdistill object in the config, the tensors determine the norms; an object that disagrees with
+ * them is BD_DATA. */
 #ifndef BD_CKPT_H
 #define BD_CKPT_H
 
@@ -14,10 +14,10 @@
 struct bd_ckpt;
 struct bd_ckpt *bd_ckpt_open(const char *dir);
 void bd_ckpt_close(struct bd_ckpt *k);
-/* Linears are codes: bd_ckpt_tensor gives no weights of theirs. Besides our own, the forms of
- * transformers' BitNet are read (hf_quant.h): packed weights, and a norm in front of every linear. Where
- * bitdistill.norms is "subln" there, five of those seven hold the gains of the block's two norms (hf.h),
- * which then count as these. */
+/* Linears are codes: bd_ckpt_tensor does not give their weights. Besides our own, the formats of
+ * transformers' BitNet are read (hf_quant.h): packed weights, and a norm before every linear. Where
+ * bitdistill.norms is "subln" there, five of those seven hold the gains of the block's two norms (hf.h), and
+ * are read as those. */
 bool bd_ckpt_packed(const struct bd_ckpt *k);
 /* The scale D of a linear, and its codes [out, bd_ternary_stride(in)] if not NULL: those that are stored, or
  * of its masters (quant.h). */

@@ -1,4 +1,4 @@
-/* Opening a checkpoint directory: finds each slot's tensor among its names, and holds config and tensors
+/* Opening a checkpoint directory: finds each slot's tensor among its names, and checks config and tensors
  * against each other. */
 #include "base/io.h"
 #include "base/mem.h"
@@ -35,8 +35,8 @@ static int gains(const struct bd_ckpt *k, enum bd_lin l)
 	return n;
 }
 
-/* norms: as the config says; else as the tensors tell. Gains that the config does not own up to are refused:
- * running without them would be another model. */
+/* norms: as the config says, otherwise as the tensors show. Gains that the config does not declare are
+ * refused: without them it would be a different model. */
 static void settle_norms(struct bd_ckpt *k)
 {
 	bool said = bd_json_get(bd_json_get(k->cfg.json, "bitdistill"), "norms") != NULL;
@@ -68,7 +68,7 @@ static void settle_norms(struct bd_ckpt *k)
 	k->cfg.norms = found;
 }
 
-/* config.json need not say whether the head is the embedding: then the tensors do. */
+/* config.json need not say whether the head is the embedding: then the tensors decide. */
 static void settle_tied(struct bd_ckpt *k)
 {
 	const struct bd_st_tensor **embed = bd_ckpt_slot(k, BD_EMBED, 0);
@@ -135,7 +135,7 @@ static void mark(const struct bd_ckpt *k, bool *used, const struct bd_st_tensor 
 
 static void find_slot(struct bd_ckpt *k, enum bd_slot s, int layer, void *used)
 {
-	if (s != BD_EMBED) /* settled before */
+	if (s != BD_EMBED) /* decided before */
 		*bd_ckpt_slot(k, s, layer) = resolve(k, s, layer);
 	check_tensor(k, s, layer);
 	mark(k, used, *bd_ckpt_slot(k, s, layer));
@@ -167,7 +167,7 @@ static void check_identity(const struct bd_ckpt *k, enum bd_slot s, int layer, b
 	mark(k, used, t);
 }
 
-/* The gains in front of linears with the same input must be the same. */
+/* The gains before linears with the same input must be the same. */
 static void check_same(const struct bd_ckpt *k, enum bd_lin a, enum bd_lin b, int layer, bool *used)
 {
 	const struct bd_st_tensor *x = resolve(k, BD_SUBLN + a, layer), *y = resolve(k, BD_SUBLN + b, layer);

@@ -12,7 +12,7 @@ struct bd_ckpt {
 	char *dir;
 	struct bd_config cfg;
 	struct bd_hf_quant quant;
-	/* the gain in front of q, k, v is the attention norm's, that in front of gate, up the ffn norm's */
+	/* the gain before q, k, v is the attention norm's, that before gate, up the ffn norm's */
 	bool folded;
 	struct bd_st *st;
 	const struct bd_st_tensor **slot; /* [layers][BD_SLOTS]; slots not per layer in layer 0 */
@@ -22,7 +22,7 @@ struct bd_ckpt {
 const struct bd_st_tensor **bd_ckpt_slot(const struct bd_ckpt *k, enum bd_slot s, int layer);
 /* The slot under whose name the slot's tensor is stored. */
 enum bd_slot bd_ckpt_stored_as(const struct bd_ckpt *k, enum bd_slot s);
-/* The weight_scale of a packed linear; dies if it is missing or no number. */
+/* The weight_scale of a packed linear; dies if it is missing or not a number. */
 const struct bd_st_tensor *bd_ckpt_scale(const struct bd_ckpt *k, enum bd_slot s, int layer);
 /* Calls fn for every slot of the config, in slot-table order, layer by layer. */
 void bd_ckpt_each(struct bd_ckpt *k, void (*fn)(struct bd_ckpt *, enum bd_slot, int, void *), void *arg);

@@ -152,7 +152,7 @@ static void digest_rope(struct bd_buf *text, const struct bd_rope *r)
 	           r->high, r->original, r->attention, r->truncate);
 }
 
-/* The facts that decide the arithmetic, then a line for each tensor. */
+/* The facts that affect the arithmetic, then a line for each tensor. */
 const char *bd_ckpt_digest(struct bd_ckpt *k)
 {
 	const struct bd_config *c = &k->cfg;

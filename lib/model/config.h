@@ -1,5 +1,5 @@
-/* What a model is: the facts of a Hugging Face config.json that change the arithmetic. Others are
- * kept and written back. */
+/* What a model is: the facts of a Hugging Face config.json that affect the arithmetic. Others are kept and
+ * written back. */
 #ifndef BD_CONFIG_H
 #define BD_CONFIG_H
 
@@ -59,11 +59,11 @@ struct bd_config {
 	char name[64]; /* for messages: the directory's last component */
 };
 
-/* config.json: both dialects (rope_theta / rope_parameters, torch_dtype / dtype); what is asked for and not
- * done here dies by name. A directory's generation_config.json overrides eos and bos. */
+/* config.json: both dialects (rope_theta / rope_parameters, torch_dtype / dtype); unsupported features die by
+ * name. A directory's generation_config.json overrides eos and bos. */
 struct bd_config bd_config_load(const char *dir_or_file);
 struct bd_config bd_config_parse(const json_t *obj, const char *name);
-struct bd_config bd_config_copy(const struct bd_config *c); /* deep: owns its json */
+struct bd_config bd_config_copy(const struct bd_config *c); /* deep copy: owns its json */
 void bd_config_free(struct bd_config *c);
 /* The bitdistill object of the config's json (made if absent; borrowed). Fields: see bd-model(5). */
 json_t *bd_config_bitdistill(struct bd_config *c);

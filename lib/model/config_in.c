@@ -1,5 +1,5 @@
 /* config.json, reading. Two dialects are read: transformers v4 (rope_theta, rope_scaling, torch_dtype) and v5
- * (rope_parameters, dtype). What would change the arithmetic and is not done here is refused by name. */
+ * (rope_parameters, dtype). What would change the arithmetic and is not supported is refused by name. */
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -13,7 +13,7 @@
 
 #define MAX_WIDTH 131072 /* of a linear: the integer sums of kern.h stay exact */
 
-/* What a family's name says, and what holds where its config.json is silent. */
+/* What a family's name implies, and its defaults where config.json says nothing. */
 static const struct family {
 	const char *name, *act_key;
 	enum bd_act act;
@@ -81,7 +81,7 @@ static void refuse_if(bool wrong, const char *name, const char *what)
 		bd_die(BD_DATA, "%s: %s is not supported", name, what);
 }
 
-/* What the families' configs may ask for and this program does not do. */
+/* What the families' configs may request and this program does not support. */
 static void refuse_unsupported(const json_t *j, const char *name)
 {
 	refuse_if(bd_json_int(j, "pretraining_tp", 1, 0, INT32_MAX, name) > 1, name,
@@ -133,7 +133,7 @@ static double positive(const json_t *obj, const char *key, double def, const cha
 	return v;
 }
 
-/* Whether layer i slides: layer_types say it, or the family's rule. */
+/* Whether layer i slides: by layer_types, or by the family's rule. */
 static bool slides(const struct bd_config *c, const json_t *j, int i, const char *name)
 {
 	static const char *const types[] = {"full_attention", "sliding_attention"};

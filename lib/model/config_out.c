@@ -1,4 +1,4 @@
-/* config.json, writing: what was read, with the facts that may have changed put in both dialects. */
+/* config.json, writing: what was read, with the facts that may have changed in both dialects. */
 #include "base/mem.h"
 #include "model/config.h"
 #include "model/config_rope.h"

@@ -1,4 +1,4 @@
-/* Rotary facts. transformers v4 has rope_theta beside rope_scaling (and rope_local_base_freq), v5 keeps
+/* Rotary parameters. transformers v4 has rope_theta beside rope_scaling (and rope_local_base_freq), v5 keeps
  * everything in rope_parameters, by layer type where the layers differ. Old files say "type" for "rope_type".
  */
 #include "model/config_rope.h"
@@ -81,7 +81,7 @@ static struct bd_rope read_one(const json_t *p, const json_t *j, double theta, i
 	r.factor = positive(p, "factor", 0, name);
 	if (r.kind == BD_ROPE_LINEAR)
 		return r;
-	/* transformers lets the key of the whole config win. */
+	/* In transformers, the key of the whole config takes precedence. */
 	r.original = positive(bd_json_get(j, ORIGINAL) != NULL ? j : p, ORIGINAL,
 	                      r.kind == BD_ROPE_YARN ? context : 0, name);
 	if (r.kind == BD_ROPE_YARN) {

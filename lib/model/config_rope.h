@@ -1,4 +1,4 @@
-/* Inside of config: the rotary facts of a config.json, read from and written to both dialects. */
+/* Internals of config: the rotary parameters of a config.json, read from and written to both dialects. */
 #ifndef BD_CONFIG_ROPE_H
 #define BD_CONFIG_ROPE_H
 

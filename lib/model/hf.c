@@ -12,14 +12,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What is written: the config that transformers will see, and how its linears are said to be quantised. */
+/* What is written: the config that transformers will see, and the quantisation that it declares. */
 struct target {
 	const struct bd_ckpt *k;
 	const struct bd_hf_opt *o;
 	json_t *json;
 	struct bd_config cfg; /* of the written tensors */
 	struct bd_hf_quant quant;
-	bool fold; /* the gains of two norms a block go to the linears behind them */
+	bool fold; /* the gains of two norms per block move to the linears after them */
 	struct bd_make_tensor *v;
 	size_t n;
 };
@@ -57,7 +57,7 @@ static void set_default(json_t *j, const char *key, json_t *value)
 	json_decref(value);
 }
 
-/* The class's defaults are others than the family's: what decides the arithmetic is written out. */
+/* The class's defaults differ from the family's: what affects the arithmetic is written out. */
 static void become_bitnet(json_t *j, const struct bd_config *c)
 {
 	static const char *const foreign[] = {"head_dim",       "mlp_bias",    "use_sliding_window",
@@ -102,7 +102,7 @@ static void choose(struct target *t)
 
 /* ---- tensors ---- */
 
-/* "...q_proj.weight" with another last part. */
+/* "...q_proj.weight" with a different last part. */
 static void rename_last(char *name, size_t size, const char *last)
 {
 	size_t stem = (size_t)(strrchr(name, '.') - name);
@@ -126,7 +126,7 @@ static void make_linear(struct target *t, struct bd_make_tensor *m)
 	t->n++;
 }
 
-/* The gain in front of a linear, under its name of use_rms_norm. */
+/* The gain on the input of a linear, under its name with use_rms_norm. */
 static void make_input_norm(const struct target *t, struct bd_make_tensor *m)
 {
 	const enum bd_lin l = (enum bd_lin)(m->slot - BD_SUBLN);
@@ -150,7 +150,7 @@ static void make(struct target *t, struct bd_make_tensor *m)
 		m->make = BD_MAKE_FILL;
 		m->value = bd_slot_offset(&t->cfg, s) ? 0 : 1;
 	} else if (!bd_slot_exists(bd_ckpt_config(t->k), s)) {
-		m->make = BD_MAKE_FILL; /* the class wants a bias on o_proj if there is one on q, k and v */
+		m->make = BD_MAKE_FILL; /* the class expects a bias on o_proj if there is one on q, k and v */
 	}
 }
 

@@ -2,12 +2,12 @@
  * gives a ternary model.
  *
  * Two classes have what a student needs:
- *	BitNetForCausalLM        SubLN in front of o_proj and down_proj (attn_sub_norm, ffn_sub_norm), no q/k
+ *	BitNetForCausalLM        SubLN before o_proj and down_proj (attn_sub_norm, ffn_sub_norm), no q/k
  *	                         norm, H D = C, no sliding layers
- *	the family's own class   with quantization_config.use_rms_norm: a norm in front of all seven
+ *	the family's own class   with quantization_config.use_rms_norm: a norm before all seven
  *	                         linears, or of none
- * The first is taken where it fits. For the second a student with SubLN on two linears is folded: with w the
- * gain of a block's norm, the norm becomes 1 and w goes to the linears behind it,
+ * The first is used where it fits. For the second, a student with SubLN on two linears is folded: with w the
+ * gain of a block's norm, the norm becomes 1 and w moves to the linears after it,
  *	norm_w(norm_1(h)) = norm_w(h) up to eps. */
 #ifndef BD_HF_H
 #define BD_HF_H
@@ -18,7 +18,7 @@
 
 enum bd_hf_form {
 	BD_HF_ONLINE,  /* masters: trainable in transformers, quantised there in every forward pass */
-	BD_HF_OFFLINE, /* packed: 2 bits a weight, no masters */
+	BD_HF_OFFLINE, /* packed: 2 bits per weight, no masters */
 };
 struct bd_hf_opt {
 	enum bd_hf_form form;
@@ -27,10 +27,10 @@ struct bd_hf_opt {
 	/* write a model that was not trained as ternary; replace an existing directory */
 	bool force;
 };
-/* Why the checkpoint cannot be written so: one sentence, which the caller frees; NULL: it can. */
+/* Why the checkpoint cannot be written this way: one sentence, which the caller frees; NULL: it can. */
 char *bd_hf_why_not(const struct bd_ckpt *k, const struct bd_hf_opt *o);
 /* Writes dir's checkpoint as directory `out`, which appears when it is complete; memory beyond the mapped
- * files: a few copies of the largest linear. What bd_hf_why_not tells dies BD_DATA. */
+ * files: a few copies of the largest linear. What bd_hf_why_not reports dies BD_DATA. */
 void bd_hf_write(const char *dir, const char *out, const struct bd_hf_opt *o);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* Modules that transformers is told to leave as they are: the head is one anyway. */
+/* Modules that transformers is told not to quantise: the head is one of them in any case. */
 static void check_skipped(const json_t *list, const char *name)
 {
 	const json_t *module;
@@ -46,7 +46,7 @@ struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name)
 	check_skipped(bd_json_get(q, "modules_to_not_convert"), name);
 	h.ternary = true;
 	h.inverse = strcmp(class, "bitlinear") == 0;
-	h.packed = h.inverse || strcmp(mode, "offline") == 0; /* bitlinear knows no other mode */
+	h.packed = h.inverse || strcmp(mode, "offline") == 0; /* bitlinear has no other mode */
 	h.rms_norm = bd_json_bool(q, "use_rms_norm", false, name);
 	if (h.rms_norm &&
 	    bd_json_real(q, "rms_norm_eps", 1e-6, name) != bd_json_real(config, "rms_norm_eps", 1e-6, name))

@@ -42,7 +42,7 @@ static void list_params(struct bd_model *m)
 			add_param(m, s, -1);
 }
 
-/* A model that knows its parameters but holds none. */
+/* A model with its list of parameters but without their values. */
 static struct bd_model *model_listed(const struct bd_config *c)
 {
 	struct bd_model *m = bd_zalloc(1, sizeof(*m));
@@ -178,7 +178,7 @@ static void from_memory(void *ctx, const struct bd_param *p, size_t from, size_t
 	memcpy(out, m->data + p->off + from, n * sizeof(*out));
 }
 
-/* As files hold it: gains less one, where the family has them so. buf[BLOCK]. */
+/* As stored in files: gains minus one, if the family stores them so. buf[BLOCK]. */
 static void write_param(struct bd_st_writer *w, const struct bd_model *m, const struct bd_param *p,
                         enum bd_dtype t, source *get, void *ctx, float *buf)
 {
@@ -203,7 +203,7 @@ static int by_name(const void *a, const void *b)
 	return strcmp(((const struct named *)a)->name, ((const struct named *)b)->name);
 }
 
-/* Sorted by name, as the reference writer does for tensors of one type: equal models are equal files. */
+/* Sorted by name, as the reference writer does for tensors of one type: equal models give equal files. */
 static void save_tensors(const struct bd_model *m, const char *path, enum bd_dtype t, source *get, void *ctx)
 {
 	struct bd_st_writer *w = bd_st_create(path, NULL);

@@ -31,8 +31,8 @@ struct bd_model *bd_model_new(const struct bd_config *c); /* zeros, gains one */
 struct bd_model *bd_model_load(const char *dir);
 /* normal(0, initializer_range or 0.02), gains one, biases zero */
 void bd_model_init(struct bd_model *m, uint64_t seed);
-/* Saves what bd_model_new and _init give, in the memory of a block; companions: a directory whose tokenizer
- * files are copied, or NULL. The bytes do not depend on the threads. */
+/* Saves what bd_model_new and _init give, using the memory of one block; companions: a directory whose
+ * tokenizer files are copied, or NULL. The bytes do not depend on the threads. */
 void bd_model_save_random(const struct bd_config *c, uint64_t seed, const char *companions, const char *dir,
                           enum bd_dtype t, const json_t *history, struct bd_par *par);
 /* NULL if absent */

@@ -7,7 +7,7 @@
 /* Tensors are matched by name (a model directory under the names of model.h, aliases resolved). The result:
  * "tensors" (how many both have), "differ" (array of {"name", "max_abs", "count"} or {"name", "shape": [a,
  * b]}), "only_a", "only_b" (arrays of names), "max_abs" (the largest of all) and "equal". Values are compared
- * as f32; types that are no floats by their bytes. */
+ * as f32; types that are not floats, by their bytes. */
 json_t *bd_diff(const char *a, const char *b);
 
 #endif

@@ -1,5 +1,5 @@
-/* Model directories, writing: tensors made one after another, config.json, and the files that
- * every stage hands on. */
+/* Model directories, writing: tensors made one after another, config.json, and the files that every stage
+ * passes on. */
 #include "model/model_out.h"
 
 #include "base/io.h"

@@ -1,4 +1,5 @@
-/* Writing a model directory from an open checkpoint, tensor by tensor: the model never stands in memory. */
+/* Writing a model directory from an open checkpoint, tensor by tensor: the model is never in memory as a
+ * whole. */
 #ifndef BD_MODEL_OUT_H
 #define BD_MODEL_OUT_H
 
@@ -21,21 +22,21 @@ struct bd_make_tensor {
 	size_t rows, cols; /* a vector has rows 0 */
 	float value;
 };
-/* The tensors of a model of config c, all BD_MAKE_COPY, under the names of our own form; there is room for as
- * many again behind them. Caller frees. */
+/* The tensors of a model of config c, all BD_MAKE_COPY, under the names of our own format; there is room for
+ * as many again after them. Caller frees. */
 struct bd_make_tensor *bd_make_list(const struct bd_config *c, size_t *n);
 
 /* Writes model.safetensors of the tensors v[n], in the reference writer's order: widest type first, then by
- * name. What is neither codes nor a scale has type t. Memory: a few copies of the largest linear for
+ * name. Everything except codes and scales has type t. Memory: a few copies of the largest linear for
  * BD_MAKE_CODES, else a block. */
 void bd_model_out_tensors(const struct bd_ckpt *k, const char *dir, const struct bd_make_tensor *v, size_t n,
                           enum bd_dtype t);
 
-/* Writes config.json: j with the type of the weights, parent digest ("": none) and history (history.h;
- * NULL: none) put in. */
+/* Writes config.json: j with the type of the weights, parent digest ("": none) and history (history.h; NULL:
+ * none) added. */
 void bd_model_out_config(json_t *j, const char *dir, enum bd_dtype t, const char *parent,
                          const json_t *history);
-/* Copies the tokenizer's and other files that go along with a model. */
+/* Copies the files of the tokenizer and others that belong to a model. */
 void bd_model_out_companions(const char *from, const char *to);
 
 #endif

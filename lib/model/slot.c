@@ -126,7 +126,8 @@ static void print_name(const char *pattern, int layer, char *out, size_t n)
 		snprintf(out, n, "%.*s%d%s", (int)(d - pattern), pattern, layer, d + 2);
 }
 
-/* The sandwich has its own name for the norm before the ffn, BitNetForCausalLM for its two of SubLN. */
+/* With sandwich norms, the norm before the ffn has its own name; in BitNetForCausalLM, the two of SubLN
+ * do. */
 static const char *hf_name(const struct bd_config *c, enum bd_slot s)
 {
 	if (s == BD_FFN_NORM && c->post_norms)

@@ -50,7 +50,7 @@ size_t bd_lin_out(const struct bd_config *c, enum bd_lin l);
 /* Whether files hold the gain - 1. */
 bool bd_slot_offset(const struct bd_config *c, enum bd_slot s);
 
-/* Spellings of a slot's tensor that are read beside its name: i = 0, 1, ...; false when there is no i-th. */
+/* Alternative spellings of a slot's tensor that are accepted: i = 0, 1, ...; false if there is no i-th. */
 bool bd_slot_alias(enum bd_slot s, int i, int layer, char *out, size_t n);
 
 #endif
