@@ -88,8 +88,8 @@ static void round_tables(struct bd_net *net, const struct bd_pack_opt *o, const 
 
 /* ---- golden prompts ---- */
 
-/* Ids of the config's list `ids`, checked; or, without it, prompt i of our own: 1, 9, 17 or 25
- * ids out of the air. */
+/* Ids of the config's list `ids`, checked; or, without it, prompt i of our own: 1, 9, 17 or 25 arbitrary
+ * ids. */
 static size_t prompt(const struct bd_config *c, const json_t *ids, size_t i, uint32_t **out)
 {
 	size_t V = (size_t)c->vocab, n = ids != NULL ? json_array_size(ids) : 1 + 8 * i;
@@ -253,7 +253,7 @@ static void check(struct job *j, const struct bd_config *c)
 		check_table(j->dir, c, o->own_head ? "head" : "embd", o->own_head ? o->head : o->embd);
 }
 
-/* ---- the whole ---- */
+/* ---- the whole file ---- */
 
 /* A pipe or a device: the file is made and checked in $TMPDIR, then copied. */
 static void send_copy(const char *file, const char *path)
@@ -266,7 +266,7 @@ static void send_copy(const char *file, const char *path)
 	bd_unmap(&m);
 }
 
-/* Writes to `file`, which is checked. The student is gone before it is read back. */
+/* Writes to `file`, which is checked. The student is freed before the file is read back. */
 static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, const char *path,
                           struct bd_dev *dev)
 {
@@ -287,7 +287,7 @@ static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, co
 void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *o, struct bd_dev *dev)
 {
 	struct bd_ckpt *k = bd_ckpt_open(dir);
-	/* of a symbolic link the file is replaced, not the link */
+	/* replaces the target of a symbolic link, not the link */
 	char *real = realpath(path, NULL), *file, *beside;
 	const char *name = real != NULL ? real : path, *tmp = getenv("TMPDIR");
 	struct job j = {.dir = dir, .opt = o};

@@ -9,19 +9,20 @@
 #include <stdbool.h>
 
 struct bd_pack_opt {
-	enum bd_target target; /* not BD_TARGET_HF, which is no GGUF */
+	enum bd_target target; /* not BD_TARGET_HF, which is not GGUF */
 	/* a type of gguf_ternary.h; BD_GGML_F32: the first of the target's that fits */
 	enum bd_ggml_type ternary;
 	enum bd_ggml_type embd; /* of the embedding: a type of gguf_table.h */
-	enum bd_ggml_type head; /* of the head, where own_head says that it is another */
+	enum bd_ggml_type head; /* of the head, if own_head says that it has its own */
 	bool own_head;
 	bool force;       /* pack a model that was not trained as ternary */
 	const char *name; /* general.name; NULL: the directory's */
 };
 /* Writes dir's checkpoint to path ("-": stdout): the memory beyond mapped files is about one tensor and the
  * codes. The trained scale D is kept exactly. What cannot run on the target is refused (BD_DATA). The file
- * gets its name only after it was read back and every tensor's digest and the logits of every golden prompt
- * were those of the directory (with its tables rounded to `embd` and `head`), bit by bit; else BD_NO. */
+ * gets its name only after it has been read back and the digest of every tensor and the logits of every
+ * golden prompt match those of the directory (with its tables rounded to `embd` and `head`), bit for bit;
+ * else BD_NO. */
 void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *o, struct bd_dev *dev);
 
 #endif

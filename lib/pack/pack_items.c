@@ -47,7 +47,7 @@ static void add_linear(struct bd_items *t, const struct bd_part *p, enum bd_ggml
 	         w->name);
 }
 
-/* The gain of the ffn's norm in front of gate and up, and ones in its own place. */
+/* The gain of the ffn's norm, moved to the inputs of gate and up, and ones in its place. */
 static void add_folded(struct bd_items *t, const struct bd_part *p)
 {
 	struct bd_item *ones = add(t, p, BD_GGML_F32), *up;

@@ -30,7 +30,7 @@ void bd_items_free(struct bd_items *t);
 typedef void bd_items_sink(void *to, const void *p, size_t n);
 void bd_items_send(const struct bd_items *t, size_t i, bd_items_sink *sink, void *to);
 
-/* Whether D of the linears has a place in the file; else it is rounded there, and bd.scales keeps it. */
+/* Whether the file can hold D of the linears exactly; else it is rounded there, and bd.scales keeps it. */
 bool bd_items_exact(const struct bd_layout *l, enum bd_ggml_type ternary);
 
 /* llama3's scaling of the frequencies theta^(-2i/D): factor[D/2], each >= 1, that they are divided by. */

@@ -4,7 +4,7 @@
 
 #include "pack/target.h"
 
-/* general.* and the architecture's, as the target's loader wants them. */
+/* general.* and the architecture's, as the target's loader expects them. */
 void bd_pack_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l,
                   enum bd_ggml_type ternary, const char *name);
 /* bd.*: what our reader needs and people may want to know. digest: of the checkpoint. */

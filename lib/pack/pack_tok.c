@@ -55,7 +55,7 @@ static void put_scores(struct bd_gguf_writer *w, const struct bd_tok *tok, char 
 
 	for (size_t i = 0; i < V; i++)
 		score[i] = token_type(tok, (uint32_t)i) == NORMAL ? -(float)n : 0;
-	for (size_t i = n; i-- > 0;) { /* of several ways to a token the first counts */
+	for (size_t i = n; i-- > 0;) { /* if several merges make a token, the first counts */
 		char *both = bd_strdup(merge[i]), *space = strchr(both, ' ');
 		int64_t id;
 
@@ -92,7 +92,7 @@ static void put_id(struct bd_gguf_writer *w, const char *key, int64_t id, size_t
 		bd_gguf_put_u32(w, key, (uint32_t)id);
 }
 
-/* Id of the token that tokenizer_config.json names so, as a string or as an object; -1: none. */
+/* Id of the token that tokenizer_config.json has under this key, as a string or as an object; -1: none. */
 static int64_t named(const struct bd_tok *tok, const json_t *config, const char *key)
 {
 	const json_t *v = bd_json_get(config, key);
@@ -104,7 +104,7 @@ static int64_t named(const struct bd_tok *tok, const json_t *config, const char 
 static void put_specials(struct bd_gguf_writer *w, const struct bd_tok *tok, const char *dir,
                          const struct bd_config *c)
 {
-	/* model_max_length is often 10^30, which is an integer only to Python */
+	/* model_max_length is often 10^30, an integer only in Python */
 	char *path = bd_path(dir, "tokenizer_config.json");
 	json_t *config = json_load_file(path, JSON_DECODE_INT_AS_REAL, NULL);
 	const json_t *pad = bd_json_get(c->json, "pad_token_id");
@@ -122,7 +122,7 @@ static void put_specials(struct bd_gguf_writer *w, const struct bd_tok *tok, con
 	bd_free(path);
 }
 
-/* Whether a text gets a space in front, as SentencePiece's dummy prefix. */
+/* Whether a text gets a space at its beginning, like SentencePiece's dummy prefix. */
 static bool space_prefix(const struct bd_tok *tok)
 {
 	struct bd_ids ids = {0};

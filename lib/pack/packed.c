@@ -206,7 +206,7 @@ static const float *turned(struct reader *r, const struct bd_part *p, const floa
 	return kept;
 }
 
-/* Undoes the fold of target.h: ones in the norm, its gain, which gate and up share, in front of them. */
+/* Undoes the fold of target.h: ones in the norm, and its gain, which gate and up share, on their inputs. */
 static void check_fold(struct reader *r, const struct bd_part *p, const float *gain)
 {
 	char name[NAME];
@@ -241,7 +241,7 @@ static void check_freqs(struct reader *r)
 		vector(r, "rope_freqs.weight", n);
 }
 
-/* ---- the whole ---- */
+/* ---- the whole file ---- */
 
 static void close_gguf(void *g)
 {

@@ -12,11 +12,11 @@
  * are mapped. Checks names, types, shapes and scales; not the digests, which cost a pass over the file. */
 struct bd_net *bd_packed_open(const char *path, struct bd_dev *dev);
 const char *bd_packed_digest(const struct bd_net *net); /* as stored; "" in a file without one */
-/* Tensors whose bytes do not have the digest stored for them, and 1 if the header has not; *n =
+/* The number of tensors whose bytes do not match the stored digest, plus 1 if the header does not; *n =
  * tensors in the file. */
 size_t bd_packed_check(const char *path, size_t *n);
-/* Runs the golden prompts of the file: how many do not reproduce their stored logits bit by bit; *n =
- * how many there are. */
+/* Runs the golden prompts of the file: how many do not reproduce their stored logits bit for bit; *n = how
+ * many there are. */
 size_t bd_packed_verify(const char *path, struct bd_dev *dev, size_t *n);
 /* Writes a model directory with dense weights D C. */
 void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dtype t, struct bd_dev *dev);

@@ -1,5 +1,5 @@
-/* The facts of a packed file. Those of a foreign one are put together as a config.json and parsed as one,
- * with all its checks. */
+/* The facts of a packed file. Those of a foreign one are assembled into a config.json and parsed as one, with
+ * all its checks. */
 #include "pack/packed_config.h"
 
 #include "base/mem.h"
@@ -67,7 +67,7 @@ static const struct {
 };
 enum { FOREIGN = sizeof(foreign) / sizeof(*foreign) };
 
-/* The file and its architecture, whose name is in front of its keys. */
+/* The file and its architecture, whose name is the prefix of its keys. */
 struct source {
 	const struct bd_gguf *g;
 	const char *arch;

@@ -9,8 +9,8 @@
 /* over keys (the digests of the tensors among them) and names: identifies the whole file */
 #define BD_PACKED_DIGEST "bd.digest"
 
-/* bd-pack's files carry their config.json and target. Of others the architectures bitnet (SiLU), bitnet-b1.58
- * and bitnet-25 (ReLU^2), llama, qwen2, qwen3 and gemma3 are known. */
+/* bd-pack's files carry their config.json and target. Of other files, the architectures bitnet (SiLU),
+ * bitnet-b1.58 and bitnet-25 (ReLU^2), llama, qwen2, qwen3 and gemma3 are supported. */
 void bd_packed_config(const struct bd_gguf *g, struct bd_config *c, struct bd_layout *l);
 /* the lines of bd.history, none without it; the caller's */
 json_t *bd_packed_history(const struct bd_gguf *g);

@@ -1,4 +1,4 @@
-/* Packed files, unpacking: a model directory with the dense weights that codes and scales stand for. */
+/* Packed files, unpacking: a model directory with the dense weights that codes and scales represent. */
 #include "base/history.h"
 #include "base/io.h"
 #include "base/mem.h"

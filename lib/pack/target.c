@@ -1,5 +1,5 @@
 /* Which student can run where. The facts are those of the loaders: llama.cpp and its relatives refuse a file
- * that has one tensor more or less than its architecture asks for, and compute what the architecture says,
+ * that has one tensor more or less than its architecture requires, and compute what the architecture says,
  * whatever the file was made from. */
 #include "pack/target.h"
 
@@ -59,7 +59,7 @@ static bool usual_yarn(const struct bd_rope *r)
 	       fabs(r->attention - (0.1 * log(r->factor) + 1)) < 1e-6;
 }
 
-/* Rope scaling that keys (or, with freqs, llama3's tensor) can say. */
+/* Rope scaling that keys (or, with freqs, llama3's tensor) can express. */
 static char *rope_misfit(const struct bd_layout *l, const struct bd_config *c, bool freqs)
 {
 	const struct bd_rope *r = &c->rope;
@@ -144,7 +144,7 @@ static char *native(struct bd_layout *l, const struct bd_config *c)
 }
 
 /* bitnet.cpp of July 2026: qwen3 and gemma3 have a norm on every linear's input, if the file has it. Its
- * qwen3 looks at the one of down only where the gate has one, hence the fold. */
+ * qwen3 uses that of down only if gate has one, hence the fold. */
 static char *bitnet_cpp(struct bd_layout *l, const struct bd_config *c)
 {
 	bool modern = c->family == BD_QWEN3 || c->family == BD_GEMMA3;
@@ -161,7 +161,7 @@ static char *bitnet_cpp(struct bd_layout *l, const struct bd_config *c)
 	return native(l, c);
 }
 
-/* Rows that a type of no padding can hold, and what ik's kernels want beside. */
+/* Rows that a type without padding can hold, and what ik's kernels also require. */
 static bool row_fits(enum bd_target t, enum bd_ggml_type type, size_t cols)
 {
 	return t == BD_TARGET_BD || (cols % bd_ggml_block(type) == 0 && (t != BD_TARGET_IK || cols >= 512));
@@ -177,7 +177,7 @@ static enum bd_lin misfit(const struct bd_config *c, enum bd_target t, enum bd_g
 	return i;
 }
 
-/* As --type has it. */
+/* As in --type. */
 static const char *option_name(enum bd_ggml_type type)
 {
 	static const char *const names[] = {
@@ -256,7 +256,7 @@ char *bd_target_layout(struct bd_layout *l, const struct bd_config *c, enum bd_t
 	    .target = t, .padded = t == BD_TARGET_BD, .scales = t == BD_TARGET_BD || t == BD_TARGET_STOCK};
 	if (t == BD_TARGET_BD)
 		/* A name of our own: a runtime that knows the family, but neither SubLN nor the padding, must
-		 * not take the file for its. */
+		 * not mistake the file for its own. */
 		snprintf(l->arch, sizeof(l->arch), "bd-%s", bd_family_name(c->family));
 	else if (t == BD_TARGET_BITNET_CPP)
 		why = bitnet_cpp(l, c);
@@ -290,7 +290,7 @@ size_t bd_layout_row(const struct bd_layout *l, enum bd_slot s, size_t r, size_t
 
 /* ---- the promise ---- */
 
-/* A GGUF target: architecture and types; the reason why not, which the caller frees. */
+/* A GGUF target: architecture and types; or the reason why not, which the caller frees. */
 static char *describe(json_t *o, const struct bd_config *c, enum bd_target t)
 {
 	json_t *list = json_array();
@@ -309,7 +309,7 @@ static char *describe(json_t *o, const struct bd_config *c, enum bd_target t)
 	return why;
 }
 
-/* transformers: the forms that are possible. */
+/* transformers: the formats that are possible. */
 static char *describe_hf(json_t *o, const struct bd_ckpt *k)
 {
 	static const char *const forms[] = {[BD_HF_ONLINE] = "online", [BD_HF_OFFLINE] = "offline"};

@@ -18,7 +18,7 @@ const char *bd_target_name(enum bd_target t); /* "bd", "stock", "ik", "bitnet.cp
 bool bd_target_find(const char *name, enum bd_target *t);
 
 /* Ternary types that the runtime computes with, the preferred one first. Those of a student are the ones
- * whose blocks divide its rows; *n = 0 for hf, whose files are no GGUF. */
+ * whose blocks divide its rows; *n = 0 for hf, whose files are not GGUF. */
 const enum bd_ggml_type *bd_target_types(enum bd_target t, size_t *n);
 
 struct bd_layout {
@@ -28,7 +28,7 @@ struct bd_layout {
 	bool scales;   /* types whose d is f16 have d = 1, and D in an f32 tensor NAME.scale */
 	/* SubLN of o and down: attn_output_norm_in, ffn_down_norm_in; else attn_sub_norm, ffn_sub_norm */
 	bool norm_in;
-	/* ffn_norm is all ones, its gain stands in ffn_gate_norm_in and ffn_up_norm_in: the same function */
+	/* ffn_norm is all ones, its gain is in ffn_gate_norm_in and ffn_up_norm_in: the same function */
 	bool folded;
 	/* rows of q and k in the order of rope over neighbours (2j, 2j + 1) instead of (j, D/2 + j) */
 	bool pairs;
@@ -38,10 +38,11 @@ struct bd_layout {
 char *bd_target_layout(struct bd_layout *l, const struct bd_config *c, enum bd_target t);
 /* Why the rows of c's linears cannot be stored in type for t (caller frees), or NULL. */
 char *bd_target_misfit(const struct bd_config *c, enum bd_target t, enum bd_ggml_type type);
-/* The first of t's types that fits c; the misfit of the preferred one if none does (caller frees). */
+/* The first of t's types that fits c; if none does, why the preferred one does not (caller frees). */
 char *bd_target_type(const struct bd_config *c, enum bd_target t, enum bd_ggml_type *type);
 
-/* Name of a slot's tensor; with folded, of BD_FFN_NORM the one that carries the gain into the gate. */
+/* Name of a slot's tensor; with folded, for BD_FFN_NORM, that of the one that carries the gain into the
+ * gate. */
 void bd_layout_name(const struct bd_layout *l, enum bd_slot s, int layer, char *out, size_t n);
 /* Row r of q or k as HF has it, for row r of the file (H heads of D rows); r itself for other
  * tensors and layouts. */
