@@ -1,4 +1,4 @@
-/* Answers: of a class by the logits of its label, of a text by generation. */
+/* Answers: classes by the logits of their labels, texts by generation. */
 #include "run/answer.h"
 
 #include "base/mem.h"
@@ -146,7 +146,7 @@ json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *
 	return answer;
 }
 
-/* The opts with the end of a turn as one more end: its token, or its text in a vocabulary without it. */
+/* The opts with the end of a turn as an additional end: its token, or its text in a vocabulary without it. */
 static json_t *reply(struct bd_asked *a, const struct bd_ids *ids, bd_gen_emit *emit, void *ctx)
 {
 	const char **stop = bd_alloc(a->opts.n_stop + 1, sizeof(*stop));

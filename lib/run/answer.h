@@ -11,7 +11,7 @@ struct bd_asked {
 	struct bd_gen *gen;
 	struct bd_gen_opts opts;
 	const char *template; /* of conversations: one of BD_CHAT_NAMES, or "auto": the checkpoint's */
-	const char *system;   /* for conversations that bring no system text; NULL: none */
+	const char *system;   /* for conversations without a system text; NULL: none */
 	bool no_thinking;
 	struct bd_chat *chat; /* of template; opened when it is needed first */
 };
@@ -19,17 +19,17 @@ struct bd_asked {
 struct bd_chat *bd_asked_chat(struct bd_asked *a);
 void bd_asked_close(struct bd_asked *a); /* gen and chat */
 
-/* The answer of a task model: fields as in rows, value[i] of the template's field i. A text is told as it
- * comes, if emit is given. Returns {"label", "class", "probability", "probabilities"} of a class, or
+/* The answer of a task model: fields as in rows, value[i] of the template's field i. A text is emitted as it
+ * is generated, if emit is given. Returns {"label", "class", "probability", "probabilities"} of a class, or
  * {"text", "finish_reason", "prompt_tokens", "completion_tokens"} and perhaps "logprobs" of a text. */
 json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *where, bd_gen_emit *emit,
                       void *ctx);
-/* The same of every row of standard input, or of the one row in prompt, whose columns are TAB-separated;
+/* The same for every row of standard input, or for the one row in prompt, whose columns are TAB-separated;
  * answered gets each answer, and owns it. */
 typedef void bd_answered(void *ctx, json_t *answer);
 void bd_answer_rows(struct bd_asked *a, const char *prompt, bd_gen_emit *emit, bd_answered *answered,
                     void *ctx);
-/* The same of a text that is continued, and of a conversation. */
+/* The same for a text that is continued, and for a conversation. */
 json_t *bd_answer_text(struct bd_asked *a, const char *text, size_t n, bd_gen_emit *emit, void *ctx);
 json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where,
                        bd_gen_emit *emit, void *ctx);
@@ -37,9 +37,8 @@ json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n,
 void bd_answer_chat_ids(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where,
                         struct bd_ids *ids);
 /* The answer to an object: {"prompt"}, {"messages": [{"role", "content"}]}, or the fields of the task; "id"
- * goes through, and "max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty",
- * "repeat_last_n", "seed", "stop" (one or a list), "logprobs" and "thinking" count before a's. where: for
- * messages. */
+ * is copied, and "max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "repeat_last_n",
+ * "seed", "stop" (one or a list), "logprobs" and "thinking" override a's. where: for messages. */
 json_t *bd_answer_object(struct bd_asked *a, const json_t *object, const char *where);
 
 #endif

@@ -39,7 +39,7 @@ static const char **stops(const json_t *stop, size_t *n, const char *where)
 	return list;
 }
 
-/* The options that the object has; the bounds are those of the command line. */
+/* The options given in the object; the bounds are those of the command line. */
 static void override(struct bd_gen_opts *g, const json_t *o, const char *where)
 {
 	struct bd_sampler *s = &g->sampler;
@@ -136,7 +136,7 @@ static bool is_field(const struct bd_infer *m, const char *key)
 	return false;
 }
 
-/* What the object asks for; a field of the task that is called "prompt" or "messages" is that field. */
+/* What the object asks for; "prompt" or "messages" is a field if the task has one of that name. */
 static json_t *answer(struct bd_asked *a, const json_t *object, const char *where)
 {
 	const json_t *prompt = is_field(a->m, "prompt") ? NULL : bd_json_get(object, "prompt");

@@ -1,4 +1,4 @@
-/* Generation: one token a turn of the loop; the pieces it is made of stand above it. */
+/* Generation: one token per iteration of the loop; its parts come before it. */
 #include "run/generate.h"
 
 #include "base/mem.h"
@@ -53,7 +53,7 @@ static float *feed(struct bd_gen *g, const uint32_t *id, size_t n)
 	return bd_session_feed(g->s, id, n);
 }
 
-/* The logits [V] after the prompt: its last token at least is computed. */
+/* The logits [V] after the prompt: at least its last token is computed. */
 static float *begin(struct bd_gen *g, const struct bd_ids *prompt)
 {
 	size_t same = 0;
@@ -133,7 +133,7 @@ static double normaliser(const float *z, size_t V)
 	return max + log(sum);
 }
 
-/* The n likeliest of z[V] into top, likeliest first, of equals the smaller id. */
+/* The n likeliest of z[V] into top, likeliest first, among equals the smaller id first. */
 static void likeliest(const float *z, size_t V, uint32_t *top, size_t n)
 {
 	size_t have = 0;
@@ -192,7 +192,7 @@ struct bd_gen_result bd_gen_run(struct bd_gen *g, const struct bd_ids *prompt, c
 	struct bd_gen_result r = {
 	    .finish = "length", .prompt = prompt->n, .logprobs = o->logprobs ? json_array() : NULL};
 	size_t room = room_of(g, prompt->n, o);
-	struct bd_tok_stream stream = {.started = true}; /* a blank in front belongs to the text */
+	struct bd_tok_stream stream = {.started = true}; /* a leading blank belongs to the text */
 	struct bd_sampler sampler = o->sampler;
 	struct bd_stop stop = {.string = o->stop, .n = o->n_stop};
 	struct bd_buf piece = {0}, shown = {0};

@@ -8,10 +8,10 @@
 
 struct bd_gen_opts {
 	size_t max_tokens;
-	size_t context; /* prompt and continuation have no more tokens; 0: as the model's config says */
+	size_t context; /* maximum tokens of prompt and continuation; 0: as in the model's config */
 	struct bd_sampler sampler;
 	float repeat_penalty;    /* 1: none */
-	size_t repeat_last;      /* tokens before the next one that count for it, those of the prompt too */
+	size_t repeat_last;      /* preceding tokens that it applies to, including the prompt's */
 	const char *const *stop; /* [n_stop] texts that end it, none empty; not part of the text */
 	size_t n_stop;
 	int64_t end; /* a token that ends it besides those of the config, -1: none */
@@ -20,9 +20,10 @@ struct bd_gen_opts {
 };
 
 size_t bd_gen_limit(const struct bd_infer *m,
-                    const struct bd_gen_opts *o); /* tokens of prompt and continuation at most */
+                    const struct bd_gen_opts *o); /* maximum tokens of prompt and continuation */
 
-/* One sequence that may go on: what a prompt has in common with the tokens fed before is not computed again.
+/* One sequence that may be continued: what a prompt has in common with the tokens fed before is not computed
+ * again.
  */
 struct bd_gen;
 struct bd_gen *bd_gen_new(struct bd_infer *m);
@@ -34,7 +35,7 @@ struct bd_gen_result {
 	json_t *logprobs; /* [{"token", "id", "logprob", "top": [{"token", "id", "logprob"}]}], of the model
 	                   * itself: before penalty and temperature; the caller's; NULL unless asked for */
 };
-/* Called with text as it comes: whole characters, no part of a stop text. */
+/* Called with text as it is generated: whole characters, no part of a stop text. */
 typedef void bd_gen_emit(void *ctx, const char *text, size_t n);
 /* A prompt that is empty or leaves no room in the context dies BD_DATA. */
 struct bd_gen_result bd_gen_run(struct bd_gen *g, const struct bd_ids *prompt, const struct bd_gen_opts *o,

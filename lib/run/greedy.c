@@ -1,4 +1,5 @@
-/* Greedy continuations: the prompts run as one batch, then every step runs one token of each that goes on. */
+/* Greedy continuations: the prompts run as one batch, then every step runs one token of each unfinished
+ * one. */
 #include "run/greedy.h"
 
 #include "base/mem.h"
@@ -6,7 +7,7 @@
 
 #include <string.h>
 
-/* Those that go on: who[n] of them, with caches. */
+/* The unfinished ones: who[n], with caches. */
 struct going {
 	struct bd_net *net;
 	struct bd_acts *acts;

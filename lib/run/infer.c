@@ -192,7 +192,7 @@ struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
 	return s;
 }
 
-/* Room for n positions more. */
+/* Room for n more positions. */
 static void make_room(struct bd_session *s, size_t n)
 {
 	size_t need = bd_add(s->kv->n, n);

@@ -13,7 +13,7 @@ struct bd_infer {
 	struct bd_net *net;
 	struct bd_acts *acts;     /* of bd_infer_batch */
 	struct bd_tok *tok;       /* NULL when the model has no tokenizer */
-	struct bd_template *task; /* NULL: no task model */
+	struct bd_template *task; /* NULL: not a task model */
 	uint32_t *choice;         /* token of each class */
 	size_t n_choice;
 	bool packed;            /* from GGUF */
@@ -23,10 +23,10 @@ struct bd_infer {
 	char digest[BD_HEX]; /* of bd_infer_input */
 };
 /* ternary: run the linears of a directory as ternary even if its config does not say so. A ternary directory
- * has the codes, scales and kernels of the file bd-pack makes of it: the same bits. */
+ * has the codes, scales and kernels of the file that bd-pack makes from it: the same bits. */
 struct bd_infer *bd_infer_open(const char *path, struct bd_dev *dev, bool ternary);
 void bd_infer_close(struct bd_infer *m); /* NULL is fine */
-/* The model for a history; of a directory its digest costs a pass over the weights. Valid as long as m. */
+/* The model for a history; for a directory, the digest costs a pass over the weights. Valid as long as m. */
 struct bd_input bd_infer_input(struct bd_infer *m);
 /* The tokenizer, or BD_DATA when there is none. */
 const struct bd_tok *bd_infer_tok(const struct bd_infer *m);

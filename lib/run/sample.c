@@ -54,7 +54,7 @@ static double weigh(float *z, size_t V, float temperature)
 	return sum;
 }
 
-/* The first of heap[*n] goes behind the others. */
+/* Moves the first of heap[*n] behind the others. */
 static uint32_t pop(const float *p, uint32_t *heap, size_t *n)
 {
 	uint32_t id = heap[0];
@@ -95,7 +95,7 @@ static size_t keep(const struct bd_sampler *s, const float *p, uint32_t *heap, s
 
 void bd_sample_penalise(float *z, const uint32_t *ids, size_t n, float penalty)
 {
-	float *was = bd_alloc(n, sizeof(*was)); /* an id that stands there twice is punished once */
+	float *was = bd_alloc(n, sizeof(*was)); /* an id that occurs twice is penalised once */
 
 	for (size_t i = 0; i < n; i++)
 		was[i] = z[ids[i]];

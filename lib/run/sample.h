@@ -14,7 +14,7 @@ struct bd_sampler {
 	uint64_t drawn; /* counter */
 };
 /* Repetition penalty (Keskar et al., arXiv 1909.05858): the logit of every token among ids[n], however often
- * it stands there, is divided by `penalty` if positive, else multiplied. 1: nothing changes. */
+ * it occurs, is divided by `penalty` if positive, else multiplied. 1: nothing changes. */
 void bd_sample_penalise(float *z, const uint32_t *ids, size_t n, float penalty);
 /* z[V] is destroyed. */
 uint32_t bd_sample(struct bd_sampler *s, float *z, size_t V);
