@@ -1,10 +1,10 @@
-/* Measuring: prefill and decode speed of a model, what it keeps in memory, what the machine can read. */
+/* Measuring: prefill and decode speed of a model, its memory use, and the machine's read bandwidth. */
 #ifndef BD_BENCH_H
 #define BD_BENCH_H
 
 #include "eval/eval.h"
 
-/* Bytes a second that par's threads read from a block larger than the caches: the best of a few passes. */
+/* Bytes per second that par's threads read from a block larger than the caches: the best of a few passes. */
 double bd_bench_bandwidth(struct bd_par *par);
 
 /* A model opened, warmed up and ready to be timed. */
@@ -19,7 +19,7 @@ struct bd_bench {
 struct bd_bench bd_bench_open(const char *path, struct bd_dev *dev, size_t pp, size_t tg, uint64_t seed);
 void bd_bench_close(struct bd_bench *b);
 
-/* Tokens a second, from an empty cache: pp tokens at once; tg tokens one by one, with logits each. */
+/* Tokens per second, from an empty cache: pp tokens at once; tg tokens one by one, with logits each. */
 double bd_bench_prefill(struct bd_bench *b);
 double bd_bench_decode(struct bd_bench *b);
 /* The example stream at path, evaluated. */

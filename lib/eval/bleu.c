@@ -33,7 +33,7 @@ static bool digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* ASCII that is a word of its own wherever it stands: all punctuation but ' , - . */
+/* ASCII that is a word of its own wherever it occurs: all punctuation but ' , - . */
 static bool apart(char c)
 {
 	return (c >= ' ' && c <= '&') || (c >= '(' && c <= '+') || c == '/' || (c >= ':' && c <= '@') ||
@@ -57,7 +57,7 @@ static void replace(const char *s, size_t n, const char *from, const char *to, s
 	}
 }
 
-/* Two buffers: what a pass reads and what it writes, which then change places. */
+/* Two buffers: what a pass reads and what it writes; they then swap. */
 struct passes {
 	struct bd_buf text, next;
 };
@@ -192,7 +192,7 @@ static void push_word(void *ctx, const char *word, size_t n)
 	bd_words_push(ctx, word, n);
 }
 
-/* The length of the reference nearest to n words; the shorter of two. */
+/* The length of the reference nearest to n words; the shorter if two are equally near. */
 static size_t nearest(size_t n, const struct bd_words *ref, size_t refs)
 {
 	size_t best = ref[0].n;

@@ -70,7 +70,7 @@ static bool labelled(const struct scorer *c, const struct bd_record *r)
 	return c->n_choice > 0 && r->label >= 0 && (size_t)r->label < c->n_choice;
 }
 
-/* ---- what is written down ---- */
+/* ---- files ---- */
 
 /* One line of --predictions for an example that is complete. */
 static void write_line(struct scorer *c, const struct bd_record *r, size_t P)

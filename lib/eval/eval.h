@@ -12,14 +12,14 @@ struct bd_score {
 	struct bd_interval perplexity; /* 95%, bootstrap over the sequences */
 	/* classification, at the first predicted position of the examples that have a label */
 	uint64_t labelled;
-	/* by argmax over the label tokens; invalid: the argmax over the whole vocabulary is no label */
+	/* by argmax over the label tokens; invalid: the argmax over the whole vocabulary is not a label */
 	uint64_t correct, invalid;
 	uint64_t exact;   /* argmax over the whole vocabulary is the right label */
 	double low, high; /* 95% Wilson interval of correct / labelled */
 	double seconds;
 	uint64_t input; /* tokens run, predicted or not */
 };
-/* How to evaluate and what else to do and write down. */
+/* How to evaluate, and what else to do and to write. */
 struct bd_eval_opts {
 	size_t window, stride; /* 0: whole sequences; else see eval_window.h */
 	uint64_t seed;         /* of the bootstrap */
@@ -31,9 +31,9 @@ struct bd_eval_opts {
 	void (*each)(void *ctx, const struct bd_record *r);
 	void *ctx;
 };
-/* Runs src from where it is to its end. batch_tokens: how many tokens run together (any value gives the same
- * numbers for ternary nets). Needs nothing but a net: evaluation inside training. opts may be NULL: no
- * interval of the perplexity then. An empty stream dies BD_DATA. */
+/* Runs src from its present position to its end. batch_tokens: how many tokens run together (any value gives
+ * the same numbers for ternary nets). Needs nothing but a net: evaluation inside training. opts may be NULL:
+ * no interval of the perplexity then. An empty stream dies BD_DATA. */
 struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_tokens,
                         const struct bd_eval_opts *opts);
 /* n_choice 0: without the fields of classification. */

@@ -1,12 +1,12 @@
-/* Inside of eval: the files it writes besides the scores. */
+/* Internals of eval: the files it writes besides the scores. */
 #ifndef BD_EVAL_OUT_H
 #define BD_EVAL_OUT_H
 
 #include "data/stream.h"
 #include "text/tokenizer.h"
 
-/* Logits [positions, V] on their way to safetensors, whose header wants the number of positions first:
- * in a temporary file. */
+/* Logits [positions, V] on their way to safetensors, whose header needs the number of positions first: in a
+ * temporary file. */
 struct bd_spool;
 /* path NULL: NULL, which the others accept and ignore */
 struct bd_spool *bd_spool_new(const char *path, size_t V);

@@ -10,7 +10,7 @@
 
 #include <string.h>
 
-/* An example that waits for its answer. */
+/* An example that is waiting for its answer. */
 struct question {
 	uint64_t index;
 	int label;
@@ -70,8 +70,8 @@ static void decode(const struct bd_answers *a, const uint32_t *id, size_t n, str
 	out->n -= blank;
 }
 
-/* The class whose label is the beginning of the answer: the text of as many tokens as the label has is the
- * label's; the one with the most tokens. -1: none. */
+/* The class whose label is the beginning of the answer: as many tokens as the label has give the label's
+ * text. Of several, the one with the most tokens; -1: none. */
 static int class_of(const struct bd_answers *a, const struct bd_ids *answer)
 {
 	struct bd_buf said = {0}, label = {0};
@@ -143,7 +143,7 @@ static void judge(struct bd_answers *a, struct question *q, struct bd_greedy *g)
 	bd_free(q->prompt);
 }
 
-/* Answers all that wait. */
+/* Answers all examples that are waiting. */
 static void run(struct bd_answers *a)
 {
 	struct bd_greedy *g = bd_zalloc(a->n, sizeof(*g));

@@ -1,5 +1,5 @@
-/* Evaluation by generation: what the model says greedily after each prompt, against the label's
- * text or the reference. */
+/* Evaluation by generation: the model's greedy answer to each prompt, against the label's text or the
+ * reference. */
 #ifndef BD_EVAL_TEXT_H
 #define BD_EVAL_TEXT_H
 
@@ -7,7 +7,7 @@
 #include "run/infer.h"
 
 struct bd_answers_opts {
-	size_t max;          /* tokens of an answer; 0: as many as the longest label, or BD_ANSWER_MAX */
+	size_t max;          /* maximum tokens of an answer; 0: as the longest label, or BD_ANSWER_MAX */
 	size_t batch_tokens; /* prompts run together up to this many tokens */
 	/* JSONL: index, prediction, reference, tokens, end (label, predicted), NULL: no */
 	const char *predictions;
@@ -21,9 +21,9 @@ struct bd_answers *bd_answers_new(struct bd_infer *m, const struct bd_source *sr
                                   const struct bd_answers_opts *o);
 /* The next example: its prompt is what stands before its first predicted token, or all of it. */
 void bd_answers_add(struct bd_answers *a, const struct bd_record *r);
-/* What is still waiting is run, the predictions are written. {"answers", "tokens", "ended"} and, with
- * labels, {"accuracy", "low", "high", "correct", "invalid"}, or, where there are references, the scores
- * of text_scores.h. Frees a. */
+/* Runs what is still waiting and writes the predictions. {"answers", "tokens", "ended"} and, with labels,
+ * {"accuracy", "low", "high", "correct", "invalid"}, or, where there are references, the scores of
+ * text_scores.h. Frees a. */
 json_t *bd_answers_finish(struct bd_answers *a);
 
 #endif

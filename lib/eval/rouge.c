@@ -15,8 +15,8 @@ struct lines {
 };
 
 /* The letter or digit that begins at s after lower-casing, else 0; *len: its bytes. Two characters beyond
- * ASCII have lower case in a-z: U+212A, the sign of Kelvin, and U+0130, whose is an i and a dot that ends the
- * word. */
+ * ASCII have lower case in a-z: U+212A, the Kelvin sign, and U+0130, whose lower case is an i and a dot that
+ * ends the word. */
 static char letter(const char *s, size_t n, size_t *len, bool *last)
 {
 	*len = 1;
@@ -158,7 +158,7 @@ static struct bd_prf rouge_lsum(const struct lines *p, const struct lines *r)
 	for (size_t i = 0; i < n; i++)
 		if (in[i])
 			hit.w[hit.n++] = r->words.w[i];
-	hits = bd_words_matches(&hit, &p->words, 1, 1); /* none more often than the prediction has it */
+	hits = bd_words_matches(&hit, &p->words, 1, 1); /* none more often than it occurs in the prediction */
 	bd_free(step);
 	bd_free(in);
 	bd_words_free(&hit);

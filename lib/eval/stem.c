@@ -9,10 +9,10 @@ struct word {
 	size_t n;
 };
 
-/* A suffix and what takes its place if the stem in front of it has a measure above the step's bound. */
+/* A suffix and its replacement if the stem before it has a measure above the step's bound. */
 struct rule {
 	const char *suffix, *with;
-	size_t own;        /* letters of the suffix that count as the stem's */
+	size_t own;        /* letters of the suffix that belong to the stem */
 	const char *after; /* the stem must end in one of these; NULL: in any letter */
 };
 
@@ -114,7 +114,7 @@ static void step1a(struct word *x)
 		x->n--;
 }
 
-/* agreed, plastered, motoring; and what then is put right at the end: conflat(ed), hopp(ing), fil(ing). */
+/* agreed, plastered, motoring; and the corrections that follow: conflat(ed), hopp(ing), fil(ing). */
 static void step1b(struct word *x)
 {
 	if (ends(x, "ied")) {

@@ -1,5 +1,4 @@
-/* Scores: what is known of each pair is a row of numbers; every score of the whole is computed from their
- * sums. */
+/* Scores: each pair is reduced to a row of numbers; every score of the whole is computed from their sums. */
 #include "eval/text_scores.h"
 
 #include "base/mem.h"
@@ -55,7 +54,7 @@ static struct bd_text trimmed(struct bd_text t)
 	return t;
 }
 
-/* The same text, blanks at its ends aside. */
+/* The same text, ignoring blanks at its ends. */
 static bool same(struct bd_text a, struct bd_text b)
 {
 	a = trimmed(a);

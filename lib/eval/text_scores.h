@@ -12,12 +12,12 @@
 struct bd_text_scores;
 struct bd_text_scores *bd_text_scores_new(void);
 void bd_text_scores_free(struct bd_text_scores *s); /* NULL is fine */
-/* A prediction and its references (n > 0), valid UTF-8. Returns, if asked to, the pair's own scores:
+/* A prediction and its references (n > 0), valid UTF-8. Returns, if requested, the pair's own scores:
  * {"exact", "rouge", "rouge_stem"}. */
 json_t *bd_text_scores_add(struct bd_text_scores *s, struct bd_text prediction,
                            const struct bd_text *reference, size_t n, bool report);
 size_t bd_text_scores_count(const struct bd_text_scores *s);
-/* Of all pairs (at least one), with 95% intervals, in this seed's bootstrap for ROUGE and BLEU: {"exact",
+/* For all pairs (at least one), with 95% intervals, by bootstrap with this seed for ROUGE and BLEU: {"exact",
  * "exact_low", "exact_high", "rouge": {"rouge1": {"precision", "recall", "f1", "low", "high"}, ...},
  * "rouge_stem": ..., "bleu": {"score", "low", "high", "precisions", "brevity_penalty", "predicted_words",
  * "reference_words", "signature"}}. ROUGE is the mean over pairs; its interval is that of F1. */

@@ -1,4 +1,4 @@
-/* Words: k-grams are counted by sorting the places where they begin. */
+/* Words: k-grams are counted by sorting the positions where they begin. */
 #include "eval/words.h"
 
 #include "base/hash.h"
