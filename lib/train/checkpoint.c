@@ -26,7 +26,7 @@ static const struct {
 };
 enum { FIELDS = sizeof(fields) / sizeof(*fields) };
 
-/* Reals are printed with as many digits as bring them back exactly (json.h). */
+/* Reals are printed with as many digits as are needed to read them back exactly (json.h). */
 static json_t *to_json(const struct bd_progress *p)
 {
 	json_t *j = json_object();

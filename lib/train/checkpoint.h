@@ -1,5 +1,6 @@
-/* A training run put aside: a directory with state.json and state.safetensors that appears, and replaces its
- * predecessor, in one rename. It holds everything needed to go on as if nothing had happened. */
+/* The saved state of a training run: a directory with state.json and state.safetensors that appears, and
+ * replaces its predecessor, in one rename. It holds everything needed to continue as if nothing had
+ * happened. */
 #ifndef BD_CHECKPOINT_H
 #define BD_CHECKPOINT_H
 
@@ -12,8 +13,8 @@
 
 struct bd_progress {
 	int64_t step, tokens, records; /* optimiser steps done, tokens and records consumed */
-	/* running sums of squared gradient norms, from which lambda and gamma follow; frozen after `balanced`
-	 * steps enough */
+	/* running sums of squared gradient norms, from which lambda and gamma follow; frozen once `balanced`
+	 * has reached enough steps */
 	int64_t balanced;
 	double ce2, ld2, ad2, other2;
 	int64_t confident; /* steps in `confidence` (CAKLD's beta) */
@@ -22,7 +23,7 @@ struct bd_progress {
 	bool scored;
 	int64_t best_step, scored_step; /* of the best, of the latest */
 	double best_accuracy, best_nll;
-	int64_t log_bytes; /* length of the log file: what lies beyond is cut on resume */
+	int64_t log_bytes; /* length of the log file: anything beyond is cut on resumption */
 	int64_t threads;
 };
 

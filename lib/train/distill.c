@@ -1,5 +1,5 @@
-/* One micro-batch: records become a batch of sequences, the wanted positions get logits chunk by chunk, and
- * every loss leaves its gradient where backward starts or passes by. */
+/* One micro-batch: records become a batch of sequences, the requested positions get logits chunk by chunk,
+ * and every loss adds its gradient where backward starts or passes. */
 #include "train/distill.h"
 
 #include <string.h>

@@ -5,7 +5,7 @@
  *	AD: sum over states, heads and rows of KL(R_t || R_s) / (A_r rows), or / (A_r^2 rows)
  *
  * The denominators are those of the whole step, given by the caller, so that any division into micro-batches
- * is the same mathematics. Logits exist for a chunk of positions at a time only. */
+ * is the same mathematics. Logits exist only for one chunk of positions at a time. */
 #ifndef BD_DISTILL_H
 #define BD_DISTILL_H
 
@@ -47,7 +47,7 @@ size_t bd_distill_bytes(const struct bd_objective *o, const struct bd_config *c,
 void bd_distill_free(struct bd_distill *d); /* NULL is fine */
 size_t bd_distill_chunk(size_t vocab);      /* positions whose logits are held at a time */
 
-/* What the teacher terms weigh, and beta of CAKLD. */
+/* The weights of the teacher terms, and beta of CAKLD. */
 struct bd_mix {
 	double lambda, gamma, beta;
 };

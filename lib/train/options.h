@@ -23,7 +23,7 @@ struct bd_train {
 	double epochs;         /* 0: one pass, or as many as steps or tokens need */
 	int64_t steps, tokens; /* 0: not limited by it */
 	bool shuffle;          /* hold the examples, take them in a new order (seed, pass) every pass */
-	/* sequences a micro-step; or tokens a micro-step; micro-steps a step */
+	/* sequences per micro-step; or tokens per micro-step; micro-steps per step */
 	int64_t batch, batch_tokens, accum, micro_tokens;
 	/* optimiser */
 	double lr, warmup; /* warm-up: fraction of the steps when < 1, else steps */

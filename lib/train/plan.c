@@ -186,7 +186,7 @@ struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, 
 	return p;
 }
 
-/* ---- for people ---- */
+/* ---- for the user ---- */
 
 /* Floats that one token's activations take (net.c). */
 static size_t token_floats(const struct bd_config *c)

@@ -7,7 +7,7 @@
 #include "train/distill.h"
 #include "train/options.h"
 
-/* In what the schedule counts its progress. */
+/* The unit in which the schedule counts its progress. */
 enum bd_unit { BD_UNIT_STEPS, BD_UNIT_TOKENS, BD_UNIT_RECORDS };
 
 struct bd_plan {
@@ -17,12 +17,12 @@ struct bd_plan {
 	char digest[BD_HEX]; /* of everything that determines the result, save the threads */
 };
 
-/* Dies BD_USAGE or BD_DATA where options, model and stream do not go together. */
+/* Dies BD_USAGE or BD_DATA if options, model and stream do not match. */
 struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, const struct bd_feed *f);
 /* Learning rate of the step that goes from `before` to `after` units, `step` steps being done. */
 double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t step, int64_t before,
                     int64_t after);
-/* Parameters, memory, work and plan, for people, on stdout. */
+/* Prints parameters, memory, work and plan for the user on stdout. */
 void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
                    const struct bd_feed *f);
 

@@ -12,7 +12,7 @@ enum {
 	BALANCE_STEPS = 50,    /* over which lambda and gamma are found */
 	CONFIDENCE_STEPS = 10, /* over which CAKLD's beta is found */
 	GOLDEN = 4,            /* prompts kept with the model, */
-	GOLDEN_TOKENS = 64,    /* of at most so many tokens */
+	GOLDEN_TOKENS = 64,    /* of at most this many tokens */
 };
 
 void bd_step_open(struct bd_step *s)

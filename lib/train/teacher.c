@@ -36,7 +36,7 @@ struct dump {
 		size_t row; /* of h */
 		struct bd_record *r;
 		size_t j; /* of r's positions */
-	} * place;        /* [n_place] positions that want logits */
+	} * place;        /* [n_place] positions that need logits */
 	size_t n_place;
 	size_t *row;    /* [chunk] */
 	float *z;       /* device, [chunk,V] */
@@ -160,7 +160,7 @@ static bool read_batch(struct dump *d)
 	return d->n_rec > 0;
 }
 
-/* The ids of the batch, and the positions that want logits. */
+/* The ids of the batch, and the positions that need logits. */
 static void lay_batch(struct dump *d)
 {
 	const struct bd_stream_head *h = &d->head;

@@ -1,5 +1,5 @@
-/* The training loop: step after step (step.h); evaluate, log and put aside in between; write the model at the
- * end. */
+/* The training loop: step after step (step.h); evaluate, log and write checkpoints in between; write the
+ * model at the end. */
 #include "train/train.h"
 
 #include "base/history.h"
@@ -36,7 +36,7 @@ struct run {
 	float *best;            /* device, [n] parameters of the best evaluation; NULL without --eval */
 	char *aside;            /* OUTPUT.ckpt */
 	char tokenizer[BD_HEX]; /* "": the model has none */
-	bool begun;             /* there is a state to put aside; before, a run starts again from nothing */
+	bool begun;             /* there is a state to save; before that, a run starts from the beginning */
 	bool reading;           /* between two steps: the state is whole */
 };
 
@@ -79,9 +79,9 @@ static void say_resume(const struct run *r)
 	        command != NULL ? command : "", r->t->resume ? "" : " --resume");
 }
 
-/* A signal ends the wait for input; one to the whole pipeline also ends the teacher, and with it the
- * stream in the middle of a step. The state of the last whole step is still put aside then. Runs when a
- * message ends the process. */
+/* A signal ends the wait for input; one to the whole pipeline also ends the teacher, and with it the stream
+ * in the middle of a step. The state of the last whole step is still saved then. Runs when the process dies
+ * with a message. */
 static void last_words(void *arg)
 {
 	struct run *r = arg;
@@ -158,7 +158,7 @@ static void fit(const struct run *r, const struct bd_source *s)
 	               (uint32_t)r->m->cfg.vocab, r->t->model);
 }
 
-/* The evaluation stream is opened once per evaluation, and now, so that a mistake shows at once. */
+/* The evaluation stream is opened once per evaluation, and once now, so that mistakes show at once. */
 static struct bd_source *open_eval(const struct run *r)
 {
 	struct bd_source *s = bd_source_open(r->t->eval);
@@ -175,7 +175,7 @@ static void check_output(const struct bd_train *t)
 		bd_die(BD_USAGE, "%s is missing", t->model != NULL ? "-o OUTPUT" : "--model DIR");
 	if (t->eval_every > 0 && t->eval == NULL)
 		bd_die(BD_USAGE, "--eval-every needs --eval FILE");
-	if (!t->dry_run) /* an output that cannot be written is not found out after hours */
+	if (!t->dry_run) /* an output that cannot be written must not be detected only after hours */
 		bd_outdir_drop(bd_outdir_open(t->output, t->force));
 }
 
@@ -276,7 +276,7 @@ static void evaluate(struct run *r)
 	bd_log_json(r->log, j);
 }
 
-/* The next step's records; a stream that breaks off here leaves a whole state (last_words). */
+/* The next step's records; a stream that breaks off here leaves the state whole (last_words). */
 static bool read_step(struct run *r)
 {
 	r->reading = true;
