@@ -21,7 +21,7 @@ static const char *const speed_name[SPEEDS] = {"prefill", "decode", "examples"};
 
 struct result {
 	struct bd_bench b;
-	double *speed[SPEEDS]; /* [reps] a second */
+	double *speed[SPEEDS]; /* [reps] per second */
 	struct bd_score score;
 };
 
@@ -103,7 +103,7 @@ static json_t *bench(const struct plan *p, const struct bd_common *common, const
 	    bd_history((struct bd_input[]){bd_infer_input(r[0].b.m),
 	                                   n == 2 ? bd_infer_input(r[1].b.m) : (struct bd_input){0}},
 	               n);
-	for (int64_t rep = 0; rep < p->reps; rep++) /* in turns: what disturbs one disturbs the other */
+	for (int64_t rep = 0; rep < p->reps; rep++) /* alternately: what disturbs one disturbs the other */
 		for (size_t i = 0; i < n; i++)
 			measure(&r[i], p, rep);
 	for (size_t i = 0; i < n; i++) {

@@ -176,7 +176,7 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 	return o;
 }
 
-/* Sets what depends on several options, and refuses those that do not go together. */
+/* Sets what depends on several options, and refuses bad combinations. */
 static void settle(struct args *a, int operands)
 {
 	if (operands != 1 && (a->score || operands != 2))

@@ -135,7 +135,7 @@ static json_t *describe_stream(const char *path)
 	return o;
 }
 
-/* ---- which of them ---- */
+/* ---- kinds of files ---- */
 
 static json_t *describe(const char *path, struct want *w)
 {
@@ -175,7 +175,7 @@ static void print_scalar(const json_t *v)
 	bd_free(text);
 }
 
-/* Strings and objects of a list stand on a line each; numbers stay behind the key. */
+/* Strings and objects of a list go on a line each; numbers stay on the line of the key. */
 static void print_list(const json_t *list, int indent)
 {
 	const char *key;
@@ -193,7 +193,7 @@ static void print_list(const json_t *list, int indent)
 	}
 }
 
-/* The runs that made it, oldest first; what each read stands below its command. */
+/* The runs that made it, oldest first; the inputs of each are below its command. */
 static void print_history(const json_t *list, int indent)
 {
 	const json_t *v;
@@ -211,7 +211,7 @@ static void print_history(const json_t *list, int indent)
 	}
 }
 
-/* "key: value" lines; what an object holds is indented below its key. */
+/* "key: value" lines; the members of an object are indented below its key. */
 static void print_text(const json_t *o, int indent)
 {
 	const char *key;

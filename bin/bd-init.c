@@ -7,7 +7,7 @@
 #include "model/model.h"
 #include "text/tokenizer.h"
 
-/* The tokenizer must not know more tokens than the model has rows for. */
+/* The tokenizer must not have more tokens than the model has rows for. */
 static void check_tokenizer(const struct bd_config *c, const char *path)
 {
 	struct bd_tok *t = bd_tok_open(path);

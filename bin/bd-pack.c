@@ -1,4 +1,4 @@
-/* bd-pack: a trained ternary model directory becomes one file for the runtime that shall run it, and back. */
+/* bd-pack: packs a trained ternary model directory into one file for a runtime, and unpacks such files. */
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-/* What the options' words stand for, in the order of their lists. BD_GGML_F32 as a type of ternary tensors:
+/* The values of the options' words, in the order of their lists. BD_GGML_F32 as a type of ternary tensors:
  * the target's first. */
 static const enum bd_ggml_type types[] = {BD_GGML_F32,  BD_GGML_I2_S,   BD_GGML_TQ2_0, BD_GGML_TQ1_0,
                                           BD_GGML_Q2_0, BD_GGML_IQ2_BN, BD_GGML_IQ1_BN};

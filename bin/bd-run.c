@@ -1,4 +1,4 @@
-/* bd-run: a task model answers one input a line; any other model continues a text or talks. */
+/* bd-run: a task model answers one input per line; any other model continues a text or chats. */
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -50,7 +50,7 @@ static void print_json(json_t *o)
 	json_decref(o);
 }
 
-/* An answer that is no text, or the end of the line of one that was printed as it came. */
+/* Prints an answer that is not a text, or ends the line of one that was printed as it was generated. */
 static void answered(void *ctx, json_t *answer)
 {
 	const struct run *r = ctx;
@@ -106,9 +106,9 @@ static void answer_objects(struct run *r)
 	bd_in_close(in);
 }
 
-/* ---- talking ---- */
+/* ---- chat ---- */
 
-/* The next message of standard input: a line, and those behind it while they end in a backslash. */
+/* The next message of standard input: a line, and the ones after it while they end in a backslash. */
 static bool hear(struct bd_buf *text, bool terminal)
 {
 	char *line = NULL;

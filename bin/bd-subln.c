@@ -1,5 +1,5 @@
-/* bd-subln: stage 1 of BitDistill. RMSNorms with gain 1 go in front of the quantised projections, and the
- * model is marked ternary. Works tensor by tensor: the model never stands in memory. */
+/* bd-subln: stage 1 of BitDistill. RMSNorms with gain 1 are inserted before the quantised projections, and
+ * the model is marked as ternary. Works tensor by tensor: the model is never in memory as a whole. */
 #include "base/history.h"
 #include "base/io.h"
 #include "base/mem.h"
