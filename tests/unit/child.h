@@ -1,4 +1,4 @@
-/* Code that is expected to die runs in a child process; its exit status and its stderr come back. */
+/* Code that is expected to die runs in a child process; its exit status and its stderr are returned. */
 #ifndef CHILD_H
 #define CHILD_H
 

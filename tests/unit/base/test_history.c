@@ -63,7 +63,7 @@ static void merged(void **state)
 	(void)state;
 	command(argv, 2);
 	list = bd_history((struct bd_input[]){{"model", "0a", a}, {"teacher stream", NULL, b}}, 2);
-	assert_int_equal(json_array_size(list), 4); /* what is no text is left out */
+	assert_int_equal(json_array_size(list), 4); /* anything but text is left out */
 	assert_string_equal(line(list, 0), "base");
 	assert_string_equal(line(list, 1), "student");
 	assert_string_equal(line(list, 2), "teacher");

@@ -58,7 +58,7 @@ static void assert_file(const char *path, const char *text)
 	bd_free(p);
 }
 
-/* n bytes that do not compress to nothing, with a newline now and then; caller frees. */
+/* n bytes that do not compress well, with a newline now and then; caller frees. */
 static char *noise(size_t n)
 {
 	char *p = bd_alloc(n, 1);
@@ -644,8 +644,8 @@ static void test_outdir(void **state)
 	assert_int_equal(count("."), 2);
 }
 
-/* What a killed process has left for this target goes; other targets, other names and what
- * somebody holds stay. */
+/* Leftovers of a killed process for this target are removed; other targets, other names and locked ones
+ * stay. */
 static void test_left_by_the_dead(void **state)
 {
 	pid_t pid = fork();
@@ -675,7 +675,7 @@ static void test_left_by_the_dead(void **state)
 	fd = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
 	assert_int_equal(flock(fd, LOCK_SH), 0);
 	bd_write_file("f", "newer", 5);
-	assert_int_equal(count("."), 7); /* somebody elsewhere with that number lives */
+	assert_int_equal(count("."), 7); /* a process elsewhere with that number is alive */
 	close(fd);
 	bd_write_file("f", "newest", 6);
 	assert_int_equal(count("."), 6);

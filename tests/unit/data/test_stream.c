@@ -1,4 +1,4 @@
-/* bds streams: what is read is what was written; every damage is noticed, and told with its place. */
+/* bds streams: what is read is what was written; all damage is detected and reported with its place. */
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"

@@ -168,7 +168,7 @@ static void test_layouts(void **state)
 			check_row(ternary[t], cols[i]);
 }
 
-/* A fourth code, or another scale in a later block, is no ternary row of one scale. */
+/* A row with a fourth code, or another scale in a later block, is not a ternary row with one scale. */
 static void test_not_ternary(void **state)
 {
 	static const struct {
@@ -197,7 +197,7 @@ static void test_not_ternary(void **state)
 			assert_false(bd_ternary_load(where[i].type, back, row, 512, &d));
 		}
 	}
-	bd_ternary_store(BD_GGML_TQ2_0, row, codes, 300, 1); /* what pads a row is nobody's code */
+	bd_ternary_store(BD_GGML_TQ2_0, row, codes, 300, 1); /* the padding of a row is not a code */
 	row[66 + 63] = 0xff;
 	assert_false(bd_ternary_load(BD_GGML_TQ2_0, back, row, 512, &d));
 	bd_ternary_load(BD_GGML_TQ2_0, back, row, 300, &d);

@@ -1,5 +1,5 @@
-/* transformers' forms: packing byte by byte, the layout of what is written, and every form of every family
- * read back as the model that it was made from; damaged ones are refused. */
+/* transformers' formats: packing byte by byte, the layout of what is written, and every format of every
+ * family read back as the model it was made from; damaged ones are refused. */
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -182,7 +182,7 @@ static void round_trip(size_t i, const char *norms, enum bd_hf_form form)
 	assert_same_model(dir, out, family[i].bias && form == BD_HF_OFFLINE);
 	bd_hf_write(out, again, &o);
 	assert_same_model(out, again, family[i].bias && form == BD_HF_OFFLINE);
-	if (form == BD_HF_ONLINE) { /* trains on, and is saved in our own form */
+	if (form == BD_HF_ONLINE) { /* can be trained further, and is saved in our own format */
 		struct bd_model *m = bd_model_load(out);
 		struct bd_outdir *d = bd_outdir_open(again, true);
 

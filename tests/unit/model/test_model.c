@@ -391,7 +391,7 @@ static void slots(void **state)
 	bd_config_free(&c);
 }
 
-/* The families that call a slot by another name. */
+/* The families that have another name for a slot. */
 static void names(void **state)
 {
 	static const struct {
@@ -494,7 +494,7 @@ static void round_trip(void **state)
 	}
 }
 
-/* Gemma's files hold gains less one, but of SubLN the gains. */
+/* Gemma's files hold gains minus one, except those of SubLN. */
 static void offset_gains(void **state)
 {
 	struct bd_model *m = make(GEMMA ",\"bitdistill\":{\"norms\":\"subln\"}");

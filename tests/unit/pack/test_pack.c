@@ -1,5 +1,5 @@
 /* Packed files: the same bits as the directory they come from, for every type, batch, thread count and
- * kernel, and with a cache; files that were changed or cut are found out or refused. */
+ * kernel, and with a cache; altered or truncated files are detected or refused. */
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/rng.h"

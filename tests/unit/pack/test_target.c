@@ -372,8 +372,8 @@ static void check_file(const struct bd_config *c, const struct attempt *t, const
 	assert_int_equal(remove(file), 0);
 }
 
-/* Every student to every target in every type: what is promised is written and read back, what is not is
- * refused in those words. */
+/* Every student to every target in every type: what is possible is written and read back, the rest is refused
+ * with the reason given. */
 static void test_every_file(void **state)
 {
 	(void)state;

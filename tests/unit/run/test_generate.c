@@ -83,8 +83,8 @@ static char *go_on(struct bd_gen *g, const char *text, const struct bd_gen_opts 
 	return out.p;
 }
 
-/* Second prompts that go on where the first ended, that leave it halfway, that are the same: only what is new
- * is computed, and the text is that of a fresh sequence. */
+/* Second prompts that continue where the first ended, that diverge halfway, that are the same: only what is
+ * new is computed, and the text is that of a fresh sequence. */
 static void same_beginning(void **state)
 {
 	static const char *const prompt[] = {"the story was", "the story was good and", "the story is",
@@ -177,7 +177,7 @@ static void endings(void **state)
 	bd_gen_free(g);
 }
 
-/* Any token can be the one that ends a text; it is no part of it. */
+/* Any token can be the one that ends a text; it is not part of it. */
 static void end_token(void **state)
 {
 	struct bd_gen *g = bd_gen_new(model);
@@ -328,7 +328,7 @@ static void conversations(void **state)
 	bd_asked_close(&a);
 }
 
-/* A talk that outgrows its context goes on without its beginning; as long as it fits, only new tokens are
+/* A talk that exceeds its context continues without its beginning; as long as it fits, only new tokens are
  * computed. */
 static void talks(void **state)
 {

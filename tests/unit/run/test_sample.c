@@ -74,7 +74,7 @@ static void test_frequencies(void **state)
 	(void)state;
 	count(s, n);
 	assert_true(chi2(n, 1, 0x1ff) < 30);
-	assert_true(chi2(n, 1.2, 0x1ff) > 100); /* the measure tells a wrong temperature */
+	assert_true(chi2(n, 1.2, 0x1ff) > 100); /* the measure detects a wrong temperature */
 	s.temperature = 0.5f;
 	count(s, n);
 	assert_true(chi2(n, 0.5, 0x1ff) < 30);

@@ -113,7 +113,7 @@ static void is_unknown(const char *jinja)
 	assert_null(bd_chat_detect(jinja, NULL));
 }
 
-/* What is only nearly ChatML is not taken for it. */
+/* What only resembles ChatML is not mistaken for it. */
 static void detection(void **state)
 {
 	struct bd_chat *c =

@@ -780,7 +780,7 @@ static void test_refusals(void **state)
 	child_dies(run_fifo, &t, BD_USAGE, "--steps or --tokens");
 	t.epochs = 2;
 	child_dies(run_fifo, &t, BD_USAGE, "a pipe cannot be read 2 times");
-	t.shuffle = true; /* held: a pipe will do */
+	t.shuffle = true; /* held: a pipe is enough */
 	assert_int_equal(child_run(run_fifo, &t).status, BD_OK);
 	bd_remove_tree(output);
 	child_dies(run_teacher, &t, BD_USAGE, "bd-teacher-dump");
