@@ -35,7 +35,7 @@ TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.
 NAMES = $(notdir $(TOOLS))
 FOLDERS = $(notdir $(wildcard lib/*))
 
-# What is installed: in.DIR are the files that go into DIR below PREFIX.
+# What is installed: in.DIR lists the files that go into DIR below PREFIX.
 in.bin = $(TOOLS)
 in.lib = $(BUILD)/libbd.a
 in.lib/pkgconfig = $(BUILD)/bd.pc
@@ -50,7 +50,7 @@ in.share/bash-completion/completions = $(NAMES:%=$(BUILD)/complete/bash/%)
 in.$(ZSH) = $(NAMES:%=$(BUILD)/complete/zsh/_%)
 in.share/fish/vendor_completions.d = $(NAMES:%=$(BUILD)/complete/fish/%.fish)
 INTO = $(patsubst in.%,%,$(filter in.%,$(.VARIABLES)))
-OURS = $(FOLDERS:%=include/bd/%) include/bd share/doc/bd share/bd/templates share/bd/configs share/bd # removed too
+OURS = $(FOLDERS:%=include/bd/%) include/bd share/doc/bd share/bd/templates share/bd/configs share/bd # also removed
 TOP = Makefile README.md LICENSE bin lib man tests examples pipelines .ci .gitignore .clang-format
 TO = $(DESTDIR)$(PREFIX)
 
@@ -76,7 +76,7 @@ $(BUILD)/%.o: %.c Makefile
 
 $(BUILD)/tests/%.o: override CPPFLAGS += -iquote tests/unit
 
-# Only these files may use instructions beyond the baseline; elsewhere than on x86-64 they are empty.
+# Only these files may use instructions beyond the baseline; on architectures other than x86-64 they are empty.
 ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/lib/machine/kern/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(BUILD)/lib/machine/kern/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
@@ -99,7 +99,7 @@ $(BUILD)/complete/fish/%.fish: $(BIN)/%
 	@mkdir -p $(@D)
 	$(BIN)/$* --completion fish >$@
 
-# Finds the library from its own place, so that it is the same for every PREFIX.
+# Finds the library relative to its own location, so that it is the same for every PREFIX.
 $(BUILD)/bd.pc: Makefile lib/base/msg.h
 	@mkdir -p $(@D)
 	printf '%s\n' 'prefix=$${pcfiledir}/../..' 'Name: bd' 'Description: ternary language models by BitNet Distillation' \
@@ -113,7 +113,7 @@ uninstall:
 	$(foreach d,$(INTO),rm -f $(foreach f,$(in.$d),'$(TO)/$d/$(notdir $f)') &&) :
 	for d in $(OURS); do if test -d "$(TO)/$$d"; then rmdir --ignore-fail-on-non-empty "$(TO)/$$d"; fi; done
 
-# From a clone: the files git knows; from an unpacked archive: all but what was built.
+# From a clone: the files tracked by git; from an unpacked archive: everything except what was built.
 dist: EPOCH := $(or $(SOURCE_DATE_EPOCH),$(shell test -e .git && git log -1 --format=%ct || stat -c %Y Makefile))
 dist:
 	@mkdir -p $(BUILD)

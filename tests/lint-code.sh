@@ -1,7 +1,7 @@
 #!/bin/sh
-# What is asked of C code.
+# Rules for C code.
 #
-#   sh tests/lint-code.sh format   clang-format 14 leaves it as it is
+#   sh tests/lint-code.sh format   clang-format 14 leaves it unchanged
 #   sh tests/lint-code.sh lines    at most 110 columns; sizeof(x) with its parentheses
 #   sh tests/lint-code.sh sizes    files of lib/: at most 450 lines; functions: at most 60, and 8 parameters. A function
 #                                  is what the format makes of it: name and "(" at the margin, then "{" and "}" there.

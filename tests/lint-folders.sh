@@ -1,13 +1,13 @@
 #!/bin/sh
-# The folders of lib/ stand in one order: a file includes headers, and an object of $BUILD uses symbols, of its own
-# folder or of an earlier one. And no modules need each other in a circle; a module is NAME.c, NAME.h, NAME.inc and
-# what stands in a folder NAME/ beside them.
+# The folders of lib/ have an order: a file includes headers, and an object in $BUILD uses symbols, only of its own
+# folder or of earlier ones. No modules depend on each other in a circle; a module is NAME.c, NAME.h, NAME.inc and
+# the contents of a folder NAME/ beside them.
 set -eu
 cd "$(dirname "$0")/.."
 
 folders='base machine format text data model math net pack run eval train'
 
-# Lines "A B PLACE": module A, such as "base/io", needs module B.
+# Prints lines "A B PLACE": module A, such as "base/io", needs module B.
 needs() {
 	# shellcheck disable=SC2016 # awk's $
 	find lib -name '*.[ch]' -o -name '*.inc' | sort | xargs awk '

@@ -24,8 +24,8 @@ static int affinity(void)
 	return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
-/* The file root/path as text, NULL if it cannot be read (files of /proc and /sys tell no
- * size); caller frees. */
+/* The file root/path as text, NULL if it cannot be read (files of /proc and /sys have no size); caller
+ * frees. */
 static char *text_of(const char *root, const char *path)
 {
 	char *name = bd_sprintf("%s%s", root, path), block[4096];

@@ -72,7 +72,7 @@ static void turn(struct passes *p)
 	bd_buf_str(&p->next, "");
 }
 
-/* The literal replacements, one after the other; a blank before and behind. */
+/* The literal replacements, one after the other; a blank before and after. */
 static void unescape(struct passes *p)
 {
 	static const char *const table[][2] = {{"<skipped>", ""}, {"-\n", ""},    {"\n", " "},

@@ -19,7 +19,7 @@ struct bd_answers;
 /* Answers to the examples of this stream; the model needs a tokenizer. */
 struct bd_answers *bd_answers_new(struct bd_infer *m, const struct bd_source *src,
                                   const struct bd_answers_opts *o);
-/* The next example: its prompt is what stands before its first predicted token, or all of it. */
+/* The next example: its prompt is everything before its first predicted token, or all of it. */
 void bd_answers_add(struct bd_answers *a, const struct bd_record *r);
 /* Runs what is still waiting and writes the predictions. {"answers", "tokens", "ended"} and, with labels,
  * {"accuracy", "low", "high", "correct", "invalid"}, or, where there are references, the scores of

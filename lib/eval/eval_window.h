@@ -1,5 +1,5 @@
 /* Sliding windows over long sequences: each window runs by itself and predicts what the previous one has not,
- * so that (but for a sequence's beginning) a token is predicted from at least window - stride and at most
+ * so that (except at a sequence's beginning) a token is predicted from at least window - stride and at most
  * window - 1 others. */
 #ifndef BD_EVAL_WINDOW_H
 #define BD_EVAL_WINDOW_H

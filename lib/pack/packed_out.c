@@ -23,7 +23,7 @@ static void write_text(const struct bd_gguf *g, const char *key, const char *dir
 	bd_free(path);
 }
 
-/* The weights that a part of the net stands for: w[rows,cols], host memory. */
+/* The weights that a part of the net represents: w[rows,cols], host memory. */
 static void weights_of(struct bd_dev *dev, const struct bd_part *p, float *w)
 {
 	size_t size = p->kind == BD_KIND_TABLE    ? bd_ggml_bytes(p->table->type, p->rows, p->cols)

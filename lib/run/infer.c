@@ -240,7 +240,7 @@ void bd_session_free(struct bd_session *s)
 
 /* ---- batches ---- */
 
-/* Sequences lying one after another, and their target positions. */
+/* Consecutive sequences, and their target positions. */
 struct run {
 	struct bd_batch b;
 	size_t P;     /* targets of all records */

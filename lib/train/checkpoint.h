@@ -40,7 +40,7 @@ struct bd_state {
 	struct bd_dev *dev;
 	const char *digest; /* of the options and the model that the state belongs to */
 	struct bd_progress *p;
-	json_t **extra;       /* kept and given back as it is; *extra may be NULL */
+	json_t **extra;       /* stored and returned as it is; *extra may be NULL */
 	struct bd_blob *blob; /* [n] */
 	size_t n;
 };

@@ -15,7 +15,7 @@ struct bd_distill {
 	size_t width[3]; /* of the student's q, k, v */
 	/* host */
 	struct bd_batch batch;
-	struct bd_position *pos; /* [n_pos] positions whose logits are wanted */
+	struct bd_position *pos; /* [n_pos] positions whose logits are needed */
 	size_t *row;             /* [n_pos] rows of h that predict them */
 	size_t n_pos;
 	struct bd_position_loss *loss; /* [chunk] */

@@ -1,4 +1,4 @@
-/* What the training tools can be told: shared by them, by the plan and by the loop. */
+/* The options of the training tools, shared by them, the plan and the loop. */
 #ifndef BD_OPTIONS_H
 #define BD_OPTIONS_H
 

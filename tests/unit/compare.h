@@ -12,7 +12,7 @@
 struct match {
 	bool same;
 	size_t at;    /* the worst element */
-	double error; /* max |got - want| / max |want|; INFINITY where that is no number */
+	double error; /* max |got - want| / max |want|; INFINITY if that is not a number */
 };
 
 /* same: n > 0, every number is finite, and max |got - want| <= tol max |want|. So where zeros are wanted only

@@ -7,7 +7,7 @@
 
 #include "base/msg.h"
 
-#define RANGE ((size_t)1 << 30) /* reserved; resident is only what is used */
+#define RANGE ((size_t)1 << 30) /* reserved; only what is used is resident */
 
 struct block {
 	size_t at, size; /* in bytes from the range's beginning */
@@ -53,7 +53,7 @@ static void *alloc(struct bd_dev *dev, size_t size)
 	struct block **p = &l->first, *b = bd_alloc(1, sizeof(*b));
 	size_t at = 0;
 
-	size = (size + 64 + 63) / 64 * 64; /* a gap behind every block */
+	size = (size + 64 + 63) / 64 * 64; /* a gap after every block */
 	for (; *p != NULL && (*p)->at - at < size; p = &(*p)->next)
 		at = (*p)->at + (*p)->size;
 	if (size > RANGE - at)

@@ -308,7 +308,7 @@ static void trailing_bytes(void **state)
 
 	(void)state;
 	write_stream("a.bds", 0, EXAMPLES, 2);
-	p = bd_read_file("a.bds", &n); /* the NUL behind the text serves as the extra byte */
+	p = bd_read_file("a.bds", &n); /* the NUL after the text serves as the extra byte */
 	dies_on(p, n + 1, "continues after its end record");
 	bd_free(p);
 }

@@ -27,7 +27,7 @@
 
 enum { V = 96, T = 37 };
 
-/* Widths that are no multiples of 128 or 256, key/value heads shared, attention wider than the hidden size;
+/* Widths that are not multiples of 128 or 256, key/value heads shared, attention wider than the hidden size;
  * every family, windows shorter than the sequence, scaled rope. */
 static const char *const config[] = {
     "{\"model_type\": \"qwen3\", \"hidden_size\": 96, \"num_hidden_layers\": 2, \"num_attention_heads\": 4,"
