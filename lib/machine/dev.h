@@ -4,8 +4,8 @@
  * struct bd_dev_calls.
  *
  * Memory. A tensor is an address in the device's memory, typed by its elements. Arithmetic on it is plain;
- * nothing is read or written through it outside an operation or a copy. Host memory are numbers that say
- * where and how much (ids, positions, rows, starts, scales) and sums that come back.
+ * nothing is read or written through it outside an operation or a copy. Numbers that say where and how much
+ * (ids, positions, rows, starts, scales), and sums that come back, are in host memory.
  *
  * Order. Copies and operations take effect in the order of the calls. Host memory that is only read may
  * change once the call has returned; host memory that an operation writes is valid after bd_dev_wait,
@@ -33,8 +33,8 @@ struct bd_op {
 /* What a device does. Sizes are bytes and may be 0. */
 struct bd_dev_calls {
 	bool host; /* its memory is the host's */
-	void *(*alloc)(struct bd_dev *dev,
-	               size_t size); /* zeroed, 64-byte aligned; lack of memory dies BD_SYS */
+	/* zeroed, 64-byte aligned; lack of memory dies BD_SYS */
+	void *(*alloc)(struct bd_dev *dev, size_t size);
 	void (*release)(struct bd_dev *dev, void *p);
 	void (*to)(struct bd_dev *dev, void *p, const void *host, size_t size);
 	void (*from)(struct bd_dev *dev, void *host, const void *p, size_t size);

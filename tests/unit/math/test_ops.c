@@ -15,6 +15,7 @@
 #include "math/op_linear.h"
 #include "math/op_rmsnorm.h"
 #include "math/op_rope.h"
+#include "math/ops.h"
 #include "machine/quant.h"
 
 /* A call with `dev`, a device of these threads and kernels. */
@@ -650,6 +651,20 @@ static void test_ternary(void **state)
 		bd_free(all[i]);
 }
 
+/* What another device finds its versions by. */
+static void test_list(void **state)
+{
+	size_t n = 0;
+
+	(void)state;
+	for (; bd_ops[n] != NULL; n++) {
+		assert_non_null(bd_ops[n]->cpu);
+		for (size_t i = 0; i < n; i++)
+			assert_string_not_equal(bd_ops[i]->name, bd_ops[n]->name);
+	}
+	assert_true(n > 20);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -665,6 +680,7 @@ int main(void)
 	    cmocka_unit_test(test_embed),
 	    cmocka_unit_test(test_linear),
 	    cmocka_unit_test(test_ternary),
+	    cmocka_unit_test(test_list),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
