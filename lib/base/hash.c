@@ -1,6 +1,7 @@
 /* XXH3 through libxxhash. */
 #include "base/hash.h"
 
+#include "base/guard.h"
 #include "base/msg.h"
 
 #include <stdio.h>
@@ -11,6 +12,12 @@ uint64_t bd_hash64(const void *p, size_t n)
 	return XXH3_64bits(p, n);
 }
 
+static void release(void *p, size_t n)
+{
+	(void)n;
+	XXH3_freeState(p);
+}
+
 /* struct bd_hash is libxxhash's own state under another name. */
 struct bd_hash *bd_hash_new(void)
 {
@@ -18,6 +25,7 @@ struct bd_hash *bd_hash_new(void)
 
 	if (s == NULL || XXH3_64bits_reset(s) != XXH_OK)
 		bd_die(BD_SYS, "out of memory");
+	bd_guard_keep(s, 0, release);
 	return (struct bd_hash *)s;
 }
 
@@ -34,6 +42,7 @@ uint64_t bd_hash_value(const struct bd_hash *h)
 
 void bd_hash_free(struct bd_hash *h)
 {
+	bd_guard_drop(h);
 	XXH3_freeState((XXH3_state_t *)h);
 }
 

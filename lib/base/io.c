@@ -1,6 +1,7 @@
 /* Reading: whole files, mappings and streams. Writing is in io_out.c. */
 #include "base/io.h"
 
+#include "base/guard.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/signals.h"
@@ -27,18 +28,32 @@ static _Noreturn void die_open(const char *path)
 	bd_die(input ? BD_DATA : BD_SYS, "%s: cannot open:", path);
 }
 
-/* An open descriptor of something that can be read, so not of a directory. */
-static int open_input(const char *path, struct stat *st)
+/* An open descriptor of something that can be read: not of a directory, and of a regular file only if it is
+ * wanted or under a guard; opening waits for nobody then. */
+static int open_input(const char *path, struct stat *st, bool regular)
 {
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	int fd;
 
-	if (fd < 0 || fstat(fd, st) != 0)
+	regular = regular || bd_guard_scope() != NULL;
+	fd = open(path, O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0));
+	if (fd < 0)
+		die_open(path);
+	bd_guard_keep_fd(fd);
+	if (fstat(fd, st) != 0)
 		die_open(path);
 	if (S_ISDIR(st->st_mode)) {
 		errno = EISDIR;
 		die_open(path);
 	}
+	if (regular && !S_ISREG(st->st_mode))
+		bd_die(BD_DATA, "%s: not a regular file", path);
 	return fd;
+}
+
+static void close_input(int fd)
+{
+	bd_guard_drop_fd(fd);
+	close(fd);
 }
 
 /* read() that is not interrupted; 0 at the end of the file, or if a caught signal ends the wait for more. */
@@ -58,27 +73,32 @@ static size_t read_some(int fd, void *buf, size_t n, const char *name)
 
 /* ---- whole files ---- */
 
+static void unmap(void *p, size_t n)
+{
+	munmap(p, n);
+}
+
 struct bd_map bd_map_file(const char *path)
 {
 	struct bd_map m = {0};
 	struct stat st;
-	int fd = open_input(path, &st);
+	int fd = open_input(path, &st, true);
 
-	if (!S_ISREG(st.st_mode))
-		bd_die(BD_DATA, "%s: not a regular file; it cannot be mapped", path);
 	if (st.st_size > 0) {
 		void *p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
 
 		if (p == MAP_FAILED)
 			bd_die(BD_SYS, "%s: cannot map:", path);
 		m = (struct bd_map){p, (size_t)st.st_size};
+		bd_guard_keep(p, m.n, unmap);
 	}
-	close(fd);
+	close_input(fd);
 	return m;
 }
 
 void bd_unmap(struct bd_map *m)
 {
+	bd_guard_drop(m->p);
 	if (m->p != NULL)
 		munmap((void *)m->p, m->n);
 	*m = (struct bd_map){0};
@@ -90,7 +110,7 @@ char *bd_read_file(const char *path, size_t *n)
 	struct stat st = {0};
 	bool standard = strcmp(path, "-") == 0;
 	const char *name = standard ? "<stdin>" : path;
-	int fd = standard ? STDIN_FILENO : open_input(path, &st);
+	int fd = standard ? STDIN_FILENO : open_input(path, &st, false);
 	char *p;
 
 	/* one more byte to see the end of the file, one for the NUL */
@@ -105,7 +125,7 @@ char *bd_read_file(const char *path, size_t *n)
 	}
 	p[used] = '\0';
 	if (!standard)
-		close(fd);
+		close_input(fd);
 	if (n != NULL)
 		*n = used;
 	return p;
@@ -161,7 +181,7 @@ struct bd_in *bd_in_open(const char *path)
 			die_open(in->name);
 	} else {
 		in->name = bd_strdup(path);
-		in->fd = open_input(path, &st);
+		in->fd = open_input(path, &st, false);
 	}
 	in->regular = S_ISREG(st.st_mode);
 	in->base = in->regular ? lseek(in->fd, 0, SEEK_CUR) : 0;
@@ -201,7 +221,7 @@ void bd_in_close(struct bd_in *in)
 	if (in == NULL)
 		return;
 	if (in->fd != STDIN_FILENO)
-		close(in->fd);
+		close_input(in->fd);
 	ZSTD_freeDStream(in->zstd);
 	bd_free(in->raw);
 	bd_free(in->buf);

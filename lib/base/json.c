@@ -1,14 +1,61 @@
 /* JSON through jansson. */
 #include "base/json.h"
 
+#include "base/guard.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
 
 #include <inttypes.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+/* ---- memory ---- */
+
+static json_malloc_t outer_malloc = malloc; /* as the program had them */
+static json_free_t outer_free = free;
+
+static void release(void *p, size_t n)
+{
+	(void)n;
+	outer_free(p);
+}
+
+static void *guarded_malloc(size_t n)
+{
+	void *p;
+
+	if (bd_guard_scope() == NULL)
+		return outer_malloc(n);
+	p = bd_guard_fails() ? NULL : outer_malloc(n);
+	if (p == NULL)
+		bd_die(BD_SYS, "out of memory: %zu bytes", n);
+	bd_guard_keep(p, n, release);
+	return p;
+}
+
+static void guarded_free(void *p)
+{
+	bd_guard_drop(p);
+	outer_free(p);
+}
+
+static void set_guarded(void)
+{
+	json_get_alloc_funcs(&outer_malloc, &outer_free);
+	json_set_alloc_funcs(guarded_malloc, guarded_free);
+}
+
+void bd_json_guard(void)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+	pthread_once(&once, set_guarded);
+}
+
+/* ---- reading and writing ---- */
 
 json_t *bd_json_parse(const char *text, size_t n, const char *name)
 {

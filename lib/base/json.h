@@ -23,6 +23,10 @@ bool bd_json_bool(const json_t *obj, const char *key, bool def, const char *name
 const char *bd_json_str(const json_t *obj, const char *key, const char *def, const char *name);
 json_t *bd_json_get(const json_t *obj, const char *key); /* NULL when absent or null; borrowed */
 
+/* Makes jansson's memory part of the scope of a guard (guard.h), and lack of it fail the guarded call:
+ * without a guard, jansson is as it was. Once for a process. */
+void bd_json_guard(void);
+
 json_t *bd_json_number(double x); /* null if it is not finite, which JSON cannot say */
 
 #endif

@@ -2,6 +2,7 @@
  * beyond. */
 #include "base/mem.h"
 
+#include "base/guard.h"
 #include "base/msg.h"
 
 #include <stdarg.h>
@@ -10,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* In the sanitized build (make SAN=1) a poisoned gap follows every block of an arena. */
 #ifdef BD_SAN
@@ -19,13 +21,13 @@
 #define UNPOISON(p, n) ASAN_UNPOISON_MEMORY_REGION(p, n)
 
 /* Impossible sizes fail as they do without ASan; an ASan finding has its own exit status. */
-const char *__asan_default_options(void);
+__attribute__((visibility("default"))) const char *__asan_default_options(void);
 const char *__asan_default_options(void)
 {
 	return "allocator_may_return_null=1:exitcode=99";
 }
 
-const char *__ubsan_default_options(void);
+__attribute__((visibility("default"))) const char *__ubsan_default_options(void);
 const char *__ubsan_default_options(void)
 {
 	return "print_stacktrace=1:exitcode=99";
@@ -61,8 +63,9 @@ void *bd_alloc(size_t n, size_t size)
 	size_t bytes = bd_mul(n, size);
 	void *p;
 
-	if (posix_memalign(&p, ALIGN, bytes > 0 ? bytes : 1) != 0)
+	if (bd_guard_fails() || posix_memalign(&p, ALIGN, bytes > 0 ? bytes : 1) != 0)
 		bd_die(BD_SYS, "out of memory: %zu bytes", bytes);
+	bd_guard_keep(p, 0, NULL);
 	return p;
 }
 
@@ -77,13 +80,38 @@ void *bd_resize(void *p, size_t old_n, size_t n, size_t size)
 
 	if (p != NULL)
 		memcpy(q, p, bd_mul(old_n < n ? old_n : n, size));
-	free(p);
+	bd_free(p);
 	return q;
 }
 
 void bd_free(void *p)
 {
+	bd_guard_drop(p);
 	free(p);
+}
+
+static void unmap(void *p, size_t n)
+{
+	UNPOISON(p, n);
+	munmap(p, n);
+}
+
+void *bd_pages(size_t n)
+{
+	void *p = MAP_FAILED;
+
+	if (!bd_guard_fails())
+		p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED)
+		bd_die(BD_SYS, "out of memory: %zu bytes", n);
+	bd_guard_keep(p, n, unmap);
+	return p;
+}
+
+void bd_pages_free(void *p, size_t n)
+{
+	bd_guard_drop(p);
+	unmap(p, n);
 }
 
 char *bd_strdup(const char *s)

@@ -8,7 +8,9 @@ void *bd_alloc(size_t n, size_t size);  /* n * size bytes, uninitialised */
 void *bd_zalloc(size_t n, size_t size); /* the same, zeroed */
 /* keeps min(old_n, n) elements; p may be NULL */
 void *bd_resize(void *p, size_t old_n, size_t n, size_t size);
-void bd_free(void *p); /* p may be NULL */
+void bd_free(void *p);    /* p may be NULL */
+void *bd_pages(size_t n); /* n bytes in pages of their own, zeroed, resident only once they are used */
+void bd_pages_free(void *p, size_t n);
 char *bd_strdup(const char *s);
 char *bd_strndup(const char *s, size_t n);
 char *bd_sprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* caller frees with bd_free */

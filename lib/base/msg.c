@@ -2,6 +2,8 @@
  * then one write() puts it on stderr, so that messages of several tools in a pipeline do not mix. */
 #include "base/msg.h"
 
+#include "base/guard.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -37,20 +39,30 @@ const char *bd_msg_tool_name(void)
 	return tool;
 }
 
-/* "tool: message\n" into line; a message longer than the buffer is cut. */
-static size_t format(char line[MESSAGE_MAX], const char *fmt, va_list ap)
+/* What snprintf has added of k characters to room for `room`. */
+static size_t added(int k, size_t room)
 {
-	size_t fmt_n = strlen(fmt), n, room = MESSAGE_MAX - 1;
-	const char *reason = fmt_n > 0 && fmt[fmt_n - 1] == ':' ? strerror(errno) : NULL;
-	int k = snprintf(line, room, "%s: ", tool);
+	return k < 0 ? 0 : (size_t)k < room ? (size_t)k : room - 1;
+}
 
-	n = k < 0 ? 0 : (size_t)k < room ? (size_t)k : room - 1;
-	k = vsnprintf(line + n, room - n, fmt, ap);
-	n += k < 0 ? 0 : (size_t)k < room - n ? (size_t)k : room - n - 1;
-	if (reason != NULL) {
-		k = snprintf(line + n, room - n, " %s", reason);
-		n += k < 0 ? 0 : (size_t)k < room - n ? (size_t)k : room - n - 1;
-	}
+/* The message into text; one longer than the buffer is cut. Returns its length. */
+static size_t format(char *text, size_t room, const char *fmt, va_list ap)
+{
+	size_t fmt_n = strlen(fmt), n;
+	const char *reason = fmt_n > 0 && fmt[fmt_n - 1] == ':' ? strerror(errno) : NULL;
+
+	n = added(vsnprintf(text, room, fmt, ap), room);
+	if (reason != NULL)
+		n += added(snprintf(text + n, room - n, " %s", reason), room - n);
+	return n;
+}
+
+/* "tool: message\n" */
+static size_t format_line(char line[MESSAGE_MAX], const char *fmt, va_list ap)
+{
+	size_t room = MESSAGE_MAX - 1, n = added(snprintf(line, room, "%s: ", tool), room);
+
+	n += format(line + n, room - n, fmt, ap);
 	line[n++] = '\n';
 	return n;
 }
@@ -72,8 +84,10 @@ void bd_warn(const char *fmt, ...)
 	va_list ap;
 	size_t n;
 
+	if (bd_guard_scope() != NULL)
+		return;
 	va_start(ap, fmt);
-	n = format(line, fmt, ap);
+	n = format_line(line, fmt, ap);
 	va_end(ap);
 	print(line, n);
 }
@@ -108,7 +122,12 @@ void bd_die(enum bd_status status, const char *fmt, ...)
 	size_t n;
 
 	va_start(ap, fmt);
-	n = format(line, fmt, ap);
+	if (bd_guard_scope() != NULL) {
+		format(bd_guard_text(), BD_GUARD_TEXT, fmt, ap);
+		va_end(ap);
+		bd_guard_raise((int)status);
+	}
+	n = format_line(line, fmt, ap);
 	va_end(ap);
 	if (!here) {
 		pthread_mutex_lock(&dying);

@@ -2,7 +2,7 @@
  *
  * A library function that encounters bad input or a system failure reports it itself, where the cause is
  * known, and does not return. bd_die() first runs the clean-ups of io.h, so that no half-written output
- * survives. */
+ * survives. Under a guard (guard.h) it returns to the guard instead, and nothing is printed. */
 #ifndef BD_MSG_H
 #define BD_MSG_H
 

@@ -4,6 +4,7 @@
 #include "base/procs.h"
 
 #include "base/io.h"
+#include "base/guard.h"
 #include "base/mem.h"
 
 #include <sched.h>
@@ -24,6 +25,12 @@ static int affinity(void)
 	return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
+static void close_file(void *f, size_t n)
+{
+	(void)n;
+	fclose(f);
+}
+
 /* The file root/path as text, NULL if it cannot be read (files of /proc and /sys have no size); caller
  * frees. */
 static char *text_of(const char *root, const char *path)
@@ -36,9 +43,11 @@ static char *text_of(const char *root, const char *path)
 	bd_free(name);
 	if (f == NULL)
 		return NULL;
+	bd_guard_keep(f, 0, close_file);
 	bd_buf_str(&b, "");
 	while ((n = fread(block, 1, sizeof(block), f)) > 0)
 		bd_buf_add(&b, block, n);
+	bd_guard_drop(f);
 	fclose(f);
 	return b.p;
 }

@@ -1,5 +1,6 @@
 /* GGUF, opening. Everything is checked while the header is walked once: lengths against the file, names,
  * types, and that the tensors follow one another, as ggml's own reader requires. */
+#include "base/guard.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf_parts.h"
@@ -205,6 +206,7 @@ struct bd_gguf *bd_gguf_open(const char *path)
 	struct bd_gguf *g = bd_zalloc(1, sizeof(*g));
 	uint32_t version;
 
+	g->scope = bd_guard_scope();
 	g->path = bd_strdup(path);
 	g->map = bd_map_file(path);
 	if (g->map.n < 24 || memcmp(take(g, 4), "GGUF", 4) != 0)

@@ -17,6 +17,7 @@ struct gguf_value {
 };
 
 struct bd_gguf {
+	struct bd_scope *scope; /* it was opened in (guard.h): for the copies, whoever's call makes them */
 	char *path;
 	struct bd_map map;
 	size_t at;    /* of the parser; then the end of the header */

@@ -1,4 +1,5 @@
 /* GGUF, an open file: its tensors by name, its keys' values as what the caller wants them to be. */
+#include "base/guard.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -188,8 +189,10 @@ const char *bd_gguf_str(const struct bd_gguf *g, const char *key, size_t *n)
 	if (v->type != BD_GGUF_STR)
 		bd_die(BD_DATA, "%s: key %s is not a string", g->path, key);
 	if (v->copy == NULL) {
+		struct bd_scope *before = bd_guard_into(g->scope);
 		char *text = bd_alloc(bd_add(v->count, 1), 1);
 
+		bd_guard_into(before);
 		memcpy(text, v->p, v->count);
 		text[v->count] = '\0';
 		v->copy = text;
@@ -229,9 +232,11 @@ static char **copy_texts(const struct gguf_value *v)
 size_t bd_gguf_array(const struct bd_gguf *g, const char *key, uint32_t *elem_type, const void **data)
 {
 	struct gguf_value *v = need(g, key);
+	struct bd_scope *before;
 
 	if (v->type != BD_GGUF_ARRAY)
 		bd_die(BD_DATA, "%s: key %s is not an array", g->path, key);
+	before = bd_guard_into(g->scope);
 	if (v->copy == NULL && v->elem == BD_GGUF_STR) {
 		v->copy = copy_texts(v);
 	} else if (v->copy == NULL) {
@@ -239,6 +244,7 @@ size_t bd_gguf_array(const struct bd_gguf *g, const char *key, uint32_t *elem_ty
 		memcpy(v->copy, v->p, v->count * bd_gguf_value_bytes[v->elem]);
 	}
 	*elem_type = v->elem;
+	bd_guard_into(before);
 	*data = v->copy;
 	return v->count;
 }

@@ -16,11 +16,15 @@ void bd_dev_free(struct bd_dev *dev, const void *p)
 
 void *bd_dev_reach(struct bd_dev *dev, void *p, size_t *cap, size_t n, size_t size)
 {
+	void *fresh;
+
 	if (n <= *cap)
 		return p;
+	n += n / 4;
+	fresh = bd_dev_alloc(dev, n, size); /* before the old one goes: it may fail under a guard */
 	bd_dev_free(dev, p);
-	*cap = n + n / 4;
-	return bd_dev_alloc(dev, *cap, size);
+	*cap = n;
+	return fresh;
 }
 
 void bd_dev_arena_open(struct bd_dev *dev, struct bd_arena *a)

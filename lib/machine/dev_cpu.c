@@ -3,9 +3,8 @@
 
 #include <stdint.h>
 #include <string.h>
-#include <sys/mman.h>
 
-#include "base/msg.h"
+#include "base/guard.h"
 
 struct device {
 	struct bd_dev dev; /* first: a bd_dev of the CPU is one of these */
@@ -32,9 +31,7 @@ static void *alloc(struct bd_dev *dev, size_t size)
 		b = bd_zalloc(total, 1);
 		return b + 1;
 	}
-	b = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (b == MAP_FAILED)
-		bd_die(BD_SYS, "out of memory: %zu bytes", size);
+	b = bd_pages(total);
 	b->pages = total;
 	return b + 1;
 }
@@ -45,7 +42,7 @@ static void release(struct bd_dev *dev, void *p)
 
 	(void)dev;
 	if (b->pages > 0)
-		munmap(b, b->pages);
+		bd_pages_free(b, b->pages);
 	else
 		bd_free(b);
 }
@@ -85,24 +82,27 @@ static void wait_for_all(struct bd_dev *dev)
 	(void)dev;
 }
 
-static float *reach(struct bd_cpu_room *s, size_t n)
+static float *reach(struct bd_cpu *cpu, struct bd_cpu_room *s, size_t n)
 {
 	if (n > s->n) {
+		struct bd_scope *before = bd_guard_into(cpu->scope);
+		float *p = bd_alloc(n, sizeof(*p));
+
 		bd_free(s->p);
-		s->p = bd_alloc(n, sizeof(*s->p));
-		s->n = n;
+		*s = (struct bd_cpu_room){p, n};
+		bd_guard_into(before);
 	}
 	return s->p;
 }
 
 float *bd_cpu_scratch(struct bd_cpu *cpu, int slice, size_t n)
 {
-	return reach(&cpu->slice[slice], n);
+	return reach(cpu, &cpu->slice[slice], n);
 }
 
 float *bd_cpu_shared(struct bd_cpu *cpu, size_t n)
 {
-	return reach(&cpu->all, n);
+	return reach(cpu, &cpu->all, n);
 }
 
 struct slices {
@@ -157,8 +157,9 @@ struct bd_dev *bd_dev_cpu(struct bd_par *par, const struct bd_kern *kern)
 	};
 	struct device *d = bd_zalloc(1, sizeof(*d));
 
-	d->dev = (struct bd_dev){&calls, par};
+	d->dev = (struct bd_dev){&calls, par, bd_guard_scope()};
 	d->cpu.par = par;
+	d->cpu.scope = d->dev.scope;
 	d->cpu.kern = kern != NULL ? kern : bd_kern();
 	d->cpu.slice = bd_zalloc((size_t)bd_par_threads(par), sizeof(*d->cpu.slice));
 	return &d->dev;

@@ -21,7 +21,7 @@ enum {
  * has to pay. */
 enum { AMX_SIDE = 48, AMX_DEPTH = 32, AMX_AREA = 64 * 64 };
 
-static enum { AUTO, LIB, AMX } choice; /* written once, by choose */
+static enum { AUTO, LIB, AMX, NO_TILES, UNKNOWN } choice; /* written once, by choose */
 
 /* Asks Linux for the tile registers, which it saves for those processes only that have asked. */
 static bool amx_works(void)
@@ -44,14 +44,11 @@ static void choose(void)
 	if (!any && strcmp(name, "lib") == 0)
 		choice = LIB;
 	else if (!any && strcmp(name, "amx") != 0)
-		bd_die(BD_USAGE, "BD_GEMM=%s: no such kernel of dense products; there are amx and lib", name);
+		choice = UNKNOWN;
 	else if (amx_works())
 		choice = any ? AUTO : AMX;
-	else if (any)
-		choice = LIB;
 	else
-		bd_die(BD_USAGE,
-		       "BD_GEMM=amx: the processor or its system has no AMX tiles; unset it to use lib");
+		choice = any ? LIB : NO_TILES;
 }
 
 static bool use_amx(const struct bd_product *j)
@@ -59,6 +56,12 @@ static bool use_amx(const struct bd_product *j)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, choose);
+	if (choice == UNKNOWN)
+		bd_die(BD_USAGE, "BD_GEMM=%s: no such kernel of dense products; there are amx and lib",
+		       getenv("BD_GEMM"));
+	if (choice == NO_TILES)
+		bd_die(BD_USAGE,
+		       "BD_GEMM=amx: the processor or its system has no AMX tiles; unset it to use lib");
 	if (choice == AUTO)
 		return j->M >= AMX_SIDE && j->N >= AMX_SIDE && j->K >= AMX_DEPTH && j->M * j->N >= AMX_AREA;
 	return choice == AMX && j->K > 0;

@@ -5,15 +5,21 @@
 #include <dnnl.h>
 
 /* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling
- * thread. */
+ * thread, which may be that of a program that uses OpenMP itself. */
 extern void omp_set_num_threads(int n);
+extern int omp_get_max_threads(void);
 
 void bd_gemm_lib(const struct bd_product *j)
 {
+	int before = omp_get_max_threads();
+	dnnl_status_t done;
+
 	omp_set_num_threads(1);
-	if (dnnl_sgemm(j->ta == BD_T ? 'T' : 'N', j->tb == BD_T ? 'T' : 'N', (dnnl_dim_t)j->M,
-	               (dnnl_dim_t)j->N, (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B,
-	               (dnnl_dim_t)j->ldb, j->beta, j->C, (dnnl_dim_t)j->ldc) != dnnl_success)
+	done = dnnl_sgemm(j->ta == BD_T ? 'T' : 'N', j->tb == BD_T ? 'T' : 'N', (dnnl_dim_t)j->M,
+	                  (dnnl_dim_t)j->N, (dnnl_dim_t)j->K, j->alpha, j->A, (dnnl_dim_t)j->lda, j->B,
+	                  (dnnl_dim_t)j->ldb, j->beta, j->C, (dnnl_dim_t)j->ldc);
+	omp_set_num_threads(before);
+	if (done != dnnl_success)
 		bd_die(BD_SYS, "matrix product of %zu x %zu by %zu: the library refused it", j->M, j->K,
 		       j->N);
 }

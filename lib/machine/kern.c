@@ -29,11 +29,17 @@ static void find_usable(void)
 			usable[n++] = tables[i];
 }
 
+/* NULL if there is none that works here. */
 static const struct bd_kern *by_name(const char *name)
 {
 	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++)
 		if (strcmp((*k)->name, name) == 0)
 			return *k;
+	return NULL;
+}
+
+static _Noreturn void die_name(const char *name)
+{
 	for (size_t i = 0; i < TABLES; i++)
 		if (strcmp(tables[i]->name, name) == 0)
 			bd_die(BD_USAGE,
@@ -62,5 +68,7 @@ const struct bd_kern *bd_kern(void)
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
 
 	pthread_once(&once, choose);
+	if (chosen == NULL)
+		die_name(getenv("BD_KERN"));
 	return chosen;
 }

@@ -3,6 +3,7 @@
  * microseconds, then a condition variable. */
 #include "machine/par.h"
 
+#include "base/guard.h"
 #include "base/mem.h"
 #include "base/msg.h"
 
@@ -11,6 +12,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdio.h>
 
 enum { SPINS = 256 }; /* pauses of 20-70 ns each */
 
@@ -27,6 +29,10 @@ struct bd_par {
 	bd_par_fn *fn; /* the job: written before `generation`, read after it; NULL ends the thread */
 	void *ctx;
 	size_t n;
+	struct bd_scope *scope; /* of the caller's guard, NULL: none */
+
+	atomic_int failed; /* status of the first slice that died under it, 0: none */
+	char why[BD_GUARD_TEXT];
 
 	_Alignas(64) atomic_uint generation;
 	_Alignas(64) atomic_int pending; /* slices not yet done, the caller's not counted */
@@ -45,7 +51,29 @@ static inline void pause_a_little(void)
 #endif
 }
 
-static void run_slice(const struct bd_par *p, int slice)
+struct slice {
+	struct bd_par *par;
+	size_t begin, end;
+	int slice;
+};
+
+static void run_guarded(void *ctx)
+{
+	const struct slice *s = ctx;
+
+	s->par->fn(s->par->ctx, s->begin, s->end, s->slice);
+}
+
+/* A slice that dies ends here: the others still use what the caller owns. */
+static void guard_slice(struct bd_par *p, size_t begin, size_t end, int slice)
+{
+	int status = bd_guard(p->scope, run_guarded, &(struct slice){p, begin, end, slice}), none = 0;
+
+	if (status != 0 && atomic_compare_exchange_strong(&p->failed, &none, status))
+		snprintf(p->why, sizeof(p->why), "%s", bd_guard_text());
+}
+
+static void run_slice(struct bd_par *p, int slice)
 {
 	const size_t s = (size_t)slice, S = (size_t)p->threads;
 
@@ -53,7 +81,10 @@ static void run_slice(const struct bd_par *p, int slice)
 	const size_t begin = p->n / S * s + p->n % S * s / S;
 	const size_t end = p->n / S * (s + 1) + p->n % S * (s + 1) / S;
 
-	p->fn(p->ctx, begin, end, slice);
+	if (p->scope != NULL)
+		guard_slice(p, begin, end, slice);
+	else
+		p->fn(p->ctx, begin, end, slice);
 }
 
 static bool at_work(struct bd_par *p, unsigned seen)
@@ -114,34 +145,67 @@ static void announce(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
 	p->n = n;
 	p->fn = fn;
 	p->ctx = ctx;
+	p->scope = bd_guard_scope();
+	atomic_store(&p->failed, 0);
 	atomic_store(&p->pending, p->threads - 1);
 	atomic_fetch_add(&p->generation, 1);
 	wake(p, &p->work);
 }
 
+static void end_threads(struct bd_par *p)
+{
+	announce(p, 0, NULL, NULL);
+	for (int i = 1; i < p->threads; i++)
+		pthread_join(p->worker[i].thread, NULL);
+	pthread_cond_destroy(&p->done);
+	pthread_cond_destroy(&p->work);
+	pthread_mutex_destroy(&p->lock);
+}
+
+/* In a scope the lock stands for the threads, p and worker for their memory. */
+static void release(void *lock, size_t n)
+{
+	end_threads((struct bd_par *)((char *)lock - n));
+}
+
+/* The threads after the caller's; 0 or an error number, with as many as could be started. */
+static int start_threads(struct bd_par *p, int threads)
+{
+	sigset_t all, old;
+	int failed = 0;
+
+	sigfillset(&all); /* signals are for the caller's thread */
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	for (p->threads = 1; p->threads < threads; p->threads++) {
+		struct worker *w = &p->worker[p->threads];
+
+		w->par = p;
+		w->slice = p->threads;
+		failed = bd_guard_fails() ? EAGAIN : pthread_create(&w->thread, NULL, thread_main, w);
+		if (failed != 0)
+			break;
+	}
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	return failed;
+}
+
 struct bd_par *bd_par_new(int threads)
 {
 	struct bd_par *p = bd_zalloc(1, sizeof(*p));
-	sigset_t all, old;
+	int failed;
 
-	p->threads = threads < 1 ? 1 : threads;
-	p->worker = bd_zalloc((size_t)p->threads, sizeof(*p->worker));
+	threads = threads < 1 ? 1 : threads;
+	p->worker = bd_zalloc((size_t)threads, sizeof(*p->worker));
 	pthread_mutex_init(&p->lock, NULL);
 	pthread_cond_init(&p->work, NULL);
 	pthread_cond_init(&p->done, NULL);
 
-	sigfillset(&all); /* signals are for the caller's thread */
-	pthread_sigmask(SIG_SETMASK, &all, &old);
-	for (int i = 1; i < p->threads; i++) {
-		struct worker *w = &p->worker[i];
-
-		w->par = p;
-		w->slice = i;
-		errno = pthread_create(&w->thread, NULL, thread_main, w);
-		if (errno)
-			bd_die(BD_SYS, "cannot start thread %d of %d:", i + 1, threads);
+	failed = start_threads(p, threads);
+	bd_guard_keep(&p->lock, offsetof(struct bd_par, lock), release);
+	if (failed != 0) {
+		errno = failed;
+		bd_die(BD_SYS, "cannot start thread %d of %d:", p->threads + 1, threads);
 	}
-	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	return p;
 }
 
@@ -149,12 +213,8 @@ void bd_par_free(struct bd_par *p)
 {
 	if (p == NULL)
 		return;
-	announce(p, 0, NULL, NULL);
-	for (int i = 1; i < p->threads; i++)
-		pthread_join(p->worker[i].thread, NULL);
-	pthread_cond_destroy(&p->done);
-	pthread_cond_destroy(&p->work);
-	pthread_mutex_destroy(&p->lock);
+	bd_guard_drop(&p->lock);
+	end_threads(p);
 	bd_free(p->worker);
 	bd_free(p);
 }
@@ -173,4 +233,6 @@ void bd_par_for(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
 	announce(p, n, fn, ctx);
 	run_slice(p, 0);
 	wait_for(p, all_done, 0, &p->done);
+	if (p->failed != 0)
+		bd_die((enum bd_status)p->failed, "%s", p->why);
 }

@@ -2,6 +2,7 @@
  * and net_backward.c. */
 #include <string.h>
 
+#include "base/guard.h"
 #include "base/mem.h"
 #include "net/net.h"
 #include "math/op_linear.h"
@@ -200,9 +201,11 @@ void bd_kv_free(struct bd_kv *kv)
 /* P rows of h, and room for their gradient behind them. */
 static float *gather(struct bd_net *net, const float *h, const size_t *row, size_t P)
 {
+	struct bd_scope *before = bd_guard_into(net->dev->scope);
 	size_t C = (size_t)net->cfg.hidden;
 
 	net->rows = bd_dev_reach(net->dev, net->rows, &net->rows_n, bd_mul(2 * P, C), sizeof(float));
+	bd_guard_into(before);
 	bd_vec_gather(net->dev, &(struct bd_vec_rows){net->rows, (float *)(uintptr_t)h, row, P, C});
 	return net->rows;
 }

@@ -1,6 +1,7 @@
 /* The layers in order, each line one operation of math/. */
 #include "net/net_pass.h"
 
+#include "base/guard.h"
 #include "base/msg.h"
 #include "math/op_glu.h"
 #include "math/op_linear.h"
@@ -35,32 +36,39 @@ static void linear(const struct pass *p, float *out, enum bd_lin i, const float 
 
 /* ---- places ---- */
 
+/* g->cos or g->sin becomes the table at `host`. */
+static void renew(struct bd_dev *dev, float **table, const float *host, size_t size)
+{
+	float *fresh = bd_dev_alloc(dev, size, 1);
+
+	bd_dev_to(dev, fresh, host, size);
+	bd_dev_free(dev, *table);
+	*table = fresh;
+}
+
 static void rope_reach(struct bd_net *net, size_t n)
 {
 	const struct bd_config *c = &net->cfg;
+	struct bd_scope *before;
 	size_t D = (size_t)c->head_dim, size;
 	float *cos, *sin; /* [n, D/2] */
 
 	if (n <= net->rope_n)
 		return;
+	before = bd_guard_into(net->dev->scope);
 	n = n < 256 ? 256 : n + n / 2;
 	size = bd_mul(bd_mul(n, D / 2), sizeof(float));
 	cos = bd_alloc(size, 1);
 	sin = bd_alloc(size, 1);
 	for (int i = 0; i < (c->window > 0 ? 2 : 1); i++) {
-		struct bd_angles *g = &net->angles[i];
-
 		bd_rope_table(cos, sin, i > 0 ? &c->rope_local : &c->rope, D, n);
-		bd_dev_free(net->dev, g->cos);
-		bd_dev_free(net->dev, g->sin);
-		g->cos = bd_dev_alloc(net->dev, size, 1);
-		g->sin = bd_dev_alloc(net->dev, size, 1);
-		bd_dev_to(net->dev, g->cos, cos, size);
-		bd_dev_to(net->dev, g->sin, sin, size);
+		renew(net->dev, &net->angles[i].cos, cos, size);
+		renew(net->dev, &net->angles[i].sin, sin, size);
 	}
 	bd_free(cos);
 	bd_free(sin);
 	net->rope_n = n;
+	bd_guard_into(before);
 }
 
 static void check_ids(const struct bd_net *net, const struct bd_batch *b)

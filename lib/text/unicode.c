@@ -5,6 +5,7 @@
  * unchanged, so the text is cut at them. */
 #include "text/unicode.h"
 
+#include "base/guard.h"
 #include "base/msg.h"
 #include "text/unicode_tables.h"
 
@@ -206,7 +207,9 @@ static void compose(const char *s, size_t n, struct bd_buf *out)
 	utf8proc_ssize_t got = utf8proc_map((const utf8proc_uint8_t *)s, (utf8proc_ssize_t)n, &p, NFC);
 	if (got < 0)
 		bd_die(BD_SYS, "Unicode normalisation: %s", utf8proc_errmsg(got));
+	bd_guard_keep(p, 0, NULL);
 	bd_buf_add(out, p, (size_t)got);
+	bd_guard_drop(p);
 	free(p);
 	bd_buf_free(&ordered);
 }

@@ -146,7 +146,7 @@ struct bd_dev *locked_new(struct bd_par *par)
 	};
 	struct locked *l = bd_zalloc(1, sizeof(*l));
 
-	l->dev = (struct bd_dev){&calls, par};
+	l->dev = (struct bd_dev){&calls, par, NULL};
 	l->cpu = bd_dev_cpu(par, NULL);
 	l->range = mmap(NULL, RANGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (l->range == MAP_FAILED)

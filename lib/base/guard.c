@@ -1,0 +1,246 @@
+/* Guards are a stack of jump buffers for each thread; scopes are hash tables with open addressing. */
+#include "base/guard.h"
+
+#include <setjmp.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- what is held ---- */
+
+struct bd_held {
+	void *p; /* NULL: a free place */
+	size_t n;
+	bd_release *fn;
+};
+
+enum { FEWEST = 64 }; /* places of a table, a power of two */
+
+static atomic_size_t live;
+
+void bd_scope_begin(struct bd_scope *s, struct bd_scope *outer)
+{
+	*s = (struct bd_scope){.outer = outer};
+	pthread_mutex_init(&s->lock, NULL);
+}
+
+static void release(const struct bd_held *h)
+{
+	if (h->fn != NULL)
+		h->fn(h->p, h->n);
+	else
+		free(h->p);
+}
+
+void bd_scope_end(struct bd_scope *s)
+{
+	for (int memory = 0; memory < 2; memory++)
+		for (size_t i = 0; i < s->cap; i++)
+			if (s->held[i].p != NULL && (s->held[i].fn == NULL) == memory)
+				release(&s->held[i]);
+	atomic_fetch_sub(&live, s->n);
+	free(s->held);
+	pthread_mutex_destroy(&s->lock);
+	*s = (struct bd_scope){0};
+}
+
+/* Where a search for p begins; cap is a power of two. */
+static size_t place(const void *p, size_t cap)
+{
+	return (size_t)((uint64_t)(uintptr_t)p * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (cap - 1);
+}
+
+static void put(struct bd_held *held, size_t cap, struct bd_held h)
+{
+	size_t i = place(h.p, cap);
+
+	while (held[i].p != NULL)
+		i = (i + 1) & (cap - 1);
+	held[i] = h;
+}
+
+/* Another table; false: no memory for it. */
+static bool renew(struct bd_scope *s, size_t cap)
+{
+	struct bd_held *held;
+
+	held = bd_guard_fails() ? NULL : calloc(cap, sizeof(*held));
+	if (held == NULL)
+		return false;
+	for (size_t i = 0; i < s->cap; i++)
+		if (s->held[i].p != NULL)
+			put(held, cap, s->held[i]);
+	free(s->held);
+	s->held = held;
+	s->cap = cap;
+	return true;
+}
+
+/* Room for one more, at most two thirds of the places in use. */
+static bool reserve(struct bd_scope *s)
+{
+	return 3 * (s->n + 1) <= 2 * s->cap || renew(s, s->cap > 0 ? 2 * s->cap : FEWEST);
+}
+
+void bd_scope_trim(struct bd_scope *s)
+{
+	size_t cap = FEWEST;
+
+	while (2 * cap < 3 * (s->n + 1))
+		cap *= 2;
+	if (cap < s->cap)
+		renew(s, cap);
+}
+
+static bool scope_keep(struct bd_scope *s, struct bd_held h)
+{
+	bool done;
+
+	pthread_mutex_lock(&s->lock);
+	done = reserve(s);
+	if (done) {
+		put(s->held, s->cap, h);
+		s->n++;
+	}
+	pthread_mutex_unlock(&s->lock);
+	return done;
+}
+
+/* Empties place i; those that follow move up where the gap would hide them. */
+static void take_out(struct bd_scope *s, size_t i)
+{
+	size_t mask = s->cap - 1;
+
+	for (size_t j = (i + 1) & mask; s->held[j].p != NULL; j = (j + 1) & mask)
+		if (((j - place(s->held[j].p, s->cap)) & mask) >= ((j - i) & mask)) {
+			s->held[i] = s->held[j];
+			i = j;
+		}
+	s->held[i].p = NULL;
+	s->n--;
+}
+
+static bool scope_drop(struct bd_scope *s, const void *p)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->lock);
+	for (size_t i = s->cap > 0 ? place(p, s->cap) : 0; !found && s->cap > 0 && s->held[i].p != NULL;
+	     i = (i + 1) & (s->cap - 1)) {
+		found = s->held[i].p == p;
+		if (found)
+			take_out(s, i);
+	}
+	pthread_mutex_unlock(&s->lock);
+	return found;
+}
+
+/* ---- guards ---- */
+
+struct guard {
+	jmp_buf env;
+	struct guard *outer;
+	struct bd_scope *scope;
+	volatile int status;
+};
+
+static _Thread_local struct guard *guard; /* of this thread, NULL: none */
+static _Thread_local char text[BD_GUARD_TEXT];
+
+int bd_guard(struct bd_scope *s, void (*fn)(void *ctx), void *ctx)
+{
+	struct guard g = {.outer = guard, .scope = s};
+
+	if (setjmp(g.env) == 0) {
+		guard = &g;
+		fn(ctx);
+	}
+	guard = g.outer;
+	return g.status;
+}
+
+_Noreturn void bd_guard_raise(int status)
+{
+	guard->status = status;
+	longjmp(guard->env, 1);
+}
+
+char *bd_guard_text(void)
+{
+	return text;
+}
+
+struct bd_scope *bd_guard_scope(void)
+{
+	return guard != NULL ? guard->scope : NULL;
+}
+
+struct bd_scope *bd_guard_into(struct bd_scope *s)
+{
+	struct bd_scope *before = bd_guard_scope();
+
+	if (before != NULL && s != NULL)
+		guard->scope = s;
+	return before;
+}
+
+void bd_guard_keep(void *p, size_t n, bd_release *fn)
+{
+	const struct bd_held h = {p, n, fn};
+
+	if (guard == NULL || p == NULL)
+		return;
+	if (!scope_keep(guard->scope, h)) {
+		release(&h);
+		strcpy(text, "out of memory");
+		bd_guard_raise(4); /* BD_SYS */
+	}
+	atomic_fetch_add(&live, 1);
+}
+
+void bd_guard_drop(const void *p)
+{
+	if (guard == NULL || p == NULL)
+		return;
+	for (struct bd_scope *s = guard->scope; s != NULL; s = s->outer)
+		if (scope_drop(s, p)) {
+			atomic_fetch_sub(&live, 1);
+			return;
+		}
+}
+
+/* Descriptors stand for themselves, as addresses that no memory has. */
+static void *fd_address(int fd)
+{
+	return (void *)((uintptr_t)fd + 1);
+}
+
+static void close_fd(void *p, size_t n)
+{
+	(void)n;
+	close((int)((uintptr_t)p - 1));
+}
+
+void bd_guard_keep_fd(int fd)
+{
+	bd_guard_keep(fd_address(fd), 0, close_fd);
+}
+
+void bd_guard_drop_fd(int fd)
+{
+	bd_guard_drop(fd_address(fd));
+}
+
+/* ---- tests ---- */
+
+size_t bd_guard_live(void)
+{
+	return atomic_load(&live);
+}
+
+bool bd_guard_fails(void)
+{
+	return guard != NULL && bd_guard_spoil != NULL && bd_guard_spoil();
+}
