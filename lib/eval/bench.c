@@ -95,7 +95,7 @@ struct bd_bench bd_bench_open(const char *path, struct bd_dev *dev, size_t pp, s
 	double before = resident();
 
 	b.m = bd_infer_open(path, dev, false);
-	b.s = bd_session_new(b.m, n);
+	b.s = bd_seq_new(b.m, n);
 	b.read = read_bytes(b.m->net);
 	b.ids = bd_alloc(n, sizeof(*b.ids));
 	for (size_t i = 0; i < n; i++)
@@ -109,7 +109,7 @@ struct bd_bench bd_bench_open(const char *path, struct bd_dev *dev, size_t pp, s
 
 void bd_bench_close(struct bd_bench *b)
 {
-	bd_session_free(b->s);
+	bd_seq_free(b->s);
 	bd_infer_close(b->m);
 	bd_free(b->ids);
 }
@@ -118,8 +118,8 @@ double bd_bench_prefill(struct bd_bench *b)
 {
 	double start = bd_seconds();
 
-	bd_session_rewind(b->s, 0);
-	bd_session_feed(b->s, b->ids, b->pp);
+	bd_seq_rewind(b->s, 0);
+	bd_seq_feed(b->s, b->ids, b->pp);
 	return (double)b->pp / (bd_seconds() - start);
 }
 
@@ -127,9 +127,9 @@ double bd_bench_decode(struct bd_bench *b)
 {
 	double start = bd_seconds();
 
-	bd_session_rewind(b->s, 0);
+	bd_seq_rewind(b->s, 0);
 	for (size_t i = 0; i < b->tg; i++)
-		bd_session_feed(b->s, b->ids + i, 1);
+		bd_seq_feed(b->s, b->ids + i, 1);
 	return (double)b->tg / (bd_seconds() - start);
 }
 

@@ -10,7 +10,7 @@ double bd_bench_bandwidth(struct bd_par *par);
 /* A model opened, warmed up and ready to be timed. */
 struct bd_bench {
 	struct bd_infer *m;
-	struct bd_session *s;
+	struct bd_seq *s;
 	size_t pp, tg;
 	uint32_t *ids; /* [max(pp, tg)] random */
 	double memory; /* bytes that became resident because of this model and its session */

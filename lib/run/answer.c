@@ -14,6 +14,8 @@ struct bd_chat *bd_asked_chat(struct bd_asked *a)
 		return a->chat;
 	if (strcmp(a->template, "auto") != 0) {
 		a->chat = bd_chat_named(a->template, bd_infer_tok(a->m));
+		if (a->chat == NULL)
+			bd_die(BD_DATA, "no chat template %s; there are %s", a->template, BD_CHAT_NAMES);
 	} else {
 		jinja = bd_chat_source(a->m->path);
 		if (jinja == NULL)
@@ -51,23 +53,11 @@ static void choose(void *ctx, size_t s, size_t P, const size_t *row, float *z)
 	c->best = bd_infer_choose(z, c->m->choice, c->m->n_choice, c->p);
 }
 
-static json_t *class_object(const struct choice *c)
-{
-	const struct bd_template *t = c->m->task;
-	json_t *all = json_object();
-
-	for (size_t i = 0; i < c->m->n_choice; i++)
-		json_object_set_new(all, bd_template_class(t, i), json_real(c->p[i]));
-	return json_pack("{s:s, s:I, s:f, s:o}", "label", bd_template_class(t, c->best), "class",
-	                 (json_int_t)c->best, "probability", c->p[c->best], "probabilities", all);
-}
-
 /* The label at the end of the prompt: the last id is a place holder for it. */
-static json_t *classify(struct bd_infer *m, struct bd_ids *ids)
+static size_t classify(struct bd_infer *m, struct bd_acts *acts, struct bd_ids *ids, double *p)
 {
-	struct choice c = {.m = m, .p = bd_alloc(m->n_choice, sizeof(*c.p))};
+	struct choice c = {.m = m, .p = p};
 	struct bd_record rec = {.label = -1};
-	json_t *answer;
 
 	bd_ids_push(ids, m->choice[0]);
 	if (ids->n < 2)
@@ -76,11 +66,47 @@ static json_t *classify(struct bd_infer *m, struct bd_ids *ids)
 	rec.ids = ids->id;
 	rec.target = bd_zalloc(ids->n, 1);
 	rec.target[ids->n - 1] = 1;
-	bd_infer_batch(m, &rec, 1, choose, &c);
-	answer = class_object(&c);
+	bd_net_run(m->net, acts, &rec, 1, choose, &c);
 	bd_free(rec.target);
-	bd_free(c.p);
+	return c.best;
+}
+
+static json_t *class_object(struct bd_infer *m, struct bd_ids *ids)
+{
+	const struct bd_template *t = m->task;
+	double *p = bd_alloc(m->n_choice, sizeof(*p));
+	size_t best = classify(m, m->acts, ids, p);
+	json_t *all = json_object(), *answer;
+
+	for (size_t i = 0; i < m->n_choice; i++)
+		json_object_set_new(all, bd_template_class(t, i), json_real(p[i]));
+	answer = json_pack("{s:s, s:I, s:f, s:o}", "label", bd_template_class(t, best), "class",
+	                   (json_int_t)best, "probability", p[best], "probabilities", all);
+	bd_free(p);
 	return answer;
+}
+
+/* Appends the ids of the task's prompt. */
+static void prompt_ids(const struct bd_infer *m, const char *const *value, const char *where,
+                       struct bd_ids *ids)
+{
+	struct bd_buf text = {0};
+
+	bd_template_prompt(m->task, value, where, &text);
+	bd_tok_encode(bd_infer_tok(m), text.n > 0 ? text.p : "", text.n, BD_TOK_BOS, ids);
+	bd_buf_free(&text);
+}
+
+size_t bd_answer_class(struct bd_infer *m, struct bd_acts *acts, const char *const *value, const char *where,
+                       double *p)
+{
+	struct bd_ids ids = {0};
+	size_t best;
+
+	prompt_ids(m, value, where, &ids);
+	best = classify(m, acts, &ids, p);
+	bd_ids_free(&ids);
+	return best;
 }
 
 /* ---- texts ---- */
@@ -134,24 +160,18 @@ json_t *bd_answer_text(struct bd_asked *a, const char *text, size_t n, bd_gen_em
 json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *where, bd_gen_emit *emit,
                       void *ctx)
 {
-	struct bd_buf text = {0};
 	struct bd_ids ids = {0};
 	json_t *answer;
 
-	bd_template_prompt(a->m->task, value, where, &text);
-	bd_tok_encode(bd_infer_tok(a->m), text.n > 0 ? text.p : "", text.n, BD_TOK_BOS, &ids);
-	answer = a->m->n_choice > 0 ? classify(a->m, &ids) : continue_ids(a, &ids, &a->opts, emit, ctx);
+	prompt_ids(a->m, value, where, &ids);
+	answer = a->m->n_choice > 0 ? class_object(a->m, &ids) : continue_ids(a, &ids, &a->opts, emit, ctx);
 	bd_ids_free(&ids);
-	bd_buf_free(&text);
 	return answer;
 }
 
-/* The opts with the end of a turn as an additional end: its token, or its text in a vocabulary without it. */
-static json_t *reply(struct bd_asked *a, const struct bd_ids *ids, bd_gen_emit *emit, void *ctx)
+struct bd_gen_opts bd_answer_chat_opts(const struct bd_asked *a, const char **stop)
 {
-	const char **stop = bd_alloc(a->opts.n_stop + 1, sizeof(*stop));
 	struct bd_gen_opts o = a->opts;
-	json_t *answer;
 
 	for (size_t i = 0; i < o.n_stop; i++)
 		stop[i] = o.stop[i];
@@ -159,7 +179,15 @@ static json_t *reply(struct bd_asked *a, const struct bd_ids *ids, bd_gen_emit *
 	if (o.end < 0)
 		stop[o.n_stop++] = a->chat->end;
 	o.stop = stop;
-	answer = continue_ids(a, ids, &o, emit, ctx);
+	return o;
+}
+
+static json_t *reply(struct bd_asked *a, const struct bd_ids *ids, bd_gen_emit *emit, void *ctx)
+{
+	const char **stop = bd_alloc(a->opts.n_stop + 1, sizeof(*stop));
+	struct bd_gen_opts o = bd_answer_chat_opts(a, stop);
+	json_t *answer = continue_ids(a, ids, &o, emit, ctx);
+
 	bd_free(stop);
 	return answer;
 }

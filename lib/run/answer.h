@@ -24,6 +24,9 @@ void bd_asked_close(struct bd_asked *a); /* gen and chat */
  * {"text", "finish_reason", "prompt_tokens", "completion_tokens"} and perhaps "logprobs" of a text. */
 json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *where, bd_gen_emit *emit,
                       void *ctx);
+/* The probabilities p[n_choice] of its classes; returns the likeliest. acts: of m's net. */
+size_t bd_answer_class(struct bd_infer *m, struct bd_acts *acts, const char *const *value, const char *where,
+                       double *p);
 /* The same for every row of standard input, or for the one row in prompt, whose columns are TAB-separated;
  * answered gets each answer, and owns it. */
 typedef void bd_answered(void *ctx, json_t *answer);
@@ -36,6 +39,9 @@ json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n,
 /* Appends the tokens of the conversation with the beginning of the answer, as bd_answer_chat feeds them. */
 void bd_answer_chat_ids(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where,
                         struct bd_ids *ids);
+/* a's opts with the end of a turn as one more end: its token, or its text in a vocabulary without it, which
+ * goes into stop[n_stop + 1] behind the others. */
+struct bd_gen_opts bd_answer_chat_opts(const struct bd_asked *a, const char **stop);
 /* The answer to an object: {"prompt"}, {"messages": [{"role", "content"}]}, or the fields of the task; "id"
  * is copied, and "max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "repeat_last_n",
  * "seed", "stop" (one or a list), "logprobs" and "thinking" override a's. where: for messages. */

@@ -13,19 +13,30 @@ enum { ROOM = 256 }; /* positions of a new sequence */
 
 struct bd_gen {
 	struct bd_infer *m;
-	struct bd_session *s;
+	struct bd_seq *s;
 	struct bd_ids fed; /* what the session holds */
 	size_t computed;
 	float *raw; /* [V] the model's logits, for log probabilities */
+
+	/* the text under way */
+	struct bd_gen_opts o;
+	struct bd_gen_result r;
+	struct bd_sampler sampler;
+	struct bd_tok_stream stream;
+	struct bd_stop stop;
+	struct bd_buf piece, shown;
+	uint32_t next; /* the token to feed before the next one is chosen, once one was */
+	float *z;      /* [V] after the prompt or the last token */
+	size_t room;   /* tokens that it may have */
+	bool going;
 };
 
 struct bd_gen *bd_gen_new(struct bd_infer *m)
 {
 	struct bd_gen *g = bd_zalloc(1, sizeof(*g));
 
-	bd_infer_tok(m);
 	g->m = m;
-	g->s = bd_session_new(m, ROOM);
+	g->s = bd_seq_new(m, ROOM);
 	g->raw = bd_alloc((size_t)m->net->cfg.vocab, sizeof(*g->raw));
 	return g;
 }
@@ -34,8 +45,12 @@ void bd_gen_free(struct bd_gen *g)
 {
 	if (g == NULL)
 		return;
-	bd_session_free(g->s);
+	bd_seq_free(g->s);
 	bd_ids_free(&g->fed);
+	bd_stop_free(&g->stop);
+	bd_buf_free(&g->piece);
+	bd_buf_free(&g->shown);
+	json_decref(g->r.logprobs);
 	bd_free(g->raw);
 	bd_free(g);
 }
@@ -45,24 +60,35 @@ size_t bd_gen_fed(const struct bd_gen *g)
 	return g->computed;
 }
 
-static float *feed(struct bd_gen *g, const uint32_t *id, size_t n)
+size_t bd_gen_length(const struct bd_gen *g)
+{
+	return g->fed.n;
+}
+
+void bd_gen_rewind(struct bd_gen *g, size_t n)
+{
+	bd_seq_rewind(g->s, n);
+	g->fed.n = n < g->fed.n ? n : g->fed.n;
+	g->going = false;
+}
+
+float *bd_gen_feed(struct bd_gen *g, const uint32_t *id, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		bd_ids_push(&g->fed, id[i]);
 	g->computed += n;
-	return bd_session_feed(g->s, id, n);
+	return bd_seq_feed(g->s, id, n);
 }
 
 /* The logits [V] after the prompt: at least its last token is computed. */
-static float *begin(struct bd_gen *g, const struct bd_ids *prompt)
+static float *feed_prompt(struct bd_gen *g, const struct bd_ids *prompt)
 {
 	size_t same = 0;
 
 	while (same + 1 < prompt->n && same < g->fed.n && g->fed.id[same] == prompt->id[same])
 		same++;
-	bd_session_rewind(g->s, same);
-	g->fed.n = same;
-	return feed(g, prompt->id + same, prompt->n - same);
+	bd_gen_rewind(g, same);
+	return bd_gen_feed(g, prompt->id + same, prompt->n - same);
 }
 
 size_t bd_gen_limit(const struct bd_infer *m, const struct bd_gen_opts *o)
@@ -70,13 +96,13 @@ size_t bd_gen_limit(const struct bd_infer *m, const struct bd_gen_opts *o)
 	return o->context > 0 ? o->context : (size_t)m->net->cfg.context;
 }
 
-static size_t room_of(const struct bd_gen *g, size_t prompt, const struct bd_gen_opts *o)
+size_t bd_gen_room(const struct bd_infer *m, size_t prompt, const struct bd_gen_opts *o)
 {
-	size_t limit = bd_gen_limit(g->m, o);
+	size_t limit = bd_gen_limit(m, o);
 
 	if (prompt == 0)
 		bd_die(BD_DATA, "the prompt is empty, and %s has no token that begins a text; give some text",
-		       g->m->path);
+		       m->path);
 	if (prompt >= limit)
 		bd_die(BD_DATA,
 		       "the prompt has %zu tokens, but the context only %zu; give a shorter prompt or a "
@@ -85,14 +111,14 @@ static size_t room_of(const struct bd_gen *g, size_t prompt, const struct bd_gen
 	return limit - prompt < o->max_tokens ? limit - prompt : o->max_tokens;
 }
 
-static bool ends(const struct bd_gen *g, const struct bd_gen_opts *o, uint32_t id)
+static bool ends(const struct bd_gen *g, uint32_t id)
 {
 	const struct bd_config *c = &g->m->net->cfg;
 
 	for (int i = 0; i < c->n_eos; i++)
 		if (c->eos[i] == id)
 			return true;
-	return o->end == (int64_t)id;
+	return g->o.end == (int64_t)id;
 }
 
 /* ---- log probabilities ---- */
@@ -168,60 +194,88 @@ static json_t *token_logprobs(const struct bd_gen *g, uint32_t id, size_t n)
 
 /* ---- the loop ---- */
 
-static uint32_t choose(struct bd_gen *g, const struct bd_gen_opts *o, struct bd_sampler *sampler, float *z)
+static uint32_t choose(struct bd_gen *g)
 {
+	const struct bd_gen_opts *o = &g->o;
 	size_t V = (size_t)g->m->net->cfg.vocab, last = o->repeat_last < g->fed.n ? o->repeat_last : g->fed.n;
 
 	if (o->logprobs)
-		memcpy(g->raw, z, V * sizeof(*z));
+		memcpy(g->raw, g->z, V * sizeof(*g->z));
 	if (o->repeat_penalty != 1)
-		bd_sample_penalise(z, g->fed.id + g->fed.n - last, last, o->repeat_penalty);
-	return bd_sample(sampler, z, V);
+		bd_sample_penalise(g->z, g->fed.id + g->fed.n - last, last, o->repeat_penalty);
+	return bd_sample(&g->sampler, g->z, V);
 }
 
-static void show(bd_gen_emit *emit, void *ctx, struct bd_buf *text)
+void bd_gen_begin(struct bd_gen *g, const struct bd_ids *prompt, const struct bd_gen_opts *o)
 {
-	if (text->n > 0)
-		emit(ctx, text->p, text->n);
-	bd_buf_clear(text);
+	bd_infer_tok(g->m);
+	g->room = bd_gen_room(g->m, prompt->n, o);
+	json_decref(g->r.logprobs);
+	g->r = (struct bd_gen_result){
+	    .finish = "length", .prompt = prompt->n, .logprobs = o->logprobs ? json_array() : NULL};
+	g->o = *o;
+	g->sampler = o->sampler;
+	g->stream = (struct bd_tok_stream){.started = true}; /* a blank in front belongs to the text */
+	bd_stop_free(&g->stop);
+	g->stop = (struct bd_stop){.string = o->stop, .n = o->n_stop};
+	bd_buf_clear(&g->shown);
+	g->z = feed_prompt(g, prompt);
+	g->going = true;
+}
+
+/* One token more; false: it has ended the text. */
+static bool step(struct bd_gen *g)
+{
+	if (g->r.tokens == g->room)
+		return false;
+	if (g->r.tokens > 0)
+		g->z = bd_gen_feed(g, &g->next, 1);
+	g->next = choose(g);
+	if (ends(g, g->next)) {
+		g->r.finish = "eos";
+		return false;
+	}
+	g->r.tokens++;
+	if (g->o.logprobs)
+		json_array_append_new(g->r.logprobs, token_logprobs(g, g->next, g->o.top));
+	bd_buf_clear(&g->piece);
+	bd_tok_stream(g->m->tok, &g->stream, g->next, &g->piece);
+	if (bd_stop_add(&g->stop, g->piece.p, g->piece.n, &g->shown) == NULL)
+		return true;
+	g->r.finish = "stop";
+	return false;
+}
+
+bool bd_gen_next(struct bd_gen *g, const char **text, size_t *n)
+{
+	bd_buf_clear(&g->shown);
+	while (g->going && g->shown.n == 0) {
+		g->going = step(g);
+		if (!g->going)
+			bd_stop_end(&g->stop, &g->shown);
+	}
+	*text = g->shown.p;
+	*n = g->shown.n;
+	return *n > 0;
+}
+
+struct bd_gen_result bd_gen_end(struct bd_gen *g)
+{
+	struct bd_gen_result r = g->r;
+
+	g->r.logprobs = NULL;
+	g->going = false;
+	return r;
 }
 
 struct bd_gen_result bd_gen_run(struct bd_gen *g, const struct bd_ids *prompt, const struct bd_gen_opts *o,
                                 bd_gen_emit *emit, void *ctx)
 {
-	struct bd_gen_result r = {
-	    .finish = "length", .prompt = prompt->n, .logprobs = o->logprobs ? json_array() : NULL};
-	size_t room = room_of(g, prompt->n, o);
-	struct bd_tok_stream stream = {.started = true}; /* a leading blank belongs to the text */
-	struct bd_sampler sampler = o->sampler;
-	struct bd_stop stop = {.string = o->stop, .n = o->n_stop};
-	struct bd_buf piece = {0}, shown = {0};
-	float *z = begin(g, prompt);
+	const char *text;
+	size_t n;
 
-	while (r.tokens < room) {
-		uint32_t id = choose(g, o, &sampler, z);
-
-		if (ends(g, o, id)) {
-			r.finish = "eos";
-			break;
-		}
-		r.tokens++;
-		if (o->logprobs)
-			json_array_append_new(r.logprobs, token_logprobs(g, id, o->top));
-		bd_buf_clear(&piece);
-		bd_tok_stream(g->m->tok, &stream, id, &piece);
-		if (bd_stop_add(&stop, piece.p, piece.n, &shown) != NULL) {
-			r.finish = "stop";
-			break;
-		}
-		show(emit, ctx, &shown);
-		if (r.tokens < room)
-			z = feed(g, &id, 1);
-	}
-	bd_stop_end(&stop, &shown);
-	show(emit, ctx, &shown);
-	bd_stop_free(&stop);
-	bd_buf_free(&piece);
-	bd_buf_free(&shown);
-	return r;
+	bd_gen_begin(g, prompt, o);
+	while (bd_gen_next(g, &text, &n))
+		emit(ctx, text, n);
+	return bd_gen_end(g);
 }

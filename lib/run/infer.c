@@ -2,6 +2,7 @@
  * sequences in a batch. */
 #include "run/infer.h"
 
+#include "base/guard.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf.h"
@@ -29,6 +30,12 @@ static size_t file_size(const char *path)
 	return stat(path, &st) == 0 ? (size_t)st.st_size : 0;
 }
 
+static void close_dir(void *d, size_t n)
+{
+	(void)n;
+	closedir(d);
+}
+
 /* Bytes of the safetensors files of a directory. */
 static size_t weight_bytes(const char *dir)
 {
@@ -36,6 +43,7 @@ static size_t weight_bytes(const char *dir)
 	struct dirent *e;
 	size_t sum = 0;
 
+	bd_guard_keep(d, 0, close_dir);
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		const char *dot = strrchr(e->d_name, '.');
 		char *path;
@@ -46,6 +54,7 @@ static size_t weight_bytes(const char *dir)
 		sum += file_size(path);
 		bd_free(path);
 	}
+	bd_guard_drop(d);
 	if (d != NULL)
 		closedir(d);
 	return sum;
@@ -173,16 +182,16 @@ const struct bd_tok *bd_infer_tok(const struct bd_infer *m)
 
 /* ---- one growing sequence ---- */
 
-struct bd_session {
+struct bd_seq {
 	struct bd_net *net;
 	struct bd_acts *acts;
 	struct bd_kv *kv;
 	float *z, *copy; /* [V] the device's logits, and what bd_dev_view needs */
 };
 
-struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
+struct bd_seq *bd_seq_new(struct bd_infer *m, size_t context)
 {
-	struct bd_session *s = bd_zalloc(1, sizeof(*s));
+	struct bd_seq *s = bd_zalloc(1, sizeof(*s));
 
 	s->net = m->net;
 	s->acts = bd_acts_new(m->net, false);
@@ -193,7 +202,7 @@ struct bd_session *bd_session_new(struct bd_infer *m, size_t context)
 }
 
 /* Room for n more positions. */
-static void make_room(struct bd_session *s, size_t n)
+static void make_room(struct bd_seq *s, size_t n)
 {
 	size_t need = bd_add(s->kv->n, n);
 
@@ -201,7 +210,7 @@ static void make_room(struct bd_session *s, size_t n)
 		s->kv = bd_kv_grown(s->net, s->kv, need > 2 * s->kv->cap ? need : 2 * s->kv->cap);
 }
 
-float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n)
+float *bd_seq_feed(struct bd_seq *s, const uint32_t *ids, size_t n)
 {
 	make_room(s, n);
 	while (n > 0) {
@@ -217,17 +226,17 @@ float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n)
 	return bd_dev_view(s->net->dev, s->z, s->copy, (size_t)s->net->cfg.vocab * sizeof(*s->z));
 }
 
-size_t bd_session_length(const struct bd_session *s)
+size_t bd_seq_length(const struct bd_seq *s)
 {
 	return s->kv->n;
 }
 
-void bd_session_rewind(struct bd_session *s, size_t n)
+void bd_seq_rewind(struct bd_seq *s, size_t n)
 {
 	s->kv->n = n < s->kv->n ? n : s->kv->n;
 }
 
-void bd_session_free(struct bd_session *s)
+void bd_seq_free(struct bd_seq *s)
 {
 	if (s == NULL)
 		return;

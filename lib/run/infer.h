@@ -32,14 +32,14 @@ struct bd_input bd_infer_input(struct bd_infer *m);
 const struct bd_tok *bd_infer_tok(const struct bd_infer *m);
 
 /* One growing sequence. */
-struct bd_session;
-struct bd_session *bd_session_new(struct bd_infer *m, size_t room); /* positions at first: it grows */
+struct bd_seq;
+struct bd_seq *bd_seq_new(struct bd_infer *m, size_t room); /* positions at first: it grows */
 /* Appends ids[n], n > 0, and returns the logits [V] after the last one (host memory,
  * owned by the session). */
-float *bd_session_feed(struct bd_session *s, const uint32_t *ids, size_t n);
-size_t bd_session_length(const struct bd_session *s);
-void bd_session_rewind(struct bd_session *s, size_t n); /* keep the first n positions */
-void bd_session_free(struct bd_session *s);
+float *bd_seq_feed(struct bd_seq *s, const uint32_t *ids, size_t n);
+size_t bd_seq_length(const struct bd_seq *s);
+void bd_seq_rewind(struct bd_seq *s, size_t n); /* keep the first n positions */
+void bd_seq_free(struct bd_seq *s);
 
 /* Runs whole sequences together: fn(ctx, s, P, row, z) is called for each record s in order with
  * the logits z[P,V] (host memory) at its P target positions (z row j predicts ids[row[j]]), in pieces

@@ -254,21 +254,21 @@ static void test_invariance(void **state)
 	for (size_t i = 0; i < CONFIGS; i++) {
 		struct bd_pack_opt o = {.ternary = BD_GGML_I2_S, .embd = BD_GGML_F16};
 		struct bd_infer *m;
-		struct bd_session *s;
+		struct bd_seq *s;
 		float *whole, *all = bd_zalloc(T * V, sizeof(*all));
 		uint8_t target[T];
 
 		bd_pack_write(dir[i], file, &o, cpu());
 		m = bd_infer_open(file, cpu(), false);
 		whole = logits(m->net);
-		s = bd_session_new(m, T);
+		s = bd_seq_new(m, T);
 		for (size_t t = 0; t < T; t++)
-			assert_same(bd_session_feed(s, ids + t, 1), whole + t * V, V);
-		bd_session_rewind(s, 5);
-		assert_int_equal(bd_session_length(s), 5);
-		assert_same(bd_session_feed(s, ids + 5, 12), whole + 16 * V, V);
-		assert_same(bd_session_feed(s, ids + 17, T - 17), whole + (T - 1) * V, V);
-		bd_session_free(s);
+			assert_same(bd_seq_feed(s, ids + t, 1), whole + t * V, V);
+		bd_seq_rewind(s, 5);
+		assert_int_equal(bd_seq_length(s), 5);
+		assert_same(bd_seq_feed(s, ids + 5, 12), whole + 16 * V, V);
+		assert_same(bd_seq_feed(s, ids + 17, T - 17), whole + (T - 1) * V, V);
+		bd_seq_free(s);
 		memset(target, 1, T);
 		target[0] = 0;
 		for (int threads = 1; threads <= 3; threads++) {
@@ -290,11 +290,11 @@ static void test_invariance(void **state)
 		{ /* tensors are touched through the device only */
 			struct bd_dev *dev = locked_new(NULL);
 			struct bd_infer *p = bd_infer_open(file, dev, false);
-			struct bd_session *q = bd_session_new(p, 4);
+			struct bd_seq *q = bd_seq_new(p, 4);
 
 			for (size_t t = 0; t < T; t++)
-				assert_same(bd_session_feed(q, ids + t, 1), whole + t * V, V);
-			bd_session_free(q);
+				assert_same(bd_seq_feed(q, ids + t, 1), whole + t * V, V);
+			bd_seq_free(q);
 			bd_infer_close(p);
 			bd_dev_close(dev);
 		}
@@ -422,8 +422,8 @@ static struct bd_score score_slowly(struct bd_infer *m, const char *path, uint64
 	struct bd_score s = {0};
 
 	while (bd_source_next(src, &r)) {
-		struct bd_session *one = bd_session_new(m, r.n);
-		const float *z = bd_session_feed(one, r.ids, r.n - 1);
+		struct bd_seq *one = bd_seq_new(m, r.n);
+		const float *z = bd_seq_feed(one, r.ids, r.n - 1);
 		double sum = 0;
 		size_t best = 0, guess = z[20] > z[10];
 
@@ -443,7 +443,7 @@ static struct bd_score score_slowly(struct bd_infer *m, const char *path, uint64
 			s.invalid++;
 		}
 		s.examples++;
-		bd_session_free(one);
+		bd_seq_free(one);
 	}
 	bd_source_close(src);
 	return s;

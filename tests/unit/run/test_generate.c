@@ -205,7 +205,7 @@ static void log_probabilities(void **state)
 	struct bd_gen *g = bd_gen_new(model);
 	struct bd_gen_opts o = greedy(4);
 	struct bd_gen_result r;
-	struct bd_session *s = bd_session_new(model, 4);
+	struct bd_seq *s = bd_seq_new(model, 4);
 	struct bd_ids ids = {0};
 	size_t V = (size_t)model->net->cfg.vocab;
 
@@ -220,7 +220,7 @@ static void log_probabilities(void **state)
 	for (size_t i = 0; i < 4; i++) {
 		const json_t *e = json_array_get(r.logprobs, i), *top = json_object_get(e, "top");
 		uint32_t id = (uint32_t)json_integer_value(json_object_get(e, "id")), first;
-		const float *z = bd_session_feed(s, ids.id, ids.n);
+		const float *z = bd_seq_feed(s, ids.id, ids.n);
 		double sum = 0, last = 0;
 
 		for (size_t v = 0; v < V; v++)
@@ -246,7 +246,7 @@ static void log_probabilities(void **state)
 	}
 	json_decref(r.logprobs);
 	bd_ids_free(&ids);
-	bd_session_free(s);
+	bd_seq_free(s);
 	bd_gen_free(g);
 }
 
