@@ -17,6 +17,8 @@ VERSION := $(shell sed -n 's/^\#define BD_VERSION "\(.*\)"/\1/p' lib/base/msg.h)
 
 CFLAGS ?= -O3 -g
 PKG_CONFIG ?= pkg-config
+OBJCOPY ?= objcopy
+comma := ,
 PKGS := libzstd libxxhash jansson libutf8proc libpcre2-8 \
 	$(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),msgpack-c,msgpack)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS))
@@ -25,7 +27,8 @@ ifeq ($(PKG_LIBS),)
 $(warning some libraries are missing; "sh pipelines/deps.sh --build" installs them)
 endif
 override CPPFLAGS += -D_GNU_SOURCE= -iquote lib $(PKG_CFLAGS)
-override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -fno-math-errno -pthread $(SANFLAGS)
+override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -fno-math-errno -pthread $(SANFLAGS) \
+	-fPIC -fvisibility=hidden
 OTHER_LIBS = -ldnnl -lgomp -lm -lpthread
 LDLIBS = $(PKG_LIBS) $(OTHER_LIBS)
 
@@ -33,14 +36,15 @@ LIB = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*/*.c lib/*/*/*.c))
 TOOLS = $(patsubst bin/%.c,$(BIN)/%,$(wildcard bin/bd-*.c))
 TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
 NAMES = $(notdir $(TOOLS))
-FOLDERS = $(notdir $(wildcard lib/*))
+SONAME = libbd.so.0
 
 # What is installed: in.DIR lists the files that go into DIR below PREFIX.
 in.bin = $(TOOLS)
-in.lib = $(BUILD)/libbd.a
+in.lib = $(BUILD)/door/libbd.a $(BUILD)/door/$(SONAME)
 in.lib/pkgconfig = $(BUILD)/bd.pc
-$(foreach d,$(FOLDERS),$(eval in.include/bd/$d = $(wildcard lib/$d/*.h)))
+in.include = lib/bd.h
 in.share/man/man1 = $(wildcard man/*.1)
+in.share/man/man3 = $(wildcard man/*.3)
 in.share/man/man5 = $(wildcard man/*.5)
 in.share/man/man7 = $(wildcard man/*.7)
 in.share/doc/bd = README.md LICENSE
@@ -50,7 +54,7 @@ in.share/bash-completion/completions = $(NAMES:%=$(BUILD)/complete/bash/%)
 in.$(ZSH) = $(NAMES:%=$(BUILD)/complete/zsh/_%)
 in.share/fish/vendor_completions.d = $(NAMES:%=$(BUILD)/complete/fish/%.fish)
 INTO = $(patsubst in.%,%,$(filter in.%,$(.VARIABLES)))
-OURS = $(FOLDERS:%=include/bd/%) include/bd share/doc/bd share/bd/templates share/bd/configs share/bd # also removed
+OURS = share/doc/bd share/bd/templates share/bd/configs share/bd # also removed
 TOP = Makefile README.md LICENSE bin lib man tests examples pipelines .ci .gitignore .clang-format
 TO = $(DESTDIR)$(PREFIX)
 
@@ -64,11 +68,28 @@ $(TOOLS): $(BIN)/%: $(BUILD)/bin/%.o $(BUILD)/libbd.a
 
 $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/device.o $(BUILD)/libbd.a
 	@mkdir -p $(@D)
-	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $^ -lcmocka $(LDLIBS)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LDLIBS)
+
+$(filter $(BUILD)/tests/door/%,$(TESTS)): $(BUILD)/tests/unit/door/models.o
 
 $(BUILD)/libbd.a: $(LIB)
 	rm -f $@
 	$(AR) rcs $@ $^
+
+# What is installed of the library: bd.h's names, and the others hidden. One object with all that they need.
+$(BUILD)/door/bd.o: $(BUILD)/libbd.a
+	@mkdir -p $(@D)
+	$(LD) -r -o $@.all $(filter $(BUILD)/lib/door/%,$(LIB)) $<
+	$(OBJCOPY) --localize-hidden $@.all $@
+	rm $@.all
+
+$(BUILD)/door/libbd.a: $(BUILD)/door/bd.o
+	rm -f $@
+	$(AR) rcs $@ $^
+
+$(BUILD)/door/$(SONAME): $(BUILD)/door/bd.o
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -o $@ $^ \
+		-Wl,--as-needed $(LDLIBS)
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
@@ -103,14 +124,16 @@ $(BUILD)/complete/fish/%.fish: $(BIN)/%
 $(BUILD)/bd.pc: Makefile lib/base/msg.h
 	@mkdir -p $(@D)
 	printf '%s\n' 'prefix=$${pcfiledir}/../..' 'Name: bd' 'Description: ternary language models by BitNet Distillation' \
-		'Version: $(VERSION)' 'Requires: $(PKGS)' 'Libs: -L$${prefix}/lib -lbd $(OTHER_LIBS)' \
-		'Cflags: -I$${prefix}/include -iquote$${prefix}/include/bd' >$@
+		'Version: $(VERSION)' 'Requires.private: $(PKGS)' 'Libs: -L$${prefix}/lib -lbd' \
+		'Libs.private: $(OTHER_LIBS) -pthread' 'Cflags: -I$${prefix}/include' >$@
 
 install: all
 	$(foreach d,$(INTO),install -d '$(TO)/$d' && install -m $(if $(filter bin,$d),755,644) $(in.$d) '$(TO)/$d' &&) :
+	ln -sf $(SONAME) '$(TO)/lib/libbd.so'
 
 uninstall:
 	$(foreach d,$(INTO),rm -f $(foreach f,$(in.$d),'$(TO)/$d/$(notdir $f)') &&) :
+	rm -f '$(TO)/lib/libbd.so'
 	for d in $(OURS); do if test -d "$(TO)/$$d"; then rmdir --ignore-fail-on-non-empty "$(TO)/$$d"; fi; done
 
 # From a clone: the files tracked by git; from an unpacked archive: everything except what was built.

@@ -19,7 +19,7 @@ trap 'exit 4' INT TERM HUP
 root=$work/root doc=$work/root/usr/share/doc/bd
 
 $MAKE -s BUILD="$BUILD" BIN="$BIN" PREFIX=/usr DESTDIR="$root" ZSH=share/zsh/vendor-completions install >&2
-strip --strip-unneeded "$root"/usr/bin/*
+strip --strip-unneeded "$root"/usr/bin/* "$root"/usr/lib/libbd.so.0
 strip --strip-debug --enable-deterministic-archives "$root"/usr/lib/libbd.a
 gzip -9n "$root"/usr/share/man/man*/*
 
@@ -40,10 +40,11 @@ END
 # Dependencies: the packages of the libraries that the programs are linked with, in the versions that their symbols need.
 mkdir "$work/debian"
 printf 'Source: bd\n\nPackage: bd\nArchitecture: any\n' >"$work/debian/control"
-depends=$(cd "$work" && dpkg-shlibdeps -O root/usr/bin/* 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
+depends=$(cd "$work" && dpkg-shlibdeps -O root/usr/bin/* root/usr/lib/libbd.so.0 2>/dev/null | sed -n 's/^shlibs:Depends=//p')
 test -n "$depends"
 
 mkdir "$root/DEBIAN"
+echo 'activate-noawait ldconfig' >"$root/DEBIAN/triggers"
 cat >"$root/DEBIAN/control" <<END
 Package: bd
 Version: $VERSION
@@ -60,8 +61,8 @@ Description: ternary language models for one task, by BitNet Distillation
  one task, and that run, evaluate and measure the student on CPUs. Models are
  read as Hugging Face directories; the student is packed into one GGUF file.
  .
- The library behind the programs is included for static linking; linking with
- it needs the suggested development packages.
+ The library that runs models inside other programs is included; to link it
+ statically the suggested development packages are needed.
 END
 (cd "$root" && find usr -type f | LC_ALL=C sort | xargs md5sum) >"$root/DEBIAN/md5sums"
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +

@@ -5,7 +5,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-folders='base machine format text data model math net pack run eval train'
+folders='base machine format text data model math net pack run door eval train'
 
 # Prints lines "A B PLACE": module A, such as "base/io", needs module B.
 needs() {
@@ -14,6 +14,8 @@ needs() {
 	function module(path) {
 		sub(/^lib\//, "", path)
 		sub(/\.[a-z]*$/, "", path)
+		if (path == "bd") # the header of the library
+			path = "door/bd"
 		split(path, part, "/")
 		return part[1] "/" part[2]
 	}

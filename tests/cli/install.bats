@@ -20,7 +20,7 @@ make_() {
 	make -s -C "$repo" BUILD="${BUILD:-build}" BIN="${BIN:-bin}" SAN="${SAN-}" "$@"
 }
 
-@test "install: programs, manual, library, headers, templates, completions" {
+@test "install: programs, manual, library, header, templates, completions" {
 	for source in "$repo"/bin/bd-*.c; do
 		tool=$(basename "$source" .c)
 		[ -x "$prefix/bin/$tool" ]
@@ -30,7 +30,9 @@ make_() {
 		[ -s "$prefix/share/fish/vendor_completions.d/$tool.fish" ]
 	done
 	[ -s "$prefix/share/man/man7/bd.7" ] && [ -s "$prefix/share/man/man5/bd-stream.5" ]
-	[ -s "$prefix/lib/libbd.a" ] && [ -s "$prefix/include/bd/run/infer.h" ]
+	[ -s "$prefix/share/man/man3/bd.3" ]
+	[ -s "$prefix/lib/libbd.a" ] && [ "$(readlink "$prefix/lib/libbd.so")" = libbd.so.0 ]
+	[ "$(ls "$prefix/include")" = bd.h ]
 	diff -r "$repo/examples/templates" "$prefix/share/bd/templates"
 	diff -r "$repo/examples/configs" "$prefix/share/bd/configs"
 }
@@ -47,40 +49,88 @@ make_() {
 	[[ $output == *"sst3: no such template"* ]]
 }
 
-@test "a C program is built with pkg-config, the installed headers and the library" {
-	cat >program.c <<-'END'
-	#include <bd/run/infer.h>
-	#include <stdio.h>
-
-	int main(int argc, char **argv)
-	{
-		struct bd_dev *dev = bd_dev_threads(1);
-		struct bd_infer *m = argc == 2 ? bd_infer_open(argv[1], dev, false) : NULL;
-		struct bd_session *s = m != NULL ? bd_session_new(m, 8) : NULL;
-		float *z = s != NULL ? bd_session_feed(s, (uint32_t[]){1, 2, 3}, 3) : NULL;
-
-		printf("%d %d\n", m->net->cfg.vocab, z[0] == z[0]);
-		bd_session_free(s);
-		bd_infer_close(m);
-		bd_dev_close(dev);
-		return 0;
-	}
-	END
-	export PKG_CONFIG_PATH=$prefix/lib/pkgconfig
-	[ "bd-run $(pkg-config --modversion bd)" = "$(bd-run --version)" ]
+# build OUTPUT SOURCE [OPTION...]: with what pkg-config says.
+build() {
 	# shellcheck disable=SC2046 # lists of words
-	${CC:-cc} ${SAN:+-fsanitize=address,undefined} -o program program.c $(pkg-config --cflags --libs bd)
-	bd-init -q -o model "$prefix/share/bd/configs/tiny-llama.json"
-	[ "$(./program model)" = "512 1" ]
+	"${compiler:-${CC:-cc}}" -Wall -Wextra -Werror -pedantic ${SAN:+-fsanitize=address,undefined} -o "$1" "$2" "${@:3}" \
+		$(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags --libs bd) -Wl,-rpath,"$prefix/lib"
 }
 
-@test "every installed header stands alone" {
-	# shellcheck disable=SC2046 # a list of words
-	for header in "$prefix"/include/bd/*/*.h; do
-		echo "#include <bd/${header##*/include/bd/}>"
-		${CC:-cc} -std=c11 -fsyntax-only -x c $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --cflags bd) - \
-			<<<"#include <bd/${header##*/include/bd/}>"
+make_models() {
+	[ -e lm ] && return
+	bd-init -q --tokenizer "$repo/tests/golden/tok-bytes.json" -o lm "$prefix/share/bd/configs/tiny-llama.json"
+	printf 'sentence\tlabel\na joy\t1\na bore\t0\n' |
+		bd-data -q --template "$prefix/share/bd/templates/sst2.json" --tokenizer lm -o rows.bds
+	bd-sft -q -t 1 --model lm -o task rows.bds
+	bd-subln -q task -o s0
+	bd-sft -q -t 1 --model s0 --weights ternary -o student rows.bds
+	bd-pack -q student -o task.gguf
+}
+
+# A program PROG MODEL TEXT says what bd-run says.
+answers() {
+	"$@" lm "the story was" >got
+	bd-run -n 24 -p "the story was" lm | diff - got
+}
+
+classifies() {
+	for model in task student task.gguf; do
+		"$@" "$model" "a joy" >got
+		bd-run -p "a joy" "$model" | diff - got
 	done
+	run "$@" nowhere "a joy"
+	[ "$status" -eq 1 ] && [ "$output" = "nowhere: cannot open: No such file or directory" ]
+}
+
+@test "the library has the names of bd.h and no others, shared and static" {
+	sed -n 's/^[a-z].*[ *]\(bd_[a-z_]*\)(.*/\1/p' "$prefix/include/bd.h" | sort >names
+	[ "$(wc -l <names)" -gt 20 ] && [ "$(wc -l <names)" -le 40 ]
+	nm -D --defined-only "$prefix/lib/libbd.so.0" | sed -n 's/.* [A-Z] //p' | grep -v '^__[a-z]*san_' | sort | diff names -
+	nm -g --defined-only "$prefix/lib/libbd.a" | sed -n 's/.* [A-Z] //p' | grep -v '^__[a-z]*san_' | sort | diff names -
+	objdump -p "$prefix/lib/libbd.so.0" | grep -q 'SONAME *libbd.so.0$'
+}
+
+@test "the example is C and C++, with the shared and the static library" {
+	make_models
+	build embed "$repo/examples/embed.c" -std=c11
+	answers ./embed
+	classifies ./embed
+	if command -v "${CXX:-g++}" >/dev/null; then
+		compiler=${CXX:-g++} build embed++ "$repo/examples/embed.c" -x c++ -std=c++11
+		answers ./embed++
+		classifies ./embed++
+	fi
+	# shellcheck disable=SC2046 # lists of words
+	${CC:-cc} ${SAN:+-fsanitize=address,undefined} -o static "$repo/examples/embed.c" -I"$prefix/include" \
+		"$prefix/lib/libbd.a" $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --libs --static bd | sed 's/-lbd\>//')
+	answers ./static
+	[ "bd-run $(PKG_CONFIG_PATH=$prefix/lib/pkgconfig pkg-config --modversion bd)" = "$(bd-run --version)" ]
+}
+
+@test "the manual's example" {
+	make_models
+	mandoc -T man "$prefix/share/man/man3/bd.3" >/dev/null
+	sed -n '/^#include <bd.h>/,/^}/p' "$prefix/share/man/man3/bd.3" | sed 's/\\e/\\/g' >manual.c
+	build manual manual.c -std=c11
+	./manual lm >got
+	bd-run -p "Once upon a time" lm | head -c -1 | cmp - got
+}
+
+@test "the example in Python" {
+	command -v python3 >/dev/null || skip "no python3"
+	[ -z "$SAN" ] || skip "python3 is not built with the sanitizers"
+	make_models
+	answers python3 "$repo/examples/embed.py" "$prefix/lib/libbd.so"
+	run python3 "$repo/examples/embed.py" "$prefix/lib/libbd.so" nowhere x
+	[ "$status" -eq 1 ] && [ "$output" = "nowhere: cannot open: No such file or directory" ]
+}
+
+@test "the header stands alone, in C and C++" {
+	for std in c99 c11 c17; do
+		${CC:-cc} -std=$std -pedantic -Wall -Wextra -Werror -fsyntax-only -x c -I"$prefix/include" - <<<"#include <bd.h>"
+	done
+	command -v "${CXX:-g++}" >/dev/null || skip "no C++"
+	${CXX:-g++} -std=c++11 -pedantic -Wall -Wextra -Werror -fsyntax-only -x c++ -I"$prefix/include" - <<<"#include <bd.h>"
 }
 
 @test "completion in bash: options, choices, paths, --name=value" {
@@ -124,12 +174,12 @@ make_() {
 @test "uninstall removes what install wrote, and nothing else" {
 	mkdir -p other/usr/bin other/usr/share/bd/templates
 	touch other/usr/bin/bd-other other/usr/share/bd/templates/mine.json
-	find other -type f | sort >before
+	find other -type f -o -type l | sort >before
 	make_ install DESTDIR="$PWD/other" PREFIX=/usr
 	[ "$(find other -type f | wc -l)" -gt 60 ]
 	make_ uninstall DESTDIR="$PWD/other" PREFIX=/usr
-	find other -type f | sort | diff before -
-	[ ! -e other/usr/include/bd ] && [ ! -e other/usr/share/bd/configs ]
+	find other -type f -o -type l | sort | diff before -
+	[ ! -e other/usr/include/bd.h ] && [ ! -L other/usr/lib/libbd.so ] && [ ! -e other/usr/share/bd/configs ]
 }
 
 @test "dist: the same SOURCE_DATE_EPOCH gives the same bytes, also from the unpacked archive" {
