@@ -76,7 +76,8 @@ $(BUILD)/libbd.a: $(LIB)
 	rm -f $@
 	$(AR) rcs $@ $^
 
-# What is installed of the library: bd.h's names, and the others hidden. One object with all that they need.
+# The library as it is installed: the names of bd.h and no others, in one object with all that they need. Once loaded, the
+# shared one stays: jansson keeps pointers into it.
 $(BUILD)/door/bd.o: $(BUILD)/libbd.a
 	@mkdir -p $(@D)
 	$(LD) -r -o $@.all $(filter $(BUILD)/lib/door/%,$(LIB)) $<
@@ -88,7 +89,7 @@ $(BUILD)/door/libbd.a: $(BUILD)/door/bd.o
 	$(AR) rcs $@ $^
 
 $(BUILD)/door/$(SONAME): $(BUILD)/door/bd.o
-	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME) $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -o $@ $^ \
+	$(CC) $(CFLAGS) $(LDFLAGS) -shared -Wl,-soname,$(SONAME),-z,nodelete $(if $(SAN),,-Wl$(comma)-z$(comma)defs) -o $@ $^ \
 		-Wl,--as-needed $(LDLIBS)
 
 $(BUILD)/%.o: %.c Makefile
@@ -124,8 +125,8 @@ $(BUILD)/complete/fish/%.fish: $(BIN)/%
 $(BUILD)/bd.pc: Makefile lib/base/msg.h
 	@mkdir -p $(@D)
 	printf '%s\n' 'prefix=$${pcfiledir}/../..' 'Name: bd' 'Description: ternary language models by BitNet Distillation' \
-		'Version: $(VERSION)' 'Requires.private: $(PKGS)' 'Libs: -L$${prefix}/lib -lbd' \
-		'Libs.private: $(OTHER_LIBS) -pthread' 'Cflags: -I$${prefix}/include' >$@
+		'Version: $(VERSION)' 'Libs: -L$${prefix}/lib -lbd' \
+		'Libs.private: $(PKG_LIBS) $(OTHER_LIBS) -pthread' 'Cflags: -I$${prefix}/include' >$@
 
 install: all
 	$(foreach d,$(INTO),install -d '$(TO)/$d' && install -m $(if $(filter bin,$d),755,644) $(in.$d) '$(TO)/$d' &&) :

@@ -2,7 +2,6 @@
 #include "base/guard.h"
 
 #include <setjmp.h>
-#include <stdatomic.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +17,28 @@ struct bd_held {
 
 enum { FEWEST = 64 }; /* places of a table, a power of two */
 
-static atomic_size_t live;
+static pthread_mutex_t scopes_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct bd_scope *scopes; /* all of them */
 
 void bd_scope_begin(struct bd_scope *s, struct bd_scope *outer)
 {
 	*s = (struct bd_scope){.outer = outer};
 	pthread_mutex_init(&s->lock, NULL);
+	pthread_mutex_lock(&scopes_lock);
+	s->next = scopes;
+	scopes = s;
+	pthread_mutex_unlock(&scopes_lock);
+}
+
+static void unlist(struct bd_scope *s)
+{
+	struct bd_scope **p;
+
+	pthread_mutex_lock(&scopes_lock);
+	for (p = &scopes; *p != s; p = &(*p)->next)
+		;
+	*p = s->next;
+	pthread_mutex_unlock(&scopes_lock);
 }
 
 static void release(const struct bd_held *h)
@@ -36,20 +51,23 @@ static void release(const struct bd_held *h)
 
 void bd_scope_end(struct bd_scope *s)
 {
+	unlist(s);
 	for (int memory = 0; memory < 2; memory++)
 		for (size_t i = 0; i < s->cap; i++)
 			if (s->held[i].p != NULL && (s->held[i].fn == NULL) == memory)
 				release(&s->held[i]);
-	atomic_fetch_sub(&live, s->n);
 	free(s->held);
 	pthread_mutex_destroy(&s->lock);
 	*s = (struct bd_scope){0};
 }
 
-/* Where a search for p begins; cap is a power of two. */
+/* Where a search for p begins; cap is a power of two. Neighbours in memory are often used together and
+ * are neighbours here too: 32 places for each KiB. */
 static size_t place(const void *p, size_t cap)
 {
-	return (size_t)((uint64_t)(uintptr_t)p * UINT64_C(0x9e3779b97f4a7c15) >> 32) & (cap - 1);
+	uint64_t a = (uint64_t)(uintptr_t)p, group = (a >> 10) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
+
+	return (size_t)(group << 5 | (a >> 5 & 31)) & (cap - 1);
 }
 
 static void put(struct bd_held *held, size_t cap, struct bd_held h)
@@ -197,18 +215,14 @@ void bd_guard_keep(void *p, size_t n, bd_release *fn)
 		strcpy(text, "out of memory");
 		bd_guard_raise(4); /* BD_SYS */
 	}
-	atomic_fetch_add(&live, 1);
 }
 
 void bd_guard_drop(const void *p)
 {
 	if (guard == NULL || p == NULL)
 		return;
-	for (struct bd_scope *s = guard->scope; s != NULL; s = s->outer)
-		if (scope_drop(s, p)) {
-			atomic_fetch_sub(&live, 1);
-			return;
-		}
+	for (struct bd_scope *s = guard->scope; s != NULL && !scope_drop(s, p); s = s->outer)
+		;
 }
 
 /* Descriptors stand for themselves, as addresses that no memory has. */
@@ -237,7 +251,13 @@ void bd_guard_drop_fd(int fd)
 
 size_t bd_guard_live(void)
 {
-	return atomic_load(&live);
+	size_t n = 0;
+
+	pthread_mutex_lock(&scopes_lock);
+	for (const struct bd_scope *s = scopes; s != NULL; s = s->next)
+		n += s->n;
+	pthread_mutex_unlock(&scopes_lock);
+	return n;
 }
 
 bool bd_guard_fails(void)

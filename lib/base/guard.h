@@ -18,6 +18,7 @@ struct bd_scope {
 	struct bd_scope *outer;
 	struct bd_held *held; /* a hash table by address */
 	size_t n, cap;
+	struct bd_scope *next; /* in the list of all, for bd_guard_live */
 };
 void bd_scope_begin(struct bd_scope *s, struct bd_scope *outer);
 void bd_scope_trim(struct bd_scope *s); /* gives back what it does not need for what is in it */
@@ -33,7 +34,7 @@ char *bd_guard_text(void); /* [BD_GUARD_TEXT] of this thread: why its last guard
 /* ---- for those who acquire ---- */
 
 /* Records p, to be released by fn(p, n), or by free() if fn is NULL; when there is no memory to do so, p is
- * released and the guarded call fails. p NULL: nothing. A descriptor's address is bd_guard_fd(fd). */
+ * released and the guarded call fails. p NULL: nothing. */
 typedef void bd_release(void *p, size_t n);
 void bd_guard_keep(void *p, size_t n, bd_release *fn);
 void bd_guard_drop(const void *p); /* p is about to be released, or nobody's: not recorded any longer */

@@ -2,6 +2,7 @@
 #include "door/door_session.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 void bd_door_need(struct bd_door_session *s)
 {
@@ -48,7 +49,7 @@ bd_session *bd_session_new(bd_model *m)
 
 void bd_session_free(bd_session *s)
 {
-	if (s == NULL)
+	if (s == NULL || s->m->pid != getpid()) /* in a forked child all stays as it is */
 		return;
 	bd_scope_end(&s->scope);
 	free(s);

@@ -92,7 +92,7 @@ apt-get -q purge -y bd
 test ! -e /usr/share/bd
 test ! -e /usr/share/doc/bd
 END
-test -z "$(find "$root/usr" -name 'bd-*' -o -name libbd.a)"
+test -z "$(find "$root/usr" -name 'bd-*' -o -name 'libbd.*' -o -name bd.h)"
 
 inside 'make install and uninstall' <<'END'
 cd /tmp/bd

@@ -640,6 +640,25 @@ static void silent(void **state)
 	assert_string_equal(c.err, "");
 }
 
+/* In a process that has chosen no kernels yet. */
+static void wrong_environment(void *unused)
+{
+	(void)unused;
+	setenv("BD_KERN", "abacus", 1);
+	for (int i = 0; i < 2; i++)
+		if (bd_open("nowhere", 2) != NULL || strstr(bd_error(), "BD_KERN=abacus") == NULL)
+			_exit(1);
+	_exit(bd_guard_live() == 0 ? 0 : 1);
+}
+
+static void environment(void **state)
+{
+	struct child c = child_run(wrong_environment, NULL);
+
+	(void)state;
+	assert_true(c.signal == 0 && c.status == 0);
+}
+
 static void use_in_child(void *session)
 {
 	uint32_t id = 1;
@@ -765,5 +784,8 @@ int main(void)
 #endif
 	};
 
-	return cmocka_run_group_tests(tests, set_up, tear_down);
+	const struct CMUnitTest before[] = {cmocka_unit_test(environment)};
+	int failed = cmocka_run_group_tests(before, NULL, NULL);
+
+	return cmocka_run_group_tests(tests, set_up, tear_down) + failed;
 }
