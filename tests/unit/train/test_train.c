@@ -746,6 +746,133 @@ static void test_divergence(void **state)
 	assert_false(bd_is_dir(output));
 }
 
+/* ---- the best evaluation ---- */
+
+/* The stream "examples" as an evaluation sees it: with its choices or without (nothing but the nll counts then), and
+ * contrary, every answer the wrong one, so that what is learnt of the examples makes the score worse. */
+static const char *make_judge(const char *name, bool choices, bool contrary)
+{
+	uint32_t choice[2] = {0, 1};
+	struct bd_stream_head h = {.vocab = V, .layer = -1, .choice = choice, .n_choice = choices ? 2 : 0};
+	char *path = at(name);
+
+	memset(h.tokenizer, 'a', 32);
+	struct bd_sink *s = bd_sink_open(path, 0, &h);
+	for (size_t i = 0; i < EXAMPLES; i++) {
+		struct bd_record r = {0};
+		make_example(&r, i);
+		if (contrary)
+			r.label = (int32_t)(r.ids[r.n - 1] ^= 1);
+		if (!choices)
+			r.label = -1;
+		bd_sink_put(s, &r);
+		bd_record_free(&r);
+	}
+	bd_sink_close(s);
+	return path;
+}
+
+/* The best evaluation, by the scores in a log: the greater accuracy, then the smaller nll, then the earlier. Every line
+ * must have named the best of those up to it. */
+static int64_t best_of(const char *log)
+{
+	struct bd_in *in = bd_in_open(log);
+	int64_t best = 0;
+	double accuracy = 0, nll = 0;
+	size_t len;
+
+	for (char *line; (line = bd_in_line(in, &len)) != NULL;) {
+		json_t *j = bd_json_parse(line, len, log), *e = json_object_get(j, "eval");
+		double a = json_number_value(json_object_get(e, "accuracy")),
+		       n = json_number_value(json_object_get(e, "nll"));
+		if (e != NULL && (best == 0 || a > accuracy || (a == accuracy && n < nll))) {
+			best = json_integer_value(json_object_get(j, "step"));
+			accuracy = a;
+			nll = n;
+		}
+		if (e != NULL)
+			assert_int_equal(json_integer_value(json_object_get(j, "best_step")), best);
+		json_decref(j);
+	}
+	bd_in_close(in);
+	return best;
+}
+
+static struct bd_train judged(const char *output, const char *judge, double lr)
+{
+	struct bd_train t = job("sft", "dense", output);
+
+	t.lr = lr;
+	t.warmup = 0;
+	t.sched = BD_SCHED_CONSTANT;
+	t.steps = 12;
+	t.epochs = 2;
+	t.eval = judge;
+	t.eval_every = judge ? 3 : 0;
+	return t;
+}
+
+/* The model that is left is the one that a run without evaluation has after the best step. */
+static void test_best_step(void **state)
+{
+	const char *choices = at("examples"), *plain = make_judge("plain", false, false),
+	           *wrong = make_judge("wrong", true, true), *worse = make_judge("worse", false, true);
+	const struct {
+		const char *judge;
+		double lr;
+		int64_t least, most; /* the best step */
+	} cases[] = {
+	    {plain, 3e-3, 12, 12}, /* better each time */
+	    {worse, 1e-2, 3, 9},   /* worse in the end */
+	    {wrong, 1e-2, 3, 12},  {choices, 3e-2, 3, 12},
+	    {choices, 0, 3, 3}, /* always the same score: the first is kept */
+	};
+	char *in = at("examples"), *log = at("step.log");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct bd_train t = judged("judged", cases[i].judge, cases[i].lr),
+		                plain_run = judged("not-judged", NULL, cases[i].lr);
+		t.log = log;
+		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		int64_t best = best_of(log);
+		assert_in_range(best, cases[i].least, cases[i].most);
+		plain_run.steps = best;
+		assert_int_equal(bd_train_run(&plain_run, in), BD_OK);
+		assert_same_model("judged", "not-judged", true);
+	}
+}
+
+/* What was the best before an interruption still is after it: a worse evaluation does not replace it, a better one
+ * does. */
+static void test_best_is_resumed(void **state)
+{
+	const struct {
+		const char *judge;
+		double lr;
+	} cases[] = {{at("plain"), 3e-3}, {at("worse"), 1e-2}, {at("wrong"), 1e-2}};
+	char *in = at("examples"), *aside = at("resumed.ckpt");
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct bd_train whole = judged("unbroken", cases[i].judge, cases[i].lr),
+		                parts = judged("resumed", cases[i].judge, cases[i].lr);
+		whole.log = at("unbroken.log");
+		parts.log = at("resumed.log");
+		whole.epochs = parts.epochs = 0;
+		whole.batch = parts.batch = 4;
+		assert_int_equal(bd_train_run(&whole, in), BD_OK);
+		unlink(parts.log);
+		assert_int_equal(interrupt(&parts, 2000, 4, SIGTERM, false),
+		                 BD_SYS); /* three steps, one evaluation */
+		assert_true(bd_is_dir(aside));
+		parts.resume = true;
+		assert_int_equal(child_run(run_file, &parts).status, BD_OK);
+		assert_int_equal(best_of(parts.log), best_of(whole.log));
+		assert_same_model("unbroken", "resumed", true);
+	}
+}
+
 /* ---- refusals ---- */
 
 static void run_empty(void *arg)
@@ -814,6 +941,8 @@ int main(void)
 	    cmocka_unit_test(test_periodic_checkpoint),
 	    cmocka_unit_test(test_divergence),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_best_step),
+	    cmocka_unit_test(test_best_is_resumed),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
