@@ -2,8 +2,9 @@
 # The manual: every tool has a page that is clean and documents all options, and the examples run as printed.
 #
 # An example is any .Dl or .Bd -literal in the section EXAMPLES of a tool's page, or anywhere in bd.7; "$ " is its prompt. All of
-# them run in one directory, with small files under the names that the pages use. An example that cannot run there is preceded by the
-# comment `.\" not run: WHY`; a display that begins with "{" is a file, not a command.
+# them run in one directory, with small files under the names that the pages use, and every command must exit 0. Exceptions are
+# stated in a comment before the example: `.\" exits 1: COMMAND`, one for each command whose result is rightly negative, and
+# `.\" not run: WHY` for an example that cannot run there. A display that begins with "{" is a file, not a command.
 
 bats_require_minimum_version 1.5.0
 
@@ -54,11 +55,19 @@ make_world() {
 	cp student.gguf sst2.gguf
 }
 
-# Writes the examples of a page as shell scripts example.1, example.2 ...
+# Writes the examples of a page as shell scripts example.1, example.2 ... that append "STATUS COMMAND" to `failed` for each
+# command that fails, and the lines that are expected there as example.N.fails.
 extract() {
 	awk '
 		/^\.Sh / { on = $2 == "EXAMPLES" || FILENAME ~ /bd\.7$/ }
 		/^\.\\" not run: / { skip = 1; next }
+		/^\.\\" exits [1-9][0-9]*: / {
+			line = $0
+			sub(/^\.\\" exits /, "", line)
+			sub(/: /, " ", line)
+			fails = fails line "\n"
+			next
+		}
 		!on { next }
 		/^\.Dl / { line = $0; sub(/^\.Dl /, "", line); if (!dl) start(); dl = 1; put(line); next }
 		{ dl = 0 }
@@ -67,8 +76,13 @@ extract() {
 		inside { put($0) }
 		function start() {
 			if (skip) file = ""
-			else { file = "example." ++n; print "set -e" >file }
+			else {
+				file = "example." ++n
+				print "trap \047echo \"$? $BASH_COMMAND\" >>failed\047 ERR" >file
+				printf "%s", fails >(file ".fails")
+			}
 			skip = 0
+			fails = ""
 			first = 1
 		}
 		function put(line) {
@@ -86,7 +100,7 @@ run_examples() {
 	cd "$BATS_TEST_TMPDIR/world" || return
 	extract "$repo/man/$1"
 	ran=
-	for example in example.*; do
+	for example in example.*[0-9]; do
 		[ -s "$example" ] || continue
 		if grep -q '| jq' "$example" && ! command -v jq >/dev/null; then continue; fi
 		# Remove earlier results that would be in the way of -o.
@@ -94,8 +108,10 @@ run_examples() {
 		cat "$example"
 		ran=1
 		status=0
+		: >failed
 		bash -o pipefail "$example" </dev/null || status=$?
-		[ "$status" -le 1 ] # 1: a negative result
+		diff "$example.fails" failed
+		[ "$status" -eq 0 ] || [ "$status" = "$(tail -n 1 failed | cut -d ' ' -f 1)" ]
 	done
 	[ -n "$ran" ]
 }
