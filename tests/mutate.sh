@@ -12,6 +12,7 @@
 #
 # Everything happens in a copy under $TMPDIR; the tree may change meanwhile. tests/mutate.allow names changes that no test
 # can notice, and why; they are counted on their own. Exit status: 1 if a change survived.
+# shellcheck disable=SC2317 # in_turn calls functions by their names
 set -u
 cd "$(dirname "$0")/.." || exit 4
 export LC_ALL=C
@@ -78,12 +79,12 @@ cli_of() {
 
 work=$(mktemp -d "${TMPDIR:-/tmp}/bd-mutate.XXXXXX") || exit 4
 tree=$work/tree
-workers=
+workers= # process ids of the jobs
+child=   # and of the test that a job waits for
 
-# shellcheck disable=SC2317 # by trap
 finish() {
 	trap - EXIT INT TERM HUP
-	for pid in $workers; do
+	for pid in $workers $child; do
 		kill "$pid" 2>/dev/null
 	done
 	wait
@@ -95,57 +96,61 @@ trap 'finish 4' INT TERM HUP
 
 # ---- the program as it is ----
 
-mkdir "$tree" "$work/t" "$work/time" "$work/uses" "$work/draw" "$work/seen" || exit 4
-cp -R Makefile README.md LICENSE lib bin tests examples man pipelines "$tree" || exit 4
-cp tests/mutate.awk "$work" || exit 4
-cd "$tree" || exit 4
-rm -f bin/bd-*[!c] # tools that were built in the original
-# What a test leaves behind when it dies goes with everything else.
-find tests/unit -name '*.[ch]' -exec sed -i "s,\"/tmp/bd-test,\"$work/t/bd-test," {} +
-TMPDIR=$work/t
-BUILD=$tree/build
-export TMPDIR BUILD
-ulimit -f 4194304 # blocks of 512 bytes: a change that writes without end stops at 2 GiB
-
 made() {
 	make BUILD=build BIN=bin CFLAGS='-O1 -g0 -w' "$@" all tests
 }
-
-echo "building, and running the tests as they are" >&2
-made -j"$jobs" >"$work/log" 2>&1 || {
-	tail "$work/log" >&2
-	exit 4
-}
-made -n -B >"$work/commands" 2>/dev/null
 
 # The command that makes $1, as make would run it.
 command_of() {
 	grep -F -e " -o $1 " "$work/commands"
 }
 
-units=$(cd tests/unit && find . -name 'test_*.c' | sed 's,^\./,,; s,\.c$,,' | sort)
-tools=$(cd bin && find . -name 'bd-*.c' | sed 's,^\./,,; s,\.c$,,' | sort)
+# The copy, and everything in it built.
+prepare() {
+	mkdir "$tree" "$work/t" "$work/time" "$work/uses" "$work/draw" "$work/seen" || exit 4
+	cp -R Makefile README.md LICENSE lib bin tests examples man pipelines "$tree" || exit 4
+	cp tests/mutate.awk "$work" || exit 4
+	cd "$tree" || exit 4
+	rm -f bin/bd-*[!c] # tools that were built in the original
+	# What a test leaves behind when it dies goes with everything else.
+	find tests/unit -name '*.[ch]' -exec sed -i "s,\"/tmp/bd-test,\"$work/t/bd-test," {} +
+	TMPDIR=$work/t
+	BUILD=$tree/build
+	export TMPDIR BUILD
+	ulimit -f 4194304 # blocks of 512 bytes: a change that writes without end stops at 2 GiB
 
-# uses/NAME: the objects of the library that a program takes.
-for program in $units $tools; do
-	target=build/tests/$program
-	case $program in
-	bd-*) target=bin/$program ;;
-	esac
-	mkdir -p "$work/uses/$(dirname "$program")"
-	sh -c "$(command_of "$target" | sed "s, -o $target , -Wl\\,-t\\,-t -o $work/probe ,")" 2>&1 |
-		sed -n 's/.*libbd\.a[()]*\([a-z_0-9]*\)\.o.*/\1/p' >"$work/uses/$program"
-done
-test -s "$work/uses/bd-info" || {
-	echo "cannot tell what a program links" >&2
-	exit 4
+	echo "building, and running the tests as they are" >&2
+	made -j"$jobs" >"$work/log" 2>&1 || {
+		tail "$work/log" >&2
+		exit 4
+	}
+	made -n -B >"$work/commands" 2>/dev/null
+	units=$(cd tests/unit && find . -name 'test_*.c' | sed 's,^\./,,; s,\.c$,,' | sort)
+	tools=$(cd bin && find . -name 'bd-*.c' | sed 's,^\./,,; s,\.c$,,' | sort)
+
+	# uses/NAME: the objects of the library that a program takes.
+	for program in $units $tools; do
+		target=build/tests/$program
+		case $program in
+		bd-*) target=bin/$program ;;
+		esac
+		mkdir -p "$work/uses/$(dirname "$program")"
+		sh -c "$(command_of "$target" | sed "s, -o $target , -Wl\\,-t\\,-t -o $work/probe ,")" 2>&1 |
+			sed -n 's/.*libbd\.a[()]*\([a-z_0-9]*\)\.o.*/\1/p' >"$work/uses/$program"
+	done
+	test -s "$work/uses/bd-info" || {
+		echo "cannot tell what a program links" >&2
+		exit 4
+	}
 }
 
 # timed LIMIT COMMAND...: its status, 124 when it takes longer.
 timed() {
 	limit=$1
 	shift
-	timeout -k 2 "$limit" "$@" >/dev/null 2>&1 </dev/null
+	timeout -k 2 "$limit" "$@" >/dev/null 2>&1 </dev/null &
+	child=$!
+	wait "$child"
 }
 
 now() {
@@ -160,19 +165,22 @@ run_test() {
 	esac
 }
 
-for test in $units $(for folder; do cli_of "$folder"; done | tr ' ' '\n' | sort -u | sed 's/$/.bats/'); do
-	dir=$tree/build/tests
-	case $test in
-	*.bats) dir=$tree/bin ;;
-	esac
-	began=$(now)
-	run_test "$test" "$dir" 300 || {
-		echo "$test fails without a change" >&2
-		exit 4
-	}
-	mkdir -p "$work/time/$(dirname "$test")"
-	echo $(($(now) - began)) >"$work/time/$test"
-done
+# time/NAME: what each test takes, in ms; all of them must hold. Arguments: the folders.
+measure() {
+	for test in $units $(for folder; do cli_of "$folder"; done | tr ' ' '\n' | sort -u | sed 's/$/.bats/'); do
+		dir=$tree/build/tests
+		case $test in
+		*.bats) dir=$tree/bin ;;
+		esac
+		began=$(now)
+		run_test "$test" "$dir" 300 || {
+			echo "$test fails without a change" >&2
+			exit 4
+		}
+		mkdir -p "$work/time/$(dirname "$test")"
+		echo $(($(now) - began)) >"$work/time/$test"
+	done
+}
 
 # ---- the draw ----
 
@@ -227,16 +235,17 @@ draw() {
 	test "$drawn" -eq "$wanted" || echo "lib/$folder: no more than $drawn changes" >&2
 }
 
-# in_turn FUNCTION: each job calls it for every line of its stdin that no other job has taken.
+# in_turn FUNCTION: each job calls it for every line of work/turn that no other job has taken.
 in_turn() {
-	workers=
-	cat >"$work/turn"
 	while test "$(echo "$workers" | wc -w)" -lt "$jobs"; do
-		while IFS= read -r line; do
-			mkdir "$work/seen/$1.$line" 2>/dev/null || continue
-			# shellcheck disable=SC2086 # words of the line are arguments
-			"$1" $line
-		done <"$work/turn" &
+		(
+			trap 'test -n "$child" && kill "$child"; exit 4' TERM
+			while IFS= read -r line; do
+				mkdir "$work/seen/$1.$line" 2>/dev/null || continue
+				# shellcheck disable=SC2086 # words of the line are arguments
+				"$1" $line
+			done <"$work/turn"
+		) &
 		workers="$workers $!"
 	done
 	# shellcheck disable=SC2086 # process ids
@@ -244,12 +253,15 @@ in_turn() {
 	workers=
 }
 
-echo "drawing" >&2
-k=0
-for folder; do
-	echo "$folder $((count / $# + (k < count % $#)))"
-	k=$((k + 1))
-done | in_turn draw
+draw_all() {
+	echo "drawing" >&2
+	k=0
+	for folder; do
+		echo "$folder $((count / $# + (k < count % $#)))"
+		k=$((k + 1))
+	done >"$work/turn"
+	in_turn draw
+}
 
 # ---- the tests ----
 
@@ -347,28 +359,41 @@ try() {
 	find "$dir" -name 'test_*' -type f ! -name '*.c' -exec rm -f {} +
 }
 
-began=$(date +%s)
-# The first of each folder, then the second of each.
-(cd "$work/draw" && ls) | sort -t . -k 2,2 -k 1,1 | in_turn try
+try_all() {
+	began=$(date +%s)
+	# The first of each folder, then the second of each.
+	(cd "$work/draw" && ls) | sort -t . -k 2,2 -k 1,1 >"$work/turn"
+	in_turn try
+}
 
-# ---- the table ----
+table() {
+	for folder; do
+		for dir in "$work/draw/$folder".*; do
+			test -e "$dir/verdict" && echo "$folder $(cat "$dir/verdict")"
+		done
+	done | awk -v seed="$seed" -v seconds="$(($(date +%s) - began))" '
+		!($1 in all) { name[++n] = $1 }
+		{ all[$1]++; is[$1, $2]++; all["total"]++; is["total", $2]++ }
+		END {
+			name[++n] = "total"
+			printf "\n%-8s %8s %8s %10s %8s %8s\n", "folder", "changes", "noticed", "equivalent", "survived", "noticed"
+			for (i = 1; i <= n; i++) {
+				f = name[i]
+				counted = all[f] - is[f, "equivalent"]
+				printf "%-8s %8d %8d %10d %8d %7.1f%%\n", f, all[f], is[f, "noticed"], is[f, "equivalent"],
+					is[f, "SURVIVED"], counted ? 100 * is[f, "noticed"] / counted : 0
+			}
+			printf "seed %d, %d s; percent of the changes that are not equivalent\n", seed, seconds
+			exit is["total", "SURVIVED"] > 0
+		}'
+}
 
-for folder; do
-	for dir in "$work/draw/$folder".*; do
-		test -e "$dir/verdict" && echo "$folder $(cat "$dir/verdict")"
-	done
-done | awk -v seed="$seed" -v seconds="$(($(date +%s) - began))" '
-	!($1 in all) { name[++n] = $1 }
-	{ all[$1]++; is[$1, $2]++; all["total"]++; is["total", $2]++ }
-	END {
-		name[++n] = "total"
-		printf "\n%-8s %8s %8s %10s %8s %8s\n", "folder", "changes", "noticed", "equivalent", "survived", "noticed"
-		for (i = 1; i <= n; i++) {
-			f = name[i]
-			counted = all[f] - is[f, "equivalent"]
-			printf "%-8s %8d %8d %10d %8d %7.1f%%\n", f, all[f], is[f, "noticed"], is[f, "equivalent"],
-				is[f, "SURVIVED"], counted ? 100 * is[f, "noticed"] / counted : 0
-		}
-		printf "seed %d, %d s; percent of the changes that are not equivalent\n", seed, seconds
-		exit is["total", "SURVIVED"] > 0
-	}'
+# In braces: all of it is read before it begins, and this file may change, too.
+{
+	prepare
+	measure "$@"
+	draw_all "$@"
+	try_all
+	table "$@"
+	exit
+}

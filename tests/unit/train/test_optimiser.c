@@ -1,4 +1,4 @@
-/* The optimiser's passes over a whole model: the norm, clipping, which parameters decay. AdamW itself: test_adamw.c. */
+/* The optimiser over a whole model: the norm, clipping, which parameters decay. AdamW: test_adamw.c. */
 #include "train/optimiser.h"
 
 #include "base/json.h"
@@ -91,7 +91,8 @@ static void test_clip(void **state)
 	bd_model_free(m);
 }
 
-/* Without a gradient nothing but the decay moves a parameter: tables and linears by lr * decay, gains and biases not. */
+/* Without a gradient nothing but the decay moves a parameter: tables and linears by lr * decay, gains and
+ * biases not at all. */
 static void test_decay(void **state)
 {
 	struct bd_model *m = model();

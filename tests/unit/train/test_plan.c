@@ -65,8 +65,8 @@ static struct bd_plan plan(const struct bd_train *t, int heads, int kv_heads, in
 	return p;
 }
 
-/* --heads 0: the largest power of two up to 32 that divides every state that is used, of either model, into heads of at
- * least 8 numbers. */
+/* --heads 0: the largest power of two up to 32 that divides every state that is used, of either model, into
+ * heads of at least 8 numbers. */
 static void test_relation_heads(void **state)
 {
 	static const struct {
@@ -105,7 +105,7 @@ static void test_relation_heads(void **state)
 	}
 }
 
-/* The student's layer at the teacher's depth, counted in whole layers from the first; the last stays the last. */
+/* The student's layer at the teacher's depth, in whole layers from the first; the last stays the last. */
 static void test_layer(void **state)
 {
 	static const struct {

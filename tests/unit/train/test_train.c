@@ -748,8 +748,8 @@ static void test_divergence(void **state)
 
 /* ---- the best evaluation ---- */
 
-/* The stream "examples" as an evaluation sees it: with its choices or without (nothing but the nll counts then), and
- * contrary, every answer the wrong one, so that what is learnt of the examples makes the score worse. */
+/* The stream "examples" as an evaluation sees it: with its choices or without (nothing but the nll counts
+ * then), and contrary, every answer the wrong one, so that what is learnt makes the score worse. */
 static const char *make_judge(const char *name, bool choices, bool contrary)
 {
 	uint32_t choice[2] = {0, 1};
@@ -772,8 +772,8 @@ static const char *make_judge(const char *name, bool choices, bool contrary)
 	return path;
 }
 
-/* The best evaluation, by the scores in a log: the greater accuracy, then the smaller nll, then the earlier. Every line
- * must have named the best of those up to it. */
+/* The best evaluation, by the scores in a log: the greater accuracy, then the smaller nll, then the earlier.
+ * Every line must have named the best of those up to it. */
 static int64_t best_of(const char *log)
 {
 	struct bd_in *in = bd_in_open(log);
@@ -843,8 +843,8 @@ static void test_best_step(void **state)
 	}
 }
 
-/* What was the best before an interruption still is after it: a worse evaluation does not replace it, a better one
- * does. */
+/* What was the best before an interruption still is after it: a worse evaluation does not replace it, a
+ * better one does. */
 static void test_best_is_resumed(void **state)
 {
 	const struct {
