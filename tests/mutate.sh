@@ -71,7 +71,7 @@ cli_of() {
 	data) echo files data eval train ;;
 	train | math) echo eval history train ;;
 	pack) echo history run pack ;;
-	run) echo eval hf run ;;
+	run) echo bench eval hf run ;;
 	net) echo eval run train ;;
 	*) echo files history data eval hf run pack train ;;
 	esac

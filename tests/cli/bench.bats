@@ -30,6 +30,7 @@ setup() {
 @test "two models in one run, with their ratio" {
 	bd-bench "$dir/student.gguf" --vs "$dir/teacher" -t 1 -r 2 --prefill 8 --decode 2 --format json >a.json
 	[ "$(json prefill a.json | wc -l)" -eq 3 ]
+	[ "$(json file_bytes a.json | sed -n 2p)" -eq "$(stat -c %s "$dir/teacher/model.safetensors")" ]
 	json prefill a.json | tr '\n' ' ' | awk '{r = $1 / $2 / $3; exit !(r > 0.999 && r < 1.001)}'
 	bd-bench "$dir/student.gguf" --vs "$dir/teacher" -t 1 -r 1 --prefill 8 --decode 2 >a.txt
 	grep -q '^first / second: prefill' a.txt

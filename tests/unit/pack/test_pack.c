@@ -627,6 +627,49 @@ static void pack_odd_q8_0(void *arg)
 	bd_pack_write(arg, file, &o, cpu());
 }
 
+/* The prompts of the config, however few, are those of the file; four others where it has none. */
+static void test_golden_prompts(void **state)
+{
+	static const struct {
+		const char *own;
+		size_t n, ids[4]; /* how many prompts, and of how many ids each */
+	} cases[] = {
+	    {"", 4, {1, 9, 17, 25}},
+	    {", \"golden\": []", 4, {1, 9, 17, 25}},
+	    {", \"golden\": [[7, 95]]", 1, {2}},
+	    {", \"golden\": [[1, 2, 3], [0], [5, 8]]", 3, {3, 1, 2}},
+	};
+	struct bd_pack_opt o = {.embd = BD_GGML_F32};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *text = bd_sprintf(
+		         "{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 1,"
+		         " \"num_attention_heads\": 2, \"intermediate_size\": 130, \"vocab_size\": 96,"
+		         " \"bitdistill\": {\"norms\": \"none\", \"weights\": \"ternary\"%s}}",
+		         cases[i].own),
+		     *path = bd_sprintf("%s/golden", root);
+		struct bd_model *m = model_of(text);
+		struct bd_outdir *out = bd_outdir_open(path, true);
+		size_t len;
+		bd_model_save(m, bd_outdir_path(out), BD_F32, NULL);
+		bd_outdir_commit(out);
+		bd_model_free(m);
+		bd_pack_write(path, file, &o, cpu());
+		struct bd_gguf *g = bd_gguf_open(file);
+		const char *stored = bd_gguf_str(g, "bd.golden", &len);
+		json_t *golden = bd_json_parse(stored, len, "bd.golden");
+		assert_int_equal(json_array_size(golden), cases[i].n);
+		for (size_t j = 0; j < cases[i].n; j++)
+			assert_int_equal(json_array_size(json_object_get(json_array_get(golden, j), "ids")),
+			                 cases[i].ids[j]);
+		json_decref(golden);
+		bd_gguf_close(g);
+		bd_free(text);
+		bd_free(path);
+	}
+}
+
 static void test_refusals(void **state)
 {
 	static const char odd[] =
@@ -667,6 +710,7 @@ int main(void)
 	    cmocka_unit_test(test_changed_weights),
 	    cmocka_unit_test(test_cut_files),
 	    cmocka_unit_test(test_changed_headers),
+	    cmocka_unit_test(test_golden_prompts),
 	    cmocka_unit_test(test_refusals),
 	};
 

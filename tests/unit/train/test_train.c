@@ -422,6 +422,11 @@ static void test_dump(void **state)
 	float *z = bd_alloc(V, sizeof(*z));
 	assert_int_equal(bd_source_head(f)->layer, 3);
 	assert_int_equal(bd_source_head(f)->teacher_layers, 5);
+	assert_true(bd_source_head(f)->after_rope && bd_source_head(f)->states_f16);
+	for (int i = 0; i < 3; i++) {
+		assert_int_equal(bd_source_head(f)->heads[i], i == 0 ? 4 : 2);
+		assert_int_equal(bd_source_head(f)->width[i], i == 0 ? 64 : 32);
+	}
 	while (bd_source_next(f, &rf)) {
 		assert_true(bd_source_next(k, &rk) && bd_source_next(a, &ra));
 		assert_int_equal(ra.positions, ra.n - 1);
