@@ -85,11 +85,20 @@ static void test_cache(void **state)
 	child_dies(fill, &too_many, BD_DATA, "the context of 5 positions is full");
 }
 
+/* As with free(). */
+static void test_nothing(void **state)
+{
+	(void)state;
+	bd_net_free(NULL);
+	bd_kv_free(NULL);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_ids),
 	    cmocka_unit_test(test_cache),
+	    cmocka_unit_test(test_nothing),
 	};
 
 	bd_msg_tool("test_net");
