@@ -99,7 +99,7 @@ static void test_round_trip(void **state)
 #undef SAME
 	assert_int_equal(sizeof(p), 17 * 8); /* a new member is to be saved, and compared here */
 	child_dies(load, "abd", BD_USAGE, "other options");
-	child_dies(load_shorter, "abc", BD_DATA, "params has 3 elements of F32 where 2 of F32 belong");
+	child_dies(load_shorter, "abc", BD_DATA, "params has 3 elements of F32 instead of 2");
 	json_decref(extra);
 	json_decref(got_extra);
 }

@@ -878,6 +878,34 @@ static void test_best_is_resumed(void **state)
 	}
 }
 
+/* ---- golden prompts ---- */
+
+/* A model keeps the prompts of its first four examples, up to where the first answer begins, for bd-pack. */
+static void test_golden_prompts(void **state)
+{
+	struct bd_train t = job("sft", "dense", "golden");
+	char *in = at("examples"), *path = at("golden/config.json");
+
+	(void)state;
+	t.steps = 2;
+	assert_int_equal(bd_train_run(&t, in), BD_OK);
+	json_t *j = bd_json_load(path), *golden = json_object_get(json_object_get(j, "bitdistill"), "golden");
+	assert_int_equal(json_array_size(golden), 4);
+	for (size_t i = 0; i < 4; i++) {
+		struct bd_record x = {0};
+		size_t n = 1;
+		make_example(&x, i);
+		while (x.target[n] == 0)
+			n++;
+		json_t *prompt = json_array_get(golden, i);
+		assert_int_equal(json_array_size(prompt), n);
+		for (size_t k = 0; k < n; k++)
+			assert_int_equal(json_integer_value(json_array_get(prompt, k)), x.ids[k]);
+		bd_record_free(&x);
+	}
+	json_decref(j);
+}
+
 /* ---- refusals ---- */
 
 static void run_empty(void *arg)
@@ -946,6 +974,7 @@ int main(void)
 	    cmocka_unit_test(test_periodic_checkpoint),
 	    cmocka_unit_test(test_divergence),
 	    cmocka_unit_test(test_refusals),
+	    cmocka_unit_test(test_golden_prompts),
 	    cmocka_unit_test(test_best_step),
 	    cmocka_unit_test(test_best_is_resumed),
 	};
