@@ -146,13 +146,13 @@ static char root[] = "/tmp/bd-test-target-XXXXXX";
 static char *dir, *file;
 static uint32_t ids[T];
 
-static struct bd_config config_of(size_t i)
+static struct bd_config config_with(size_t i, const char *last)
 {
 	char *text = bd_sprintf(
 	    "{\"model_type\": \"%s\", \"bitdistill\": {\"norms\": \"%s\", \"weights\": \"ternary\"}, " SHAPE
 	    "}",
 	    promise[i].model_type, promise[i].norms);
-	char *rest = bd_sprintf("{%s}", promise[i].rest);
+	char *rest = bd_sprintf("{%s%s}", promise[i].rest, last);
 	json_t *json = bd_json_parse(text, strlen(text), "test"),
 	       *more = bd_json_parse(rest, strlen(rest), "test");
 	struct bd_config c;
@@ -164,6 +164,11 @@ static struct bd_config config_of(size_t i)
 	bd_free(text);
 	bd_free(rest);
 	return c;
+}
+
+static struct bd_config config_of(size_t i)
+{
+	return config_with(i, "");
 }
 
 /* dir: a student of this config with random weights, gains around one and biases. */
@@ -494,6 +499,60 @@ static void use(void *arg)
 		bd_net_free(net);
 }
 
+/* Spoils a key's name in the file; false if it is not there. */
+static bool hide_key(const char *key)
+{
+	size_t n, len = strlen(key);
+	char *bytes = bd_read_file(file, &n), counted[80]; /* a name follows its length */
+	uint64_t length = len;
+
+	memcpy(counted, &length, 8);
+	memcpy(counted + 8, key, len);
+	char *at = memmem(bytes, n, counted, 8 + len);
+	if (at != NULL) {
+		at[7 + len] = '!';
+		bd_write_file(file, bytes, n);
+	}
+	bd_free(bytes);
+	return at != NULL;
+}
+
+/* What files of other programs need not say, and what they must. */
+static void test_foreign_keys(void **state)
+{
+	static const struct {
+		const char *key;
+		bool needed;
+	} keys[] = {
+	    {"llama.embedding_length", true},         {"llama.block_count", true},
+	    {"llama.feed_forward_length", true},      {"llama.context_length", true},
+	    {"llama.attention.head_count", true},     {"llama.attention.layer_norm_rms_epsilon", true},
+	    {"llama.attention.head_count_kv", false}, {"llama.attention.key_length", false},
+	    {"llama.rope.dimension_count", false},    {"llama.rope.freq_base", false},
+	};
+	/* every query head has a key/value head, as is so where nothing else is said */
+	struct bd_config c = config_with(0, ", \"num_key_value_heads\": 8");
+	const struct bd_layout l = {.target = BD_TARGET_STOCK, .norm_in = true};
+
+	(void)state;
+	make_dir(&c);
+	write_foreign("llama", &l, BD_GGML_F32);
+	float *want = logits(bd_packed_open(file, cpu()));
+	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++) {
+		write_foreign("llama", &l, BD_GGML_F32);
+		assert_true(hide_key(keys[i].key));
+		if (keys[i].needed) {
+			child_dies(use, NULL, BD_DATA, keys[i].key);
+		} else {
+			float *got = logits(bd_packed_open(file, cpu()));
+			assert_memory_equal(got, want, T * V * sizeof(*got));
+			bd_free(got);
+		}
+	}
+	bd_free(want);
+	bd_config_free(&c);
+}
+
 static void test_foreign_refused(void **state)
 {
 	struct bd_config c = config_of(0);
@@ -561,11 +620,11 @@ static void test_changed_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_promise),       cmocka_unit_test(test_order),
-	    cmocka_unit_test(test_fold),          cmocka_unit_test(test_stock),
-	    cmocka_unit_test(test_every_file),    cmocka_unit_test(test_tables),
-	    cmocka_unit_test(test_foreign),       cmocka_unit_test(test_foreign_refused),
-	    cmocka_unit_test(test_changed_bytes),
+	    cmocka_unit_test(test_promise),      cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_fold),         cmocka_unit_test(test_stock),
+	    cmocka_unit_test(test_every_file),   cmocka_unit_test(test_tables),
+	    cmocka_unit_test(test_foreign),      cmocka_unit_test(test_foreign_refused),
+	    cmocka_unit_test(test_foreign_keys), cmocka_unit_test(test_changed_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -103,6 +103,10 @@ static void test_relation_heads(void **state)
 		if (p.o.heads != cases[i].want)
 			fail_msg("case %zu: %zu heads, not %zu", i, p.o.heads, cases[i].want);
 	}
+	struct bd_train t = bd_train_defaults("distill");
+	t.heads = 3; /* as told, if it divides */
+	make_teacher((uint32_t[]){96, 96, 96}, 3, 4);
+	assert_int_equal(plan(&t, 12, 6, 16, 2).o.heads, 3);
 }
 
 /* The student's layer at the teacher's depth, in whole layers from the first; the last stays the last. */
