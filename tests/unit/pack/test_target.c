@@ -400,6 +400,20 @@ static void test_every_file(void **state)
 	}
 }
 
+/* The logits of one position are those that it has among several, whatever the head's type. */
+static void same_alone(struct bd_net *net)
+{
+	struct bd_acts *a = bd_acts_new(net, false);
+	size_t start[2] = {0, T}, row = T - 1;
+	struct bd_batch b = {.n_seq = 1, .T = T, .start = start, .ids = ids};
+	float *z = logits_of(net, ids, T), alone[V];
+
+	bd_net_logits(net, alone, bd_net_forward(net, a, &b, NULL), &row, 1, false);
+	assert_memory_equal(alone, z + row * V, sizeof(alone));
+	bd_acts_free(a);
+	bd_free(z);
+}
+
 static void test_tables(void **state)
 {
 	static const enum bd_ggml_type type[] = {BD_GGML_F16, BD_GGML_Q8_0, BD_GGML_Q6_K, BD_GGML_Q4_0};
@@ -415,6 +429,7 @@ static void test_tables(void **state)
 		net = bd_packed_open(file, cpu());
 		assert_int_equal(net->embed.type, type[i]);
 		assert_int_equal(net->head.type, type[(i + 1) % 4]);
+		same_alone(net);
 		bd_net_free(net);
 	}
 	bd_config_free(&c);
