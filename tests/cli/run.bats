@@ -158,11 +158,11 @@ right() {
 	[ -s c ] && [ -s d ]
 }
 
-@test "a talk that outgrows the context forgets its oldest turns, and says so" {
+@test "a conversation that exceeds the context forgets its oldest turns, with a warning" {
 	for _ in 1 2 3 4 5; do echo 'the end'; done |
 		bd-run "$dir/base" -c --template chatml --context 100 -n 4 --json >talk 2>err
 	[ "$(wc -l <talk)" -eq 5 ]
-	grep -q 'the conversation outgrew the context: its first [24] messages are forgotten' err
+	grep -q 'exceeds the context; its first [24] messages are forgotten' err
 	echo 'the end' | bd-run "$dir/base" -c --template chatml --context 100 -n 4 2>err
 	[ ! -s err ]
 }
