@@ -10,10 +10,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FORMATS "table|csv|json"
+
 struct plan {
 	int64_t pp, tg, reps, batch_tokens;
 	const char *vs, *task;
-	int format; /* index into "table|csv|json" */
+	enum format { TABLE, CSV, JSON } format;
 };
 
 enum { PREFILL, DECODE, EXAMPLES, SPEEDS };
@@ -215,7 +217,7 @@ int main(int argc, char **argv)
 	     0, 0},
 	    {"batch-tokens", 'b', BD_INT, &p.batch_tokens, "N", "tokens of the stream to process together", 1,
 	     1e8},
-	    {"format", 0, BD_ENUM, &p.format, "table|csv|json", "output format", 0, 0},
+	    {"format", 0, BD_ENUM, &p.format, FORMATS, "output format", 0, 0},
 	    {0},
 	};
 	const struct bd_tool tool = {
@@ -224,9 +226,9 @@ int main(int argc, char **argv)
 	const char *const path[2] = {argv[arg], p.vs};
 	json_t *all = bench(&p, &common, path, p.vs != NULL ? 2 : 1);
 
-	if (p.format == 0)
+	if (p.format == TABLE)
 		print_table(all, &p);
-	else if (p.format == 1)
+	else if (p.format == CSV)
 		print_csv(json_object_get(all, "models"));
 	else
 		print_json(all);

@@ -13,7 +13,7 @@
 static const char *template_name, *tokenizer, *output, *key = "text";
 static bool text, shuffle, decode;
 static int64_t pack, limit, skip, max_len, eos = -1, level = -1;
-static int format;
+static enum bd_rows_format format;
 
 static const struct bd_opt opts[] = {
     {"template", 'T', BD_STR, &template_name, "FILE",
@@ -23,7 +23,7 @@ static const struct bd_opt opts[] = {
     {"tokenizer", 'm', BD_STR, &tokenizer, "DIR|FILE", "model directory, tokenizer.json or packed file", 0,
      0},
     {"output", 'o', BD_STR, &output, "FILE", "output (default: stdout)", 0, 0},
-    {"format", 0, BD_ENUM, &format, "auto|tsv|jsonl|lines", "input format", 0, 0},
+    {"format", 0, BD_ENUM, &format, BD_ROWS_FORMATS, "input format", 0, 0},
     {"key", 0, BD_STR, &key, "NAME", "JSONL field with the text of a document", 0, 0},
     {"pack", 0, BD_INT, &pack, "N", "with --text, join documents into sequences of N tokens", 2, 1 << 24},
     {"max-len", 0, BD_INT, &max_len, "N", "cut sequences to N tokens; 0: never", 0, 1 << 24},
@@ -145,7 +145,7 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	const char **name = bd_alloc(fields, sizeof(*name));
 	for (size_t i = 0; i < fields; i++)
 		name[i] = t != NULL ? bd_template_field(t, i) : key;
-	struct bd_rows *rows = bd_rows_open(file, files, (enum bd_rows_format)format, name, fields);
+	struct bd_rows *rows = bd_rows_open(file, files, format, name, fields);
 	if (shuffle)
 		bd_rows_shuffle(rows, (uint64_t)common->seed);
 	fill_head(&w.head, &e);

@@ -92,7 +92,7 @@ static void describe_head(json_t *o, const struct bd_stream_head *h)
 		set(o, "after_rope", json_boolean(h->after_rope));
 		set(o, "logits", json_string(!h->logits ? "none" : h->top_k ? "top-k" : "full"));
 		set_int(o, "top_k", h->top_k);
-		set(o, "positions", json_string(h->all_positions ? "all" : "answer"));
+		set(o, "positions", json_string(bd_positions_name(h->all_positions)));
 	}
 	if (h->history != NULL)
 		json_object_set(o, "history", h->history);

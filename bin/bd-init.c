@@ -29,16 +29,15 @@ static json_t *history_of(const char *config)
 
 int main(int argc, char **argv)
 {
-	static const enum bd_dtype dtypes[] = {BD_F32, BD_BF16, BD_F16};
 	struct bd_common common;
 	const char *output = NULL, *tokenizer = NULL;
 	bool force = false;
-	int dtype = 0;
+	enum bd_dtype dtype = BD_F32;
 	const struct bd_opt opts[] = {
 	    {"output", 'o', BD_STR, &output, "DIR", "the model directory to write", 0, 0},
 	    {"tokenizer", 0, BD_STR, &tokenizer, "DIR|FILE",
 	     "copy the tokenizer of this model directory, or this tokenizer.json", 0, 0},
-	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16", "type of the stored weights", 0, 0},
+	    {"dtype", 0, BD_ENUM, &dtype, BD_DTYPE_WORDS, "type of the stored weights", 0, 0},
 	    {"force", 'f', BD_FLAG, &force, NULL, "replace an existing output directory", 0, 0},
 	    {0},
 	};
@@ -61,8 +60,7 @@ int main(int argc, char **argv)
 	const char *companions = bd_is_dir(from) ? from : NULL;
 	json_object_set_new(bd_config_bitdistill(&c), "stage", json_string("init"));
 	json_t *history = history_of(config);
-	bd_model_save_random(&c, (uint64_t)common.seed, companions, bd_outdir_path(out), dtypes[dtype],
-	                     history, par);
+	bd_model_save_random(&c, (uint64_t)common.seed, companions, bd_outdir_path(out), dtype, history, par);
 	if (tokenizer != NULL && companions == NULL) {
 		char *to = bd_path(bd_outdir_path(out), "tokenizer.json");
 

@@ -12,14 +12,12 @@
 
 /* The values of the options' words, in the order of their lists. BD_GGML_F32 as a type of ternary tensors:
  * the target's first. */
-static const enum bd_ggml_type types[] = {BD_GGML_F32,  BD_GGML_I2_S,   BD_GGML_TQ2_0, BD_GGML_TQ1_0,
-                                          BD_GGML_Q2_0, BD_GGML_IQ2_BN, BD_GGML_IQ1_BN};
-static const enum bd_ggml_type tables[] = {BD_GGML_F32, BD_GGML_F16, BD_GGML_Q8_0, BD_GGML_Q6_K,
-                                           BD_GGML_Q4_0};
-static const enum bd_dtype dtypes[] = {BD_F32, BD_BF16, BD_F16};
+#define ID(NAME, ...) BD_GGML_##NAME,
+static const enum bd_ggml_type types[] = {BD_GGML_F32, BD_TERNARY_TYPES(ID)};
+static const enum bd_ggml_type tables[] = {BD_TABLE_TYPES(ID)};
 enum { ONLINE = sizeof(types) / sizeof(*types), OFFLINE };
-#define TYPES  "auto|i2_s|tq2_0|tq1_0|q2_0|iq2_bn|iq1_bn|online|offline"
-#define TABLES "f32|f16|q8_0|q6_k|q4_0"
+#define TYPES  "auto" BD_TERNARY_WORDS BD_HF_FORM_LIST(BD_WORD_OR)
+#define TABLES &(BD_TABLE_WORDS)[1]
 
 static void print_target(const json_t *t)
 {
@@ -77,15 +75,15 @@ static void pack(const char *dir, const char *output, struct bd_pack_opt *o, int
 
 int main(int argc, char **argv)
 {
-	struct bd_pack_opt o = {0};
+	struct bd_pack_opt o = {.target = BD_TARGET_BD};
 	struct bd_common common;
 	const char *output = NULL;
 	bool unpack = false, list = false, json = false;
-	int target = BD_TARGET_BD, type = 0, embd = 1, head = 1, dtype = 0;
+	int type = 0, embd = 1, head = 1;
+	enum bd_dtype dtype = BD_F32;
 	const struct bd_opt opts[] = {
 	    {"output", 'o', BD_STR, &output, "FILE", "output; -: stdout", 0, 0},
-	    {"target", 0, BD_ENUM, &target, "bd|stock|ik|bitnet.cpp|hf", "runtime to make the file for", 0,
-	     0},
+	    {"target", 0, BD_ENUM, &o.target, BD_WORDS(BD_TARGET_LIST), "runtime to make the file for", 0, 0},
 	    {"list-targets", 0, BD_FLAG, &list, NULL,
 	     "print which targets are possible for MODEL, and why others are not", 0, 0},
 	    {"json", 0, BD_FLAG, &json, NULL, "print that list as JSON", 0, 0},
@@ -96,7 +94,7 @@ int main(int argc, char **argv)
 	    {"name", 0, BD_STR, &o.name, "NAME", "general.name (default: the directory's name)", 0, 0},
 	    {"unpack", 'd', BD_FLAG, &unpack, NULL,
 	     "the reverse: MODEL is a packed file, the output a directory", 0, 0},
-	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16",
+	    {"dtype", 0, BD_ENUM, &dtype, BD_DTYPE_WORDS,
 	     "number format of the weights in an output directory", 0, 0},
 	    {"force", 'f', BD_FLAG, &o.force, NULL,
 	     "pack a model not trained as ternary; replace an existing directory", 0, 0},
@@ -113,15 +111,14 @@ int main(int argc, char **argv)
 	}
 	if (output == NULL)
 		bd_die(BD_USAGE, "-o is missing; usage: bd-pack %s", tool.synopsis);
-	o.target = (enum bd_target)target;
 	o.embd = tables[embd];
 	o.own_head = bd_opt_given("head");
 	o.head = tables[head];
 	dev = bd_dev_threads((int)common.threads);
 	if (unpack)
-		bd_packed_unpack(argv[arg], output, o.force, dtypes[dtype], dev);
+		bd_packed_unpack(argv[arg], output, o.force, dtype, dev);
 	else
-		pack(argv[arg], output, &o, type, dtypes[dtype], dev);
+		pack(argv[arg], output, &o, type, dtype, dev);
 	bd_dev_close(dev);
 	return BD_OK;
 }

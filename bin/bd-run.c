@@ -12,8 +12,6 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char *const templates[] = {"auto", "chatml", "qwen2.5", "qwen3", "llama3", "gemma"};
-
 struct run {
 	struct bd_asked asked;
 	const char *prompt;
@@ -21,7 +19,6 @@ struct run {
 	int64_t n, context, top_k, repeat_last, logprobs;
 	double temperature, top_p, min_p, repeat_penalty;
 	struct bd_list stop;
-	int template;
 	struct bd_common common;
 };
 
@@ -177,7 +174,8 @@ static void check(const struct run *r)
 		bd_die(BD_USAGE, "--jsonl reads objects from standard input; omit --prompt");
 	if (r->logprobs >= 0 && !r->json && !r->jsonl)
 		bd_die(BD_USAGE, "--logprobs needs --json or --jsonl");
-	if (!r->chat && !r->jsonl && (r->asked.system != NULL || r->asked.no_thinking || r->template != 0))
+	if (!r->chat && !r->jsonl &&
+	    (r->asked.system != NULL || r->asked.no_thinking || r->asked.template != BD_CHAT_AUTO))
 		bd_die(BD_USAGE, "--system, --template and --no-thinking need --chat or --jsonl");
 	for (size_t i = 0; i < r->stop.n; i++)
 		if (*r->stop.item[i] == '\0')
@@ -202,7 +200,6 @@ static void set(struct run *r)
 	                                     .end = -1,
 	                                     .logprobs = r->logprobs >= 0,
 	                                     .top = r->logprobs > 0 ? (size_t)r->logprobs : 0};
-	r->asked.template = templates[r->template];
 }
 
 static void run(struct run *r, const char *path, struct bd_dev *dev)
@@ -246,8 +243,8 @@ int main(int argc, char **argv)
 	    {"context", 0, BD_INT, &r.context, "N",
 	     "maximum number of positions (0: as in the model's config)", 0, 1e9},
 	    {"system", 0, BD_STR, &r.asked.system, "TEXT", "system message for conversations", 0, 0},
-	    {"template", 0, BD_ENUM, &r.template, "auto|" BD_CHAT_NAMES, "chat template (auto: the model's)",
-	     0, 0},
+	    {"template", 0, BD_ENUM, &r.asked.template, BD_CHAT_WORDS, "chat template (auto: the model's)", 0,
+	     0},
 	    {"no-thinking", 0, BD_FLAG, &r.asked.no_thinking, NULL, "qwen3: answer without thinking", 0, 0},
 	    {"verify", 0, BD_FLAG, &r.verify, NULL, "check digests and golden prompts of a packed file", 0,
 	     0},

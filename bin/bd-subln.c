@@ -68,17 +68,16 @@ static void insert(const char *input, const char *dir, enum bd_norms norms, enum
 
 int main(int argc, char **argv)
 {
-	static const enum bd_norms kinds[] = {BD_NORMS_SUBLN, BD_NORMS_ALL, BD_NORMS_NONE};
-	static const enum bd_dtype dtypes[] = {BD_F32, BD_BF16, BD_F16};
 	struct bd_common common;
 	const char *output = NULL;
 	bool force = false;
-	int norms = 0, dtype = 0;
+	enum bd_norms norms = BD_NORMS_SUBLN;
+	enum bd_dtype dtype = BD_F32;
 	const struct bd_opt opts[] = {
 	    {"output", 'o', BD_STR, &output, "DIR", "the model directory to write", 0, 0},
-	    {"norms", 0, BD_ENUM, &norms, "subln|all|none",
+	    {"norms", 0, BD_ENUM, &norms, BD_WORDS(BD_NORMS_LIST),
 	     "before o_proj and down_proj, before all seven projections, or nowhere", 0, 0},
-	    {"dtype", 0, BD_ENUM, &dtype, "f32|bf16|f16", "type of the stored weights", 0, 0},
+	    {"dtype", 0, BD_ENUM, &dtype, BD_DTYPE_WORDS, "type of the stored weights", 0, 0},
 	    {"force", 'f', BD_FLAG, &force, NULL, "replace an existing output directory", 0, 0},
 	    {0},
 	};
@@ -94,7 +93,7 @@ int main(int argc, char **argv)
 	if (output == NULL)
 		bd_die(BD_USAGE, "no output directory; give -o DIR");
 	out = bd_outdir_open(output, force);
-	insert(input, bd_outdir_path(out), kinds[norms], dtypes[dtype]);
+	insert(input, bd_outdir_path(out), norms, dtype);
 	bd_outdir_commit(out);
 	bd_stdout_close();
 	return BD_OK;

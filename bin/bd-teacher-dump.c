@@ -11,7 +11,7 @@ int main(int argc, char **argv)
 	    {"output", 'o', BD_STR, &d.output, "FILE", "output (default: stdout)", 0, 0},
 	    {"layer", 'l', BD_STR, &d.layer, "L",
 	     "layer of the states: an index from 0, or a fraction of the depth", 0, 0},
-	    {"positions", 'p', BD_ENUM, &d.positions, "answer|all",
+	    {"positions", 'p', BD_ENUM, &d.positions, BD_WORDS(BD_POSITIONS_LIST),
 	     "logits of the positions of the answer, or of all", 0, 0},
 	    {"top-k", 'k', BD_INT, &d.top_k, "K", "only the K largest logits of a position (0: all)", 0, 1e6},
 	    {"no-logits", 0, BD_FLAG, &d.no_logits, NULL, "no logits", 0, 0},

@@ -12,9 +12,12 @@ enum bd_opt_type {
 	BD_INT,  /* int64_t *  */
 	BD_REAL, /* double *   */
 	BD_STR,  /* const char ** */
-	BD_ENUM, /* int *: index into the '|'-separated list of `arg`; negative: no default */
+	BD_ENUM, /* enum *: index into the '|'-separated list of `arg`; negative: no default */
 	BD_LIST, /* struct bd_list *: may be given several times */
+	/* or-ed to a type: not a part of a run's identity (opt_identity.h) */
+	BD_APART = 0x100,
 };
+_Static_assert(sizeof(enum bd_opt_type) == sizeof(int), "enums of options are written as ints");
 
 struct bd_list {
 	const char *item[16]; /* from the command line; one more dies BD_USAGE */

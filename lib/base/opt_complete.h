@@ -5,7 +5,8 @@
 #include "base/mem.h"
 #include "base/opt.h"
 
-enum bd_shell { BD_BASH, BD_ZSH, BD_FISH };
+enum bd_shell { BD_NO_SHELL = -1, BD_BASH, BD_ZSH, BD_FISH };
+#define BD_SHELLS "bash|zsh|fish"
 
 /* Appends the script that completes `tool` with all its options opts[n], the common ones included. */
 void bd_opt_complete(struct bd_buf *b, enum bd_shell shell, const char *tool, const struct bd_opt *opts,

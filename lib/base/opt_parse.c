@@ -8,6 +8,7 @@
 #include "base/opt_complete.h"
 #include "base/procs.h"
 #include "base/signals.h"
+#include "base/word.h"
 
 #include <fcntl.h>
 #include <float.h>
@@ -32,25 +33,12 @@ static struct parser {
 	bool given[OPT_MAX];
 	size_t n, own; /* all, the tool's */
 	bool help, version;
-	int shell; /* of --completion */
+	enum bd_shell shell; /* of --completion */
 	char *command;
 	size_t name_n; /* bytes of the program's name in it */
 } parser;
 
 /* ---- help ---- */
-
-/* The i-th of the choices "a|b|c"; its length in *n; NULL after the last. */
-static const char *choice(const char *choices, int i, size_t *n)
-{
-	for (; i > 0; i--) {
-		choices = strchr(choices, '|');
-		if (choices == NULL)
-			return NULL;
-		choices++;
-	}
-	*n = strcspn(choices, "|");
-	return choices;
-}
 
 /* " [default]" of an option that has one. */
 static void append_default(struct bd_buf *b, const struct bd_opt *o)
@@ -61,6 +49,7 @@ static void append_default(struct bd_buf *b, const struct bd_opt *o)
 	switch (o->type) {
 	case BD_FLAG:
 	case BD_LIST:
+	case BD_APART:
 		break;
 	case BD_INT:
 		bd_buf_fmt(b, " [%" PRId64 "]", *(int64_t *)o->dst);
@@ -73,7 +62,7 @@ static void append_default(struct bd_buf *b, const struct bd_opt *o)
 			bd_buf_fmt(b, " [%s]", *(const char **)o->dst);
 		break;
 	case BD_ENUM:
-		s = *(int *)o->dst < 0 ? NULL : choice(o->arg, *(int *)o->dst, &n);
+		s = bd_word_at(o->arg, *(int *)o->dst, &n);
 		if (s != NULL)
 			bd_buf_fmt(b, " [%.*s]", (int)n, s);
 		break;
@@ -118,7 +107,7 @@ static _Noreturn void inform(void)
 	else if (parser.version)
 		bd_buf_fmt(&b, "%s %s\n", parser.tool->name, BD_VERSION);
 	else
-		bd_opt_complete(&b, (enum bd_shell)parser.shell, parser.tool->name, parser.opts, parser.n);
+		bd_opt_complete(&b, parser.shell, parser.tool->name, parser.opts, parser.n);
 	fputs(b.p, stdout);
 	bd_buf_free(&b);
 	bd_stdout_close();
@@ -134,13 +123,11 @@ static int64_t bound(double v)
 
 static int parse_enum(const struct bd_opt *o, const char *s, const char *what)
 {
-	const char *c;
-	size_t n;
+	int i = bd_word_find(o->arg, s);
 
-	for (int i = 0; (c = choice(o->arg, i, &n)) != NULL; i++)
-		if (strlen(s) == n && memcmp(c, s, n) == 0)
-			return i;
-	bd_die(BD_USAGE, "%s: \"%s\" is unknown; choose one of %s", what, s, o->arg);
+	if (i < 0)
+		bd_die(BD_USAGE, "%s: \"%s\" is unknown; choose one of %s", what, s, o->arg);
+	return i;
 }
 
 static void append_item(struct bd_list *list, const char *s, const char *what)
@@ -176,6 +163,8 @@ static void assign(const struct bd_opt *o, const char *s)
 		break;
 	case BD_LIST:
 		append_item(o->dst, s, what);
+		break;
+	case BD_APART:
 		break;
 	}
 }
@@ -228,6 +217,7 @@ static void add_option(struct bd_opt o)
 {
 	if (parser.n == OPT_MAX - 1)
 		bd_die(BD_SYS, "internal error: more than %d options", OPT_MAX - 1);
+	o.type &= ~(unsigned)BD_APART;
 	parser.opts[parser.n++] = o;
 }
 
@@ -240,12 +230,11 @@ static void collect(const struct bd_tool *tool, struct bd_common *common)
 	    {"verbose", 'v', BD_FLAG, &common->verbose, NULL, "more detail on stderr", 0, 0},
 	    {"help", 'h', BD_FLAG, &parser.help, NULL, "print this help and exit", 0, 0},
 	    {"version", 'V', BD_FLAG, &parser.version, NULL, "print the version and exit", 0, 0},
-	    {"completion", 0, BD_ENUM, &parser.shell, "bash|zsh|fish", "print a completion script and exit",
-	     0, 0},
+	    {"completion", 0, BD_ENUM, &parser.shell, BD_SHELLS, "print a completion script and exit", 0, 0},
 	};
 
 	parser.n = 0;
-	parser.shell = -1;
+	parser.shell = BD_NO_SHELL;
 	for (const struct bd_opt *o = tool->opts; o != NULL && o->name != NULL; o++)
 		add_option(*o);
 	parser.own = parser.n;
@@ -305,7 +294,7 @@ static void parse_options(int argc, char **argv)
 		i = find(value);
 		parser.given[i] = true;
 		assign(&parser.opts[i], optarg);
-		if (parser.help || parser.version || parser.shell >= 0)
+		if (parser.help || parser.version || parser.shell != BD_NO_SHELL)
 			inform();
 	}
 }

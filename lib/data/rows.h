@@ -16,6 +16,7 @@ enum bd_rows_format {
 	BD_ROWS_JSONL, /* one object per line; numbers and true/false are taken as their text */
 	BD_ROWS_LINES, /* the line is the first field */
 };
+#define BD_ROWS_FORMATS "auto|tsv|jsonl|lines"
 
 struct bd_rows;
 /* Reads the files one after the other ("-": stdin; no file: stdin). field[n]: the requested names; they must

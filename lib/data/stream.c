@@ -19,6 +19,13 @@
 
 static const char state_key[3][2] = {"q", "k", "v"};
 
+const char *bd_positions_name(bool all)
+{
+	static const char *const names[] = {BD_POSITIONS_LIST(BD_WORD_TEXT)};
+
+	return names[all ? BD_POSITIONS_ALL : BD_POSITIONS_ANSWER];
+}
+
 void bd_stream_head_free(struct bd_stream_head *h)
 {
 	json_decref(h->template_);
@@ -144,7 +151,7 @@ static void put_teacher_head(struct bd_sink *s, const struct bd_stream_head *h)
 	h->after_rope ? msgpack_pack_true(&s->pk) : msgpack_pack_false(&s->pk);
 	put_str(s, "logits", !h->logits ? "none" : h->top_k ? "top-k" : "full");
 	put_uint(s, "top_k", h->top_k);
-	put_str(s, "positions", h->all_positions ? "all" : "answer");
+	put_str(s, "positions", bd_positions_name(h->all_positions));
 }
 
 static void put_head(struct bd_sink *s, const struct bd_stream_head *h)

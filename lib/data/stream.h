@@ -4,10 +4,16 @@
 
 #include "base/io.h"
 #include "base/json.h"
+#include "base/word.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Whose logits a teacher stream has: positions of the answer, or all. */
+#define BD_POSITIONS_LIST(W) W(BD_POSITIONS_ANSWER, "answer") W(BD_POSITIONS_ALL, "all")
+enum bd_positions { BD_POSITIONS_LIST(BD_WORD_ID) };
+const char *bd_positions_name(bool all);
 
 /* The header. JSON objects are owned by it. */
 struct bd_stream_head {
@@ -26,7 +32,7 @@ struct bd_stream_head {
 	bool after_rope;    /* q, k taken after q/k norm and rope */
 	uint32_t top_k;     /* 0: full logits */
 	bool logits;        /* any logits at all */
-	bool all_positions; /* "all", else "answer" */
+	bool all_positions; /* else those of the answer */
 	json_t *history;    /* provenance: array of strings, or NULL */
 	uint64_t examples;  /* records in the stream, if its writer knew; 0: unknown */
 };

@@ -12,7 +12,8 @@
 
 static void teacher_head(struct bd_source *s, struct bd_stream_head *h)
 {
-	static const char *const logits[] = {"none", "full", "top-k"}, *const positions[] = {"answer", "all"};
+	static const char *const logits[] = {"none", "full", "top-k"};
+	static const char *const positions[] = {BD_POSITIONS_LIST(BD_WORD_TEXT)};
 
 	bd_source_hex(s, "teacher", h->teacher_digest);
 	h->teacher_layers = (int)bd_source_int(s, "layers", 1, 4096);
@@ -29,7 +30,7 @@ static void teacher_head(struct bd_source *s, struct bd_stream_head *h)
 	int kind = bd_source_word(s, "logits", logits, 3);
 	h->logits = kind > 0;
 	h->top_k = kind == 2 ? (uint32_t)bd_source_int(s, "top_k", 1, h->vocab) : 0;
-	h->all_positions = bd_source_word(s, "positions", positions, 2) == 1;
+	h->all_positions = bd_source_word(s, "positions", positions, 2) == BD_POSITIONS_ALL;
 }
 
 static void parse_head(struct bd_source *s)

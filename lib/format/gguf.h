@@ -35,7 +35,7 @@ struct bd_gguf_tensor {
 	size_t bytes; /* of an unknown type: up to the next tensor */
 	const void *data;
 };
-/* Row r as cols floats (gguf_table.h, gguf_ternary.h); dies for unknown types. */
+/* Row r as cols floats; dies for unknown types. */
 void bd_gguf_f32(const struct bd_gguf_tensor *t, size_t r, float *out);
 
 struct bd_gguf;

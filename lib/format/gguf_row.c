@@ -6,8 +6,6 @@
 #include "format/gguf_ternary.h"
 #include "machine/quant.h"
 
-#include <string.h>
-
 static void ternary_row(const struct bd_gguf_tensor *t, const uint8_t *p, float *out)
 {
 	uint8_t *codes = bd_alloc(bd_ternary_stride(t->cols), 1);
@@ -16,8 +14,8 @@ static void ternary_row(const struct bd_gguf_tensor *t, const uint8_t *p, float 
 	if (!bd_ternary_load(t->type, codes, p, t->cols, &d))
 		bd_die(BD_DATA, "tensor %s: a row of %s has a code other than -1, 0 and 1, or several scales",
 		       t->name, bd_ggml_name(t->type));
-	if (t->type == BD_GGML_I2_S)
-		memcpy(&d, (const uint8_t *)t->data + t->bytes - BD_I2_S_TAIL, sizeof(d));
+	if (bd_ggml(t->type)->d == BD_TAIL)
+		d = bd_ternary_tail(t->data, t->bytes);
 	bd_ternary_unpack(out, codes, 1, t->cols, d);
 	bd_free(codes);
 }

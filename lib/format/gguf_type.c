@@ -1,58 +1,105 @@
 #include "format/gguf_type.h"
 
-static const struct type {
-	uint32_t id;
-	const char *name;
-	size_t block, bytes; /* weights and bytes of a block */
-	size_t head;         /* bytes before a row */
-} types[] = {
-    {BD_GGML_F32, "F32", 1, 4, 0},         {BD_GGML_F16, "F16", 1, 2, 0},
-    {BD_GGML_BF16, "BF16", 1, 2, 0},       {BD_GGML_Q4_0, "Q4_0", 32, 18, 0},
-    {BD_GGML_Q8_0, "Q8_0", 32, 34, 0},     {BD_GGML_Q6_K, "Q6_K", 256, 210, 0},
-    {BD_GGML_TQ1_0, "TQ1_0", 256, 54, 0},  {BD_GGML_TQ2_0, "TQ2_0", 256, 66, 0},
-    {BD_GGML_Q2_0, "Q2_0", 64, 18, 0},     {BD_GGML_I2_S, "I2_S", 128, 32, 0},
-    {BD_GGML_IQ1_BN, "IQ1_BN", 64, 13, 2}, {BD_GGML_IQ2_BN, "IQ2_BN", 64, 16, 4},
+/* clang-format off */
+#define TERNARY(NAME, word_, id_, block_, bytes_, place, file, bd, stock, ik, bitnet_cpp) \
+	{.id = BD_GGML_##NAME, .name = #NAME, .word = #word_, .block = block_, .bytes = bytes_, .d = place, \
+	 .file_type = file, .store = bd_##word_##_store, .load = bd_##word_##_load, \
+	 .rank = {[BD_TARGET_BD] = bd, [BD_TARGET_STOCK] = stock, [BD_TARGET_IK] = ik, \
+	          [BD_TARGET_BITNET_CPP] = bitnet_cpp}},
+#define TABLE(NAME, word_, id_, block_, bytes_) \
+	{.id = BD_GGML_##NAME, .name = #NAME, .word = #word_, .block = block_, .bytes = bytes_, \
+	 .store_table = bd_##word_##_store, .load_table = bd_##word_##_load},
+
+static const struct bd_ggml rows[] = {
+	BD_TABLE_TYPES(TABLE)
+	BD_TABLE_TYPES_READ(TABLE)
+	BD_TERNARY_TYPES(TERNARY)
 };
+/* clang-format on */
+enum { ROWS = sizeof(rows) / sizeof(*rows) };
 
-/* An unknown type has blocks of no columns. */
-static const struct type *type_of(uint32_t id)
+const struct bd_ggml *bd_ggml_rows(size_t *n)
 {
-	static const struct type unknown = {0, "unknown", 0, 0, 0};
-
-	for (size_t i = 0; i < sizeof(types) / sizeof(*types); i++)
-		if (types[i].id == id)
-			return &types[i];
-	return &unknown;
+	*n = ROWS;
+	return rows;
 }
 
-size_t bd_ggml_block(uint32_t type)
+const struct bd_ggml *bd_ggml(uint32_t type)
 {
-	return type_of(type)->block;
+	static const struct bd_ggml unknown = {.name = "unknown", .word = "unknown"};
+
+	for (size_t i = 0; i < ROWS; i++)
+		if (rows[i].id == type)
+			return &rows[i];
+	return &unknown;
 }
 
 const char *bd_ggml_name(uint32_t type)
 {
-	return type_of(type)->name;
+	return bd_ggml(type)->name;
+}
+
+size_t bd_ggml_block(uint32_t type)
+{
+	return bd_ggml(type)->block;
+}
+
+bool bd_ggml_ternary(uint32_t type)
+{
+	return bd_ggml(type)->store != NULL;
+}
+
+bool bd_ggml_table(uint32_t type)
+{
+	return bd_ggml(type)->store_table != NULL;
+}
+
+bool bd_ggml_half(uint32_t type)
+{
+	enum bd_scale d = bd_ggml(type)->d;
+
+	return d != BD_TAIL && d != BD_ROW_F32;
+}
+
+size_t bd_ggml_code_bytes(uint32_t type)
+{
+	const struct bd_ggml *t = bd_ggml(type);
+
+	return t->bytes - (t->d == BD_BLOCK_FRONT || t->d == BD_BLOCK_BACK ? 2 : 0);
+}
+
+size_t bd_ggml_cols(uint32_t type, size_t cols)
+{
+	size_t block = bd_ggml_block(type);
+
+	return (cols + block - 1) / block * block;
+}
+
+/* Bytes before a row. */
+static size_t row_head(const struct bd_ggml *t)
+{
+	return t->d == BD_ROW_F16 ? 2 : t->d == BD_ROW_F32 ? 4 : 0;
 }
 
 size_t bd_ggml_stride(uint32_t type, size_t cols)
 {
-	const struct type *t = type_of(type);
+	const struct bd_ggml *t = bd_ggml(type);
 	size_t bytes;
 
 	if (t->block == 0 || cols % t->block != 0 ||
 	    __builtin_mul_overflow(cols / t->block, t->bytes, &bytes) ||
-	    __builtin_add_overflow(bytes, t->head, &bytes))
+	    __builtin_add_overflow(bytes, row_head(t), &bytes))
 		return 0;
 	return bytes;
 }
 
 size_t bd_ggml_bytes(uint32_t type, size_t rows, size_t cols)
 {
+	bool tail = bd_ggml_ternary(type) && bd_ggml(type)->d == BD_TAIL;
 	size_t bytes;
 
 	if (__builtin_mul_overflow(bd_ggml_stride(type, cols), rows, &bytes) ||
-	    bytes > INT64_MAX - BD_I2_S_TAIL)
+	    bytes > INT64_MAX - BD_TAIL_BYTES)
 		return 0;
-	return bytes + (type == BD_GGML_I2_S && bytes > 0 ? BD_I2_S_TAIL : 0);
+	return bytes + (tail && bytes > 0 ? BD_TAIL_BYTES : 0);
 }

@@ -9,9 +9,9 @@
 #include <stdint.h>
 
 enum bd_dtype {
-	BD_F32,
-	BD_F16,
+	BD_F32, /* the first three: what weights can be written as, and their words */
 	BD_BF16,
+	BD_F16,
 	BD_F64,
 	BD_I64,
 	BD_I32,
@@ -22,6 +22,7 @@ enum bd_dtype {
 	BD_BOOL,
 	BD_DTYPES
 };
+#define BD_DTYPE_WORDS "f32|bf16|f16"
 const char *bd_dtype_name(enum bd_dtype t); /* "F32" ... */
 size_t bd_dtype_size(enum bd_dtype t);
 

@@ -4,6 +4,7 @@
 #define BD_CONFIG_H
 
 #include "base/json.h"
+#include "base/word.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,7 +15,8 @@
 /* BD_BITNET: BitNetForCausalLM, always subln */
 enum bd_family { BD_LLAMA, BD_QWEN2, BD_QWEN3, BD_GEMMA3, BD_BITNET, BD_FAMILIES };
 /* which linears have an RMSNorm on their input */
-enum bd_norms { BD_NORMS_NONE, BD_NORMS_SUBLN, BD_NORMS_ALL };
+#define BD_NORMS_LIST(W) W(BD_NORMS_NONE, "none") W(BD_NORMS_SUBLN, "subln") W(BD_NORMS_ALL, "all")
+enum bd_norms { BD_NORMS_LIST(BD_WORD_ID) };
 enum bd_act { BD_SILU, BD_GELU_TANH, BD_RELU2 }; /* of the gate */
 enum bd_rope_kind { BD_ROPE_DEFAULT, BD_ROPE_LINEAR, BD_ROPE_LLAMA3, BD_ROPE_YARN };
 

@@ -30,8 +30,7 @@ static const struct family {
 };
 static const char *const acts[] = {
     [BD_SILU] = "silu", [BD_GELU_TANH] = "gelu_pytorch_tanh", [BD_RELU2] = "relu2"};
-static const char *const norms[] = {
-    [BD_NORMS_NONE] = "none", [BD_NORMS_SUBLN] = "subln", [BD_NORMS_ALL] = "all"};
+static const char *const norms[] = {BD_NORMS_LIST(BD_WORD_TEXT)};
 static const char *const weights[] = {"full", "ternary"};
 
 const char *bd_family_name(enum bd_family f)

@@ -16,10 +16,10 @@
 
 #include <stdbool.h>
 
-enum bd_hf_form {
-	BD_HF_ONLINE,  /* masters: trainable in transformers, quantised there in every forward pass */
-	BD_HF_OFFLINE, /* packed: 2 bits per weight, no masters */
-};
+/* ONLINE: masters, trainable in transformers, quantised there in every forward pass. OFFLINE: packed, 2 bits
+ * per weight, no masters. */
+#define BD_HF_FORM_LIST(W) W(BD_HF_ONLINE, "online") W(BD_HF_OFFLINE, "offline")
+enum bd_hf_form { BD_HF_FORM_LIST(BD_WORD_ID) };
 struct bd_hf_opt {
 	enum bd_hf_form form;
 	/* F32, F16 or BF16: what is not packed; masters rounded to it may get other codes */

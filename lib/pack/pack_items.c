@@ -25,22 +25,16 @@ static struct bd_item *add(struct bd_items *t, const struct bd_part *p, enum bd_
 	return i;
 }
 
-/* Types whose own d is f16. */
-static bool half_scale(enum bd_ggml_type type)
-{
-	return type != BD_GGML_I2_S && type != BD_GGML_IQ2_BN;
-}
-
 bool bd_items_exact(const struct bd_layout *l, enum bd_ggml_type ternary)
 {
-	return l->scales || !half_scale(ternary);
+	return l->scales || !bd_ggml_half(ternary);
 }
 
 static void add_linear(struct bd_items *t, const struct bd_part *p, enum bd_ggml_type ternary)
 {
 	struct bd_item *w = add(t, p, ternary);
 
-	if (!t->layout->scales || !half_scale(ternary))
+	if (!t->layout->scales || !bd_ggml_half(ternary))
 		return;
 	t->v[t->n] = (struct bd_item){.type = BD_GGML_F32, .cols = 1, .part = p, .what = BD_ITEM_SCALE};
 	snprintf(t->v[t->n++].name, sizeof(w->name), "%.*s.scale", (int)(strlen(w->name) - strlen(".weight")),
@@ -122,12 +116,12 @@ static void send_linear(const struct bd_items *t, const struct bd_item *i, bd_it
 	struct piece p = {.t = t, .i = i, .stride = bd_ggml_stride(i->type, i->cols)};
 	size_t size = lin->out * bd_ternary_stride(lin->in);
 	uint8_t *codes = bd_alloc(size, 1);
-	char tail[32] = {0}; /* of I2_S: the scale and 28 zero bytes */
+	uint8_t tail[BD_TAIL_BYTES];
 
 	bd_dev_from(t->net->dev, codes, lin->codes, size);
 	p.codes = codes;
 
-	p.d = t->layout->scales && half_scale(i->type) ? 1.0f : lin->scale;
+	p.d = t->layout->scales && bd_ggml_half(i->type) ? 1.0f : lin->scale;
 	p.out = bd_alloc(PIECE, p.stride);
 	for (p.row = 0; p.row < lin->out; p.row += PIECE) {
 		size_t n = lin->out - p.row < PIECE ? lin->out - p.row : PIECE;
@@ -137,8 +131,8 @@ static void send_linear(const struct bd_items *t, const struct bd_item *i, bd_it
 	}
 	bd_free(p.out);
 	bd_free(codes);
-	memcpy(tail, &lin->scale, sizeof(lin->scale));
-	if (i->type == BD_GGML_I2_S)
+	bd_ternary_put_tail(tail, lin->scale);
+	if (bd_ggml(i->type)->d == BD_TAIL)
 		sink(to, tail, sizeof(tail));
 }
 

@@ -7,25 +7,6 @@
 
 #include <stdio.h>
 
-/* general.file_type: upstream's numbers, Microsoft's 40, ik_llama.cpp's 136 and 137. */
-static uint32_t file_type(enum bd_ggml_type ternary)
-{
-	switch (ternary) {
-	case BD_GGML_TQ1_0:
-		return 36;
-	case BD_GGML_TQ2_0:
-		return 37;
-	case BD_GGML_Q2_0:
-		return 41;
-	case BD_GGML_IQ1_BN:
-		return 136;
-	case BD_GGML_IQ2_BN:
-		return 137;
-	default:
-		return 40;
-	}
-}
-
 /* Writer of "ARCH.key". */
 struct arch {
 	struct bd_gguf_writer *w;
@@ -107,7 +88,7 @@ void bd_pack_keys(struct bd_gguf_writer *w, const struct bd_config *c, const str
 	bd_gguf_put_strs(w, "general.tags", tags, 3);
 	bd_gguf_put_u32(w, "general.alignment", 32);
 	bd_gguf_put_u32(w, "general.quantization_version", 2);
-	bd_gguf_put_u32(w, "general.file_type", file_type(ternary));
+	bd_gguf_put_u32(w, "general.file_type", bd_ggml(ternary)->file_type);
 	put_arch(&a, c);
 }
 

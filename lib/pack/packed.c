@@ -179,8 +179,8 @@ static void fill_linear(struct reader *r, const char *name, const struct bd_part
 		d = decode(r, p, t, &lin->codes);
 	else
 		lin->codes = bd_net_map(r->net, t->data, p->rows * bd_ternary_stride(p->cols));
-	if (t->type == BD_GGML_I2_S)
-		memcpy(&d, (const uint8_t *)t->data + p->rows * bd_ternary_stride(p->cols), sizeof(d));
+	if (bd_ggml(t->type)->d == BD_TAIL)
+		d = bd_ternary_tail(t->data, t->bytes);
 	lin->scale = scale_of(r, p, t, d);
 	if (!isfinite(lin->scale) || lin->scale <= 0)
 		bd_die(BD_DATA, "%s: %s: scale %g; it must be a positive number", bd_gguf_path(r->g), t->name,

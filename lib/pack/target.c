@@ -12,22 +12,11 @@
 #include <stdio.h>
 #include <string.h>
 
-static const enum bd_ggml_type of_bd[] = {BD_GGML_I2_S, BD_GGML_TQ2_0,  BD_GGML_TQ1_0,
-                                          BD_GGML_Q2_0, BD_GGML_IQ2_BN, BD_GGML_IQ1_BN},
-                               of_stock[] = {BD_GGML_TQ2_0, BD_GGML_Q2_0, BD_GGML_TQ1_0},
-                               of_ik[] = {BD_GGML_IQ2_BN, BD_GGML_IQ1_BN}, of_bitnet_cpp[] = {BD_GGML_I2_S};
+#define TARGET(id, name, runtime) [id] = {name, runtime},
 
 static const struct {
 	const char *name, *runtime;
-	const enum bd_ggml_type *types;
-	size_t n;
-} targets[BD_TARGETS] = {
-    [BD_TARGET_BD] = {"bd", "bd-run", of_bd, 6},
-    [BD_TARGET_STOCK] = {"stock", "llama.cpp", of_stock, 3},
-    [BD_TARGET_IK] = {"ik", "ik_llama.cpp", of_ik, 2},
-    [BD_TARGET_BITNET_CPP] = {"bitnet.cpp", "bitnet.cpp", of_bitnet_cpp, 1},
-    [BD_TARGET_HF] = {"hf", "transformers", NULL, 0},
-};
+} targets[BD_TARGETS] = {BD_TARGET_LIST(TARGET)};
 
 const char *bd_target_name(enum bd_target t)
 {
@@ -44,10 +33,16 @@ bool bd_target_find(const char *name, enum bd_target *t)
 	return false;
 }
 
-const enum bd_ggml_type *bd_target_types(enum bd_target t, size_t *n)
+size_t bd_target_types(enum bd_target t, enum bd_ggml_type type[BD_TERNARIES])
 {
-	*n = targets[t].n;
-	return targets[t].types;
+	size_t rows, n = 0;
+	const struct bd_ggml *row = bd_ggml_rows(&rows);
+
+	for (int rank = 1; rank <= BD_TERNARIES; rank++)
+		for (size_t i = 0; i < rows; i++)
+			if (row[i].rank[t] == rank)
+				type[n++] = row[i].id;
+	return n;
 }
 
 /* ---- architectures ---- */
@@ -177,16 +172,6 @@ static enum bd_lin misfit(const struct bd_config *c, enum bd_target t, enum bd_g
 	return i;
 }
 
-/* As in --type. */
-static const char *option_name(enum bd_ggml_type type)
-{
-	static const char *const names[] = {
-	    [BD_GGML_I2_S] = "i2_s", [BD_GGML_TQ2_0] = "tq2_0",   [BD_GGML_TQ1_0] = "tq1_0",
-	    [BD_GGML_Q2_0] = "q2_0", [BD_GGML_IQ2_BN] = "iq2_bn", [BD_GGML_IQ1_BN] = "iq1_bn"};
-
-	return names[type];
-}
-
 /* "attn_q" of "blk.%d.attn_q.weight". */
 static char *short_name(enum bd_lin i)
 {
@@ -195,16 +180,27 @@ static char *short_name(enum bd_lin i)
 	return bd_strndup(name, strlen(name) - strlen(".weight"));
 }
 
+/* The target's types that fit, the preferred one first; returns how many. */
+static size_t fitting(const struct bd_config *c, enum bd_target t, enum bd_ggml_type type[BD_TERNARIES])
+{
+	size_t all = bd_target_types(t, type), n = 0;
+
+	for (size_t i = 0; i < all; i++)
+		if (misfit(c, t, type[i]) == BD_LINS)
+			type[n++] = type[i];
+	return n;
+}
+
 /* "; types that fit: i2_s q2_0", or nothing. */
 static char *advice(const struct bd_config *c, enum bd_target t)
 {
+	enum bd_ggml_type type[BD_TERNARIES];
+	size_t n = fitting(c, t, type);
 	struct bd_buf b = {0};
 
-	bd_buf_str(&b, "");
-	for (size_t i = 0; i < targets[t].n; i++)
-		if (misfit(c, t, targets[t].types[i]) == BD_LINS)
-			bd_buf_fmt(&b, "%s %s",
-			           b.n > 0 ? "" : "; types that fit:", option_name(targets[t].types[i]));
+	bd_buf_str(&b, n > 0 ? "; types that fit:" : "");
+	for (size_t i = 0; i < n; i++)
+		bd_buf_fmt(&b, " %s", bd_ggml(type[i])->word);
 	return b.p;
 }
 
@@ -212,16 +208,15 @@ char *bd_target_misfit(const struct bd_config *c, enum bd_target t, enum bd_ggml
 {
 	enum bd_lin bad = misfit(c, t, type);
 	char *fit, *lin, *text;
-	bool known = false;
+	bool known = bd_ggml(type)->rank[t] > 0;
+	const char *word = bd_ggml(type)->word;
 	size_t cols;
 
-	for (size_t i = 0; i < targets[t].n; i++)
-		known |= targets[t].types[i] == type;
 	if (known && bad == BD_LINS)
 		return NULL;
 	fit = advice(c, t);
 	if (!known) {
-		text = bd_sprintf("%s does not support %s%s", targets[t].runtime, option_name(type), fit);
+		text = bd_sprintf("%s does not support %s%s", targets[t].runtime, word, fit);
 		bd_free(fit);
 		return text;
 	}
@@ -229,10 +224,10 @@ char *bd_target_misfit(const struct bd_config *c, enum bd_target t, enum bd_ggml
 	cols = bd_lin_in(c, bad);
 	if (cols % bd_ggml_block(type) == 0)
 		text = bd_sprintf("%s has rows of %zu, but %s computes %s only in rows of 512 or more%s", lin,
-		                  cols, targets[t].runtime, option_name(type), fit);
+		                  cols, targets[t].runtime, word, fit);
 	else
 		text = bd_sprintf("%s has rows of %zu, but %s stores only multiples of %zu%s", lin, cols,
-		                  option_name(type), bd_ggml_block(type), fit);
+		                  word, bd_ggml_block(type), fit);
 	bd_free(lin);
 	bd_free(fit);
 	return text;
@@ -240,12 +235,14 @@ char *bd_target_misfit(const struct bd_config *c, enum bd_target t, enum bd_ggml
 
 char *bd_target_type(const struct bd_config *c, enum bd_target t, enum bd_ggml_type *type)
 {
-	for (size_t i = 0; i < targets[t].n; i++)
-		if (misfit(c, t, targets[t].types[i]) == BD_LINS) {
-			*type = targets[t].types[i];
-			return NULL;
-		}
-	return bd_target_misfit(c, t, targets[t].types[0]);
+	enum bd_ggml_type list[BD_TERNARIES];
+
+	if (fitting(c, t, list) == 0) {
+		bd_target_types(t, list);
+		return bd_target_misfit(c, t, list[0]);
+	}
+	*type = list[0];
+	return NULL;
 }
 
 char *bd_target_layout(struct bd_layout *l, const struct bd_config *c, enum bd_target t)
@@ -294,15 +291,15 @@ size_t bd_layout_row(const struct bd_layout *l, enum bd_slot s, size_t r, size_t
 static char *describe(json_t *o, const struct bd_config *c, enum bd_target t)
 {
 	json_t *list = json_array();
-	enum bd_ggml_type type;
+	enum bd_ggml_type type, fit[BD_TERNARIES];
+	size_t n = fitting(c, t, fit);
 	struct bd_layout l;
 	char *why = bd_target_layout(&l, c, t);
 
 	if (why == NULL)
 		why = bd_target_type(c, t, &type);
-	for (size_t i = 0; i < targets[t].n; i++)
-		if (misfit(c, t, targets[t].types[i]) == BD_LINS)
-			json_array_append_new(list, json_string(option_name(targets[t].types[i])));
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(list, json_string(bd_ggml(fit[i])->word));
 	if (why == NULL)
 		json_object_update_new(o, json_pack("{s:s, s:O}", "arch", l.arch, "types", list));
 	json_decref(list);
@@ -312,7 +309,7 @@ static char *describe(json_t *o, const struct bd_config *c, enum bd_target t)
 /* transformers: the formats that are possible. */
 static char *describe_hf(json_t *o, const struct bd_ckpt *k)
 {
-	static const char *const forms[] = {[BD_HF_ONLINE] = "online", [BD_HF_OFFLINE] = "offline"};
+	static const char *const forms[] = {BD_HF_FORM_LIST(BD_WORD_TEXT)};
 	json_t *list = json_array();
 	char *why = NULL;
 

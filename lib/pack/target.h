@@ -6,20 +6,12 @@
 #include "format/gguf.h"
 #include "model/ckpt.h"
 
-enum bd_target {
-	BD_TARGET_BD,
-	BD_TARGET_STOCK,
-	BD_TARGET_IK,
-	BD_TARGET_BITNET_CPP,
-	BD_TARGET_HF,
-	BD_TARGETS
-};
 const char *bd_target_name(enum bd_target t); /* "bd", "stock", "ik", "bitnet.cpp", "hf" */
 bool bd_target_find(const char *name, enum bd_target *t);
 
-/* Ternary types that the runtime computes with, the preferred one first. Those of a student are the ones
- * whose blocks divide its rows; *n = 0 for hf, whose files are not GGUF. */
-const enum bd_ggml_type *bd_target_types(enum bd_target t, size_t *n);
+/* Ternary types that the runtime computes with, the preferred one first; returns how many. Those of a student
+ * are the ones whose blocks divide its rows; none for hf, whose files are not GGUF. */
+size_t bd_target_types(enum bd_target t, enum bd_ggml_type type[BD_TERNARIES]);
 
 struct bd_layout {
 	enum bd_target target;

@@ -12,7 +12,7 @@ struct bd_chat *bd_asked_chat(struct bd_asked *a)
 
 	if (a->chat != NULL)
 		return a->chat;
-	if (strcmp(a->template, "auto") != 0) {
+	if (a->template != BD_CHAT_AUTO) {
 		a->chat = bd_chat_named(a->template, bd_infer_tok(a->m));
 		if (a->chat == NULL)
 			bd_die(BD_DATA, "no chat template %s; there are %s", a->template, BD_CHAT_NAMES);
@@ -20,11 +20,11 @@ struct bd_chat *bd_asked_chat(struct bd_asked *a)
 		jinja = bd_chat_source(a->m->path);
 		if (jinja == NULL)
 			bd_die(BD_DATA, "%s: has no chat template; choose one with --template: %s",
-			       a->m->path, BD_CHAT_NAMES);
+			       a->m->path, BD_WORDS(BD_CHAT_LIST));
 		a->chat = bd_chat_detect(jinja, bd_infer_tok(a->m));
 		if (a->chat == NULL)
 			bd_die(BD_DATA, "%s: has an unknown chat template; choose one with --template: %s",
-			       a->m->path, BD_CHAT_NAMES);
+			       a->m->path, BD_WORDS(BD_CHAT_LIST));
 		bd_free(jinja);
 	}
 	a->chat->no_thinking = a->no_thinking;

@@ -10,8 +10,8 @@ struct bd_asked {
 	struct bd_infer *m;
 	struct bd_gen *gen;
 	struct bd_gen_opts opts;
-	const char *template; /* of conversations: one of BD_CHAT_NAMES, or "auto": the checkpoint's */
-	const char *system;   /* for conversations without a system text; NULL: none */
+	enum bd_chat_name template; /* of conversations */
+	const char *system;         /* for conversations without a system text; NULL: none */
 	bool no_thinking;
 	struct bd_chat *chat; /* of template; opened when it is needed first */
 };

@@ -65,25 +65,20 @@ static struct bd_chat *make(enum bd_chat_family family, const struct bd_tok *tok
 	return c;
 }
 
-struct bd_chat *bd_chat_named(const char *name, const struct bd_tok *tok)
+struct bd_chat *bd_chat_named(enum bd_chat_name name, const struct bd_tok *tok)
 {
+	static const enum bd_chat_family family[] = {[BD_CHAT_NAMED_CHATML] = BD_CHAT_CHATML,
+	                                             [BD_CHAT_NAMED_QWEN25] = BD_CHAT_CHATML,
+	                                             [BD_CHAT_NAMED_QWEN3] = BD_CHAT_QWEN3,
+	                                             [BD_CHAT_NAMED_LLAMA3] = BD_CHAT_LLAMA3,
+	                                             [BD_CHAT_NAMED_GEMMA] = BD_CHAT_GEMMA};
 	struct bd_chat *c;
 
-	if (strcmp(name, "chatml") == 0)
-		return make(BD_CHAT_CHATML, tok);
-	if (strcmp(name, "qwen3") == 0)
-		return make(BD_CHAT_QWEN3, tok);
-	if (strcmp(name, "gemma") == 0)
-		return make(BD_CHAT_GEMMA, tok);
-	if (strcmp(name, "llama3") == 0) {
-		c = make(BD_CHAT_LLAMA3, tok);
-		c->dated = c->today = true;
-		return c;
-	}
-	if (strcmp(name, "qwen2.5") != 0)
+	if (name == BD_CHAT_AUTO)
 		return NULL;
-	c = make(BD_CHAT_CHATML, tok);
-	c->system = bd_strdup(QWEN);
+	c = make(family[name], tok);
+	c->dated = c->today = name == BD_CHAT_NAMED_LLAMA3;
+	c->system = name == BD_CHAT_NAMED_QWEN25 ? bd_strdup(QWEN) : NULL;
 	return c;
 }
 

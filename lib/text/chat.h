@@ -13,11 +13,22 @@
 #define BD_CHAT_H
 
 #include "base/mem.h"
+#include "base/word.h"
 #include "text/tokenizer.h"
 
 #include <stdbool.h>
 
-#define BD_CHAT_NAMES "chatml|qwen2.5|qwen3|llama3|gemma"
+/* Templates by name; AUTO: the checkpoint's own. */
+/* clang-format off */
+#define BD_CHAT_LIST(W) \
+	W(BD_CHAT_NAMED_CHATML, "chatml") \
+	W(BD_CHAT_NAMED_QWEN25, "qwen2.5") \
+	W(BD_CHAT_NAMED_QWEN3,  "qwen3") \
+	W(BD_CHAT_NAMED_LLAMA3, "llama3") \
+	W(BD_CHAT_NAMED_GEMMA,  "gemma")
+/* clang-format on */
+enum bd_chat_name { BD_CHAT_AUTO, BD_CHAT_LIST(BD_WORD_ID) };
+#define BD_CHAT_WORDS "auto" BD_CHAT_LIST(BD_WORD_OR)
 
 struct bd_chat {
 	enum bd_chat_family { BD_CHAT_CHATML, BD_CHAT_QWEN3, BD_CHAT_LLAMA3, BD_CHAT_GEMMA } family;
@@ -32,9 +43,9 @@ struct bd_chat {
 /* The Jinja text of a model directory (chat_template.jinja, or chat_template in tokenizer_config.json) or a
  * GGUF file; NULL if there is none. Caller frees. */
 char *bd_chat_source(const char *path);
-/* The template with this name (one of BD_CHAT_NAMES), or that of the Jinja text. NULL if it is unknown. tok:
- * for bos; may be NULL. */
-struct bd_chat *bd_chat_named(const char *name, const struct bd_tok *tok);
+/* The template with this name (NULL for AUTO), or that of the Jinja text (NULL if it is unknown). tok: for
+ * bos; may be NULL. */
+struct bd_chat *bd_chat_named(enum bd_chat_name name, const struct bd_tok *tok);
 struct bd_chat *bd_chat_detect(const char *jinja, const struct bd_tok *tok);
 void bd_chat_free(struct bd_chat *c); /* NULL is fine */
 

@@ -86,7 +86,8 @@ void bd_checkpoint_save(const char *dir, const struct bd_state *s)
 	     *state = bd_path(bd_outdir_path(d), "state.json"), *text;
 	json_t *j = to_json(s->p);
 
-	json_object_set_new(j, "digest", json_string(s->digest));
+	json_object_set_new(j, "version", json_integer(BD_CHECKPOINT_VERSION));
+	json_object_set_new(j, "digest", json_string(s->identity->digest));
 	if (*s->extra != NULL)
 		json_object_set(j, "extra", *s->extra);
 	text = bd_json_text(j, true);
@@ -119,6 +120,20 @@ static void load_blobs(const char *path, const struct bd_state *s)
 	bd_st_close(st);
 }
 
+static void check_identity(const struct bd_identity *i, const json_t *j, const char *dir, const char *state)
+{
+	int64_t version = bd_json_int(j, "version", 1, 1, INT32_MAX, state);
+
+	if (version > BD_CHECKPOINT_VERSION)
+		bd_die(BD_DATA, "%s: version %d; this program reads versions up to %d", state, (int)version,
+		       BD_CHECKPOINT_VERSION);
+	if (strcmp(bd_json_str(j, "digest", "", state), bd_identity_digest(i, version)) != 0)
+		bd_die(BD_USAGE,
+		       "%s: made with other options, another model or other data; repeat the command "
+		       "that wrote it, or remove it",
+		       dir);
+}
+
 bool bd_checkpoint_load(const char *dir, const struct bd_state *s)
 {
 	char *tensors = bd_path(dir, "state.safetensors"), *state = bd_path(dir, "state.json");
@@ -126,11 +141,7 @@ bool bd_checkpoint_load(const char *dir, const struct bd_state *s)
 	json_t *j = there ? bd_json_load(state) : NULL;
 
 	if (there) {
-		if (strcmp(bd_json_str(j, "digest", "", state), s->digest) != 0)
-			bd_die(BD_USAGE,
-			       "%s: made with other options, another model or other data; repeat the command "
-			       "that wrote it, or remove it",
-			       dir);
+		check_identity(s->identity, j, dir, state);
 		from_json(s->p, j, state);
 		json_decref(*s->extra);
 		*s->extra = json_incref(json_object_get(j, "extra"));

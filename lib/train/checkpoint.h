@@ -10,6 +10,7 @@
 #include "machine/dev.h"
 #include "base/json.h"
 #include "format/safetensors.h"
+#include "train/identity.h"
 
 struct bd_progress {
 	int64_t step, tokens, records; /* optimiser steps done, tokens and records consumed */
@@ -38,7 +39,7 @@ struct bd_blob {
 /* What a checkpoint holds. */
 struct bd_state {
 	struct bd_dev *dev;
-	const char *digest; /* of the options and the model that the state belongs to */
+	const struct bd_identity *identity; /* of the run that the state belongs to */
 	struct bd_progress *p;
 	json_t **extra;       /* stored and returned as it is; *extra may be NULL */
 	struct bd_blob *blob; /* [n] */
@@ -46,8 +47,8 @@ struct bd_state {
 };
 void bd_checkpoint_save(const char *dir, const struct bd_state *s);
 /* False when there is no checkpoint. Dies BD_USAGE when it belongs to other options or another model, BD_DATA
- * when it is damaged. A blob that is not in the checkpoint is left alone. *extra is replaced by what was
- * saved. */
+ * when it is damaged or of a later version. A blob that is not in the checkpoint is left alone. *extra is
+ * replaced by what was saved. */
 bool bd_checkpoint_load(const char *dir, const struct bd_state *s);
 
 #endif

@@ -1,5 +1,7 @@
 #include "train/options.h"
 
+#include "base/msg.h"
+
 #include <string.h>
 
 struct bd_train bd_train_defaults(const char *stage)
@@ -25,7 +27,22 @@ struct bd_train bd_train_defaults(const char *stage)
 	    .tau = 5,
 	    .cakld_beta = -1,
 	    .relation_temp = 1,
-	    .states = {true, true, true},
+	    .states = "qkv",
 	    .layer = -1,
 	};
+}
+
+void bd_train_states(const struct bd_train *t, bool which[3])
+{
+	static const char name[] = "qkv";
+
+	memset(which, 0, 3 * sizeof(*which));
+	for (const char *s = t->states; *s != '\0'; s++) {
+		const char *at = strchr(name, *s);
+
+		if (at == NULL)
+			bd_die(BD_USAGE,
+			       "--states: \"%c\" is not a state; give some of q, k and v, such as qkv", *s);
+		which[at - name] = true;
+	}
 }

@@ -1,14 +1,12 @@
 /* Planning a training run. */
 #include "train/plan.h"
 
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/msg.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <string.h>
 
 /* ---- the losses ---- */
 
@@ -23,7 +21,7 @@ static size_t gcd(size_t a, size_t b)
 }
 
 /* A_r: every chosen state of both models splits into that many heads. */
-static size_t relation_heads(const struct bd_train *t, const struct bd_config *c,
+static size_t relation_heads(const struct bd_train *t, const bool states[3], const struct bd_config *c,
                              const struct bd_stream_head *h)
 {
 	size_t common = 0, narrowest = SIZE_MAX, A = 1;
@@ -31,7 +29,7 @@ static size_t relation_heads(const struct bd_train *t, const struct bd_config *c
 	for (int i = 0; i < 3; i++) {
 		size_t w[2] = {student_width(c, i), h->width[i]};
 
-		for (int j = 0; t->states[i] && j < 2; j++) {
+		for (int j = 0; states[i] && j < 2; j++) {
 			common = gcd(common, w[j]);
 			narrowest = w[j] < narrowest ? w[j] : narrowest;
 		}
@@ -81,24 +79,24 @@ static struct bd_objective objective(const struct bd_train *t, const struct bd_c
 	const struct bd_stream_head *h = bd_feed_head(f);
 	struct bd_objective o = {.ce = t->ce, .head = h, .layer = -1, .heads = 1};
 
+	bd_train_states(t, o.states);
 	if (!h->teacher)
 		return o;
 	check_teacher(t, h, c, bd_source_name(bd_feed_source(f)));
 	o.ld = h->logits && (t->lambda > 0 || t->lambda_ratio > 0);
 	o.ad = h->layer >= 0 && (t->gamma > 0 || t->gamma_ratio > 0) &&
-	       (t->states[0] || t->states[1] || t->states[2]);
-	o.kind = (enum bd_divergence)t->objective;
+	       (o.states[0] || o.states[1] || o.states[2]);
+	o.kind = t->objective;
 	o.tau = t->tau;
 	o.tau2 = !t->no_tau2;
 	o.relation_temp = t->relation_temp;
-	o.cosine = t->relation == 0;
-	o.code_norm = t->relation_norm == 1;
-	memcpy(o.states, t->states, sizeof(o.states));
+	o.cosine = t->relation == BD_COSINE;
+	o.code_norm = t->relation_norm == BD_AD_CODE;
 	if (t->ce == 0 && ((o.ld && t->lambda_ratio > 0) || (o.ad && t->gamma_ratio > 0 && !o.ld)))
 		bd_die(BD_USAGE,
 		       "--ce 0: a gradient ratio needs another loss to relate to; give --lambda and --gamma");
 	if (o.ad) {
-		o.heads = relation_heads(t, c, h);
+		o.heads = relation_heads(t, o.states, c, h);
 		o.layer = student_layer(t, c, h);
 	}
 	return o;
@@ -140,40 +138,13 @@ static void length(struct bd_plan *p, const struct bd_train *t, const struct bd_
 double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t step, int64_t before,
                     int64_t after)
 {
-	enum bd_sched s = (enum bd_sched)t->sched;
 	double part = t->warmup < 1 ? t->warmup * (double)p->total : p->unit == BD_UNIT_STEPS ? t->warmup : 0;
-	double f = bd_sched_factor(s, (long)(before + (after - before) / 2), (long)p->total, lround(part));
+	double f =
+	    bd_sched_factor(t->sched, (long)(before + (after - before) / 2), (long)p->total, lround(part));
 
 	if (t->warmup >= 1 && p->unit != BD_UNIT_STEPS)
 		f *= bd_sched_factor(BD_SCHED_CONSTANT, (long)step, (long)step + 1, lround(t->warmup));
 	return t->lr * f;
-}
-
-/* ---- identity ---- */
-
-/* Everything that the result depends on, as text. */
-static void fingerprint(struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
-                        const struct bd_feed *f)
-{
-	const struct bd_stream_head *h = bd_feed_head(f);
-	struct bd_buf b = {0};
-
-	bd_buf_fmt(&b, "%s %s %s %u ternary=%d dtype=%d ", m->digest, h->tokenizer, h->teacher_digest,
-	           h->top_k, m->cfg.ternary, t->dtype);
-	bd_buf_fmt(&b, "%s %.17g %" PRId64 " %" PRId64 " shuffle=%d seed=%" PRId64 " ", t->stage, t->epochs,
-	           t->steps, t->tokens, t->shuffle, t->common.seed);
-	bd_buf_fmt(&b, "batch %" PRId64 " %" PRId64 " %" PRId64 " %" PRId64 " ", t->batch, t->batch_tokens,
-	           t->accum, t->micro_tokens);
-	bd_buf_fmt(&b, "lr %.17g %.17g %d adam %.17g %.17g %.17g %.17g %.17g ", t->lr, t->warmup, t->sched,
-	           t->decay, t->beta1, t->beta2, t->eps, t->clip);
-	bd_buf_fmt(&b, "eval %s %" PRId64 " ", t->eval != NULL ? t->eval : "", t->eval_every);
-	bd_buf_fmt(&b, "loss %.17g %.17g %.17g %.17g %.17g ", t->ce, t->lambda, t->gamma, t->lambda_ratio,
-	           t->gamma_ratio);
-	bd_buf_fmt(&b, "kd %.17g %d %d %.17g ", t->tau, t->no_tau2, t->objective, t->cakld_beta);
-	bd_buf_fmt(&b, "ad %zu %.17g %d %d %d%d%d %d %d", p->o.heads, t->relation_temp, t->relation,
-	           t->relation_norm, t->states[0], t->states[1], t->states[2], p->o.layer, h->layer);
-	bd_hash128_hex(b.p, b.n, p->digest);
-	bd_buf_free(&b);
 }
 
 struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, const struct bd_feed *f)
@@ -182,7 +153,7 @@ struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, 
 
 	p.o = objective(t, &m->cfg, f);
 	length(&p, t, f);
-	fingerprint(&p, t, m, f);
+	p.identity = bd_identity_of(t, &p.o, m, bd_feed_head(f));
 	return p;
 }
 

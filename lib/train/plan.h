@@ -2,9 +2,9 @@
 #ifndef BD_PLAN_H
 #define BD_PLAN_H
 
-#include "base/hash.h"
 #include "data/feed.h"
 #include "train/distill.h"
+#include "train/identity.h"
 #include "train/options.h"
 
 /* The unit in which the schedule counts its progress. */
@@ -13,8 +13,8 @@ enum bd_unit { BD_UNIT_STEPS, BD_UNIT_TOKENS, BD_UNIT_RECORDS };
 struct bd_plan {
 	struct bd_objective o;
 	enum bd_unit unit;
-	int64_t total;       /* of that unit; 0: unknown (constant schedule) */
-	char digest[BD_HEX]; /* of everything that determines the result, save the threads */
+	int64_t total; /* of that unit; 0: unknown (constant schedule) */
+	struct bd_identity identity;
 };
 
 /* Dies BD_USAGE or BD_DATA if options, model and stream do not match. */

@@ -94,7 +94,7 @@ static struct bd_stream_head make_head(const struct dump *d)
 	h.after_rope = true;
 	h.logits = !o->no_logits;
 	h.top_k = o->no_logits ? 0 : (uint32_t)o->top_k;
-	h.all_positions = o->positions == 1;
+	h.all_positions = o->positions == BD_POSITIONS_ALL;
 	h.examples = bd_feed_total(d->feed);
 	h.history = bd_history(in, sizeof(in) / sizeof(*in));
 	return h;

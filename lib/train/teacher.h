@@ -4,6 +4,7 @@
 #define BD_TEACHER_H
 
 #include "base/opt.h"
+#include "data/stream.h"
 #include "machine/dev.h"
 
 #include <stdbool.h>
@@ -13,8 +14,8 @@ struct bd_teacher {
 	const char *model, *output; /* output NULL or "-": stdout */
 	struct bd_dev *dev;         /* NULL: the CPU, with common.threads */
 	const char *layer;          /* an index, or a fraction of the depth such as "0.8" */
-	int positions;              /* index into "answer|all" */
-	int64_t top_k;              /* 0: full logits */
+	enum bd_positions positions;
+	int64_t top_k; /* 0: full logits */
 	bool no_logits, no_states, shuffle;
 	double epochs;
 	int64_t batch_tokens; /* run together */

@@ -67,7 +67,7 @@ static void put_aside(struct run *r)
 	r->p.log_bytes =
 	    r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
 	r->p.threads = r->t->common.threads;
-	bd_checkpoint_save(r->aside, &(struct bd_state){r->dev, r->plan.digest, &r->p, &r->s.golden, blob,
+	bd_checkpoint_save(r->aside, &(struct bd_state){r->dev, &r->plan.identity, &r->p, &r->s.golden, blob,
 	                                                blobs(r, blob, r->p.scored)});
 }
 
@@ -114,7 +114,7 @@ static void resume(struct run *r)
 	struct bd_blob blob[5];
 	struct stat st;
 
-	if (!bd_checkpoint_load(r->aside, &(struct bd_state){r->dev, r->plan.digest, &r->p, &r->s.golden,
+	if (!bd_checkpoint_load(r->aside, &(struct bd_state){r->dev, &r->plan.identity, &r->p, &r->s.golden,
 	                                                     blob, blobs(r, blob, r->best != NULL)})) {
 		note(r->t, "%s: there is no checkpoint; starting from the beginning", r->aside);
 		return;
@@ -133,7 +133,7 @@ static void resume(struct run *r)
 
 /* ---- opening ---- */
 
-static void set_weights(struct bd_model *m, int weights)
+static void set_weights(struct bd_model *m, enum bd_weights weights)
 {
 	if (weights != BD_WEIGHTS_AUTO)
 		m->cfg.ternary = weights == BD_WEIGHTS_TERNARY;
@@ -337,14 +337,13 @@ static void describe(struct run *r)
 
 static void save(struct run *r)
 {
-	static const enum bd_dtype dtype[] = {BD_F32, BD_BF16, BD_F16};
 	struct bd_outdir *out = bd_outdir_open(r->t->output, r->t->force);
 	json_t *history = history_of(r);
 	const float *result = r->best != NULL && r->p.best_step != r->p.step ? r->best : r->net->params;
 
 	bd_dev_from(r->dev, r->m->data, result, r->m->n * sizeof(*result));
 	describe(r);
-	bd_model_save(r->m, bd_outdir_path(out), dtype[r->t->dtype], history);
+	bd_model_save(r->m, bd_outdir_path(out), r->t->dtype, history);
 	bd_outdir_commit(out);
 	if (bd_is_dir(r->aside))
 		bd_remove_tree(r->aside);

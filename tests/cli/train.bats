@@ -178,3 +178,9 @@ distill() {
 	run sh "$here/tests/interop/signals.sh" 16
 	[ "$status" -eq 0 ]
 }
+
+@test "the training tools have no options beside the tables that a run's identity is made from" {
+	repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	run grep -nE 'BD_(FLAG|INT|REAL|STR|ENUM|LIST)\b' "$repo"/bin/bd-sft.c "$repo"/bin/bd-cpt.c "$repo"/bin/bd-distill.c
+	[ "$status" -eq 1 ]
+}

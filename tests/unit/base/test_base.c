@@ -6,7 +6,9 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "base/opt.h"
+#include "base/opt_identity.h"
 #include "base/rng.h"
+#include "base/word.h"
 #include "child.h"
 
 #include <errno.h>
@@ -301,6 +303,51 @@ static void test_opt(void **state)
 	assert_string_equal(o.output, "it's");
 	assert_true(bd_opt_given("steps") && bd_opt_given("threads") && !bd_opt_given("seed"));
 	assert_string_equal(bd_opt_command(), "bd-x m -o 'it'\\''s' --type=tq2_0 -fqt3 --steps 1k --lr=.5 n");
+}
+
+static void test_words(void **state)
+{
+	size_t n = 0;
+
+	(void)state;
+	assert_int_equal(bd_word_find("f32|bf16|f16", "bf16"), 1);
+	assert_int_equal(bd_word_find("f32|bf16|f16", "f16"), 2);
+	assert_int_equal(bd_word_find("f32|bf16|f16", "f"), -1);
+	assert_int_equal(bd_word_find("f32|bf16|f16", "f32|bf16"), -1);
+	assert_string_equal(bd_word_at("a|bc|", 1, &n), "bc|");
+	assert_int_equal(n, 2);
+	assert_non_null(bd_word_at("a|bc|", 2, &n));
+	assert_int_equal(n, 0);
+	assert_null(bd_word_at("a|bc", 2, &n));
+	assert_null(bd_word_at("a|bc", -1, &n));
+}
+
+static void test_opt_identity(void **state)
+{
+	static struct bd_list list = {{"x", "y=1\n"}, 2};
+	static const struct bd_opt rows[] = {
+	    {"output", 'o', BD_STR | BD_APART, &o.output, "FILE", "where to", 0, 0},
+	    {"steps", 0, BD_INT, &o.steps, "N", "how many", 1, 1000},
+	    {"lr", 0, BD_REAL, &o.lr, "X", "learning rate", 0, 1},
+	    {"type", 0, BD_ENUM, &o.type, "i2_s|tq1_0|tq2_0", "format", 0, 0},
+	    {"force", 'f', BD_FLAG, &o.force, NULL, "replace", 0, 0},
+	    {"name", 'n', BD_STR, &o.output, "NAME", "name", 0, 0},
+	    {"stop", 0, BD_LIST, &list, "TEXT", "stop", 0, 0},
+	    {NULL, 0, BD_FLAG, NULL, NULL, NULL, 0, 0},
+	};
+	struct bd_common common;
+	struct bd_buf b = {0};
+
+	(void)state;
+	parse("bd-x|m|--lr|.1", &common);
+	bd_opt_identity(&b, rows);
+	assert_string_equal(
+	    b.p, "steps=10\nlr=0.10000000000000001\ntype=tq1_0\nforce=0\nname=\nstop=1:x4:y=1\n\n");
+	bd_buf_clear(&b);
+	o.output = "";
+	bd_opt_identity(&b, rows);
+	assert_non_null(strstr(b.p, "name=0:\n")); /* not the same as none */
+	bd_buf_free(&b);
 }
 
 static void test_opt_refuses(void **state)
@@ -646,7 +693,8 @@ int main(void)
 	    cmocka_unit_test(test_rng_normals),   cmocka_unit_test(test_rng_values),
 	    cmocka_unit_test(test_json),          cmocka_unit_test(test_json_numbers),
 	    cmocka_unit_test(test_json_refuses),  cmocka_unit_test(test_hash),
-	    cmocka_unit_test(test_log),
+	    cmocka_unit_test(test_log),           cmocka_unit_test(test_words),
+	    cmocka_unit_test(test_opt_identity),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -168,6 +168,48 @@ static void test_layouts(void **state)
 			check_row(ternary[t], cols[i]);
 }
 
+/* The table itself: ids, names and words are taken once, blocks divide the 256 columns that pass at once,
+ * every target prefers its types in places 1, 2, ..., and what a row stores it loads. */
+static void test_table(void **state)
+{
+	size_t n, ranked[BD_TARGETS] = {0}, all = 0;
+	const struct bd_ggml *row = bd_ggml_rows(&n);
+
+	(void)state;
+	for (size_t i = 0; i < n; i++) {
+		assert_ptr_equal(bd_ggml(row[i].id), &row[i]);
+		assert_int_equal(256 % row[i].block, 0);
+		assert_true((row[i].store != NULL) != (row[i].store_table != NULL));
+		for (size_t j = 0; j < i; j++) {
+			assert_string_not_equal(row[i].name, row[j].name);
+			assert_string_not_equal(row[i].word, row[j].word);
+			assert_false(row[i].file_type != 0 && row[i].file_type == row[j].file_type);
+		}
+		for (int t = 0; t < BD_TARGETS; t++)
+			for (size_t j = 0; row[i].rank[t] > 0 && j < n; j++)
+				assert_false(j != i && row[j].rank[t] == row[i].rank[t]);
+		for (int t = 0; t < BD_TARGETS; t++)
+			ranked[t] += row[i].rank[t] > 0;
+		if (row[i].store != NULL) {
+			uint8_t codes[64], back[64], bytes[256];
+			float d;
+
+			all++;
+			for (int k = 0; k < 64; k++)
+				codes[k] = (uint8_t)bd_rng_below(7, i, (uint64_t)k, 256) & 0x55;
+			bd_ternary_store(row[i].id, bytes, codes, 256, 0.5f);
+			assert_true(bd_ternary_load(row[i].id, back, bytes, 256, &d));
+			assert_memory_equal(back, codes, 64);
+			assert_true(d == (row[i].d == BD_TAIL ? 1.0f : 0.5f));
+		}
+	}
+	assert_int_equal(all, BD_TERNARIES);
+	for (size_t i = 0; i < n; i++)
+		for (int t = 0; t < BD_TARGETS; t++)
+			assert_true(row[i].rank[t] <= ranked[t]);
+	assert_int_equal(ranked[BD_TARGET_BD], BD_TERNARIES); /* bd-run runs all of them */
+}
+
 /* A row with a fourth code, or another scale in a later block, is not a ternary row with one scale. */
 static void test_not_ternary(void **state)
 {
@@ -361,6 +403,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_reference_ternary),
 	    cmocka_unit_test(test_layouts),
+	    cmocka_unit_test(test_table),
 	    cmocka_unit_test(test_not_ternary),
 	    cmocka_unit_test(test_reference_tables),
 	    cmocka_unit_test(test_errors),

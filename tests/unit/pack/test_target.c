@@ -389,8 +389,8 @@ static void test_every_file(void **state)
 		make_dir(&c);
 		want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), cpu()));
 		for (int t = BD_TARGET_BD; t <= BD_TARGET_BITNET_CPP; t++) {
-			size_t n;
-			const enum bd_ggml_type *type = bd_target_types(BD_TARGET_BD, &n);
+			enum bd_ggml_type type[BD_TERNARIES];
+			size_t n = bd_target_types(BD_TARGET_BD, type);
 
 			for (size_t k = 0; k < n; k++)
 				check_file(&c, &(struct attempt){(enum bd_target)t, type[k]}, want);

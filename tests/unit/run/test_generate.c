@@ -254,7 +254,7 @@ static void log_probabilities(void **state)
 
 static struct bd_asked asked(void)
 {
-	return (struct bd_asked){.m = model, .opts = greedy(6), .template = "chatml"};
+	return (struct bd_asked){.m = model, .opts = greedy(6), .template = BD_CHAT_NAMED_CHATML};
 }
 
 static json_t *ask(struct bd_asked *a, const char *object)
@@ -368,7 +368,7 @@ static void try_auto(void *object)
 {
 	struct bd_asked a = asked();
 
-	a.template = "auto";
+	a.template = BD_CHAT_AUTO;
 	ask(&a, object);
 }
 

@@ -25,17 +25,25 @@ static struct bd_message *messages_of(const json_t *list, size_t *n)
 	return m;
 }
 
+/* NULL: unknown. */
+static struct bd_chat *named(const char *name)
+{
+	int i = bd_word_find(BD_CHAT_WORDS, name);
+
+	return i < 0 ? NULL : bd_chat_named((enum bd_chat_name)i, NULL);
+}
+
 /* The template by its name; those without one by their Jinja text. */
 static struct bd_chat *chat_of(const json_t *c)
 {
 	const char *name = json_string_value(json_object_get(c, "template")),
 	           *jinja = json_string_value(json_object_get(c, "jinja"));
-	struct bd_chat *chat = bd_chat_named(name, NULL);
+	struct bd_chat *chat = named(name);
 
 	if (chat == NULL && jinja != NULL)
 		chat = bd_chat_detect(jinja, NULL);
 	if (chat == NULL) { /* gemma2 */
-		chat = bd_chat_named("gemma", NULL);
+		chat = named("gemma");
 		chat->no_system = true;
 	}
 	return chat;
@@ -129,7 +137,7 @@ static void detection(void **state)
 	is_unknown("bos_token '<|im_start|>assistant' '<|im_end|>'");
 	is_unknown("'<|im_start|>assistant' + content | trim + '<|im_end|>'");
 	is_unknown("'<|im_start|>assistant\\n<think>\\n' '<|im_end|>'");
-	assert_null(bd_chat_named("no such", NULL));
+	assert_null(bd_chat_named(BD_CHAT_AUTO, NULL));
 	c = bd_chat_detect("bos_token '<|start_header_id|>' '<|end_header_id|>' '<|eot_id|>' 'Cutting "
 	                   "Knowledge Date: December 2023' "
 	                   "'26 Jul 2024'",
@@ -142,7 +150,7 @@ static void detection(void **state)
 static void try_render(void *arg)
 {
 	const json_t *c = json_array_get(arg, 0), *list = json_array_get(arg, 1);
-	struct bd_chat *chat = bd_chat_named(json_string_value(c), NULL);
+	struct bd_chat *chat = named(json_string_value(c));
 	struct bd_buf out = {0};
 	size_t n;
 

@@ -366,7 +366,7 @@ static void test_gradient(void **state)
 		t.objective = i == 3 ? BD_DIV_CAKLD : BD_DIV_KL;
 		t.relation = i == 5;
 		t.relation_norm = i == 2;
-		t.states[1] = i != 2;
+		t.states = i != 2 ? "qkv" : "qv";
 		open_whole(&w, i & 1 ? "untied" : "dense", i == 2 ? "top.bds" : "all.bds", t);
 		assert_int_equal(w.plan.o.layer, 1); /* teacher layer 3 of 5: depth 0.8 of 2 layers */
 		check_direction(&w, &mix);
@@ -741,6 +741,53 @@ static void test_periodic_checkpoint(void **state)
 	assert_int_equal(lines_of(t.log), lines_of(whole.log));
 }
 
+/* state.json of another version: digest NULL: as it is. */
+static void set_version(const char *state, int version, const char *digest)
+{
+	json_t *j = bd_json_load(state);
+	char *text;
+
+	if (version > 1)
+		json_object_set_new(j, "version", json_integer(version));
+	else
+		json_object_del(j, "version");
+	if (digest != NULL)
+		json_object_set_new(j, "digest", json_string(digest));
+	text = bd_json_text(j, true);
+	bd_write_file(state, text, strlen(text));
+	bd_free(text);
+	json_decref(j);
+}
+
+/* A checkpoint of version 1 has no version and another digest; the result is the same. */
+static void test_versions(void **state)
+{
+	(void)state;
+	char *in = at("examples"), *file = at("old.ckpt/state.json");
+	struct bd_train whole = resumable("dense", "new", "new.log"),
+	                t = resumable("dense", "old", "old.log");
+	struct bd_model *m;
+	struct bd_feed *f;
+	struct bd_plan p;
+
+	assert_int_equal(bd_train_run(&whole, in), BD_OK);
+	t.checkpoint_every = 3;
+	assert_int_equal(interrupt(&t, 2500, 6, SIGKILL, false), -SIGKILL);
+	m = bd_model_load(t.model);
+	f = bd_feed_open(in, &(struct bd_feed_plan){.count = true, .seed = 1});
+	p = bd_plan_make(&t, m, f);
+	t.resume = true;
+	set_version(file, BD_CHECKPOINT_VERSION + 1, NULL);
+	child_dies(run_file, &t, BD_DATA, "reads versions up to");
+	set_version(file, 1, NULL);
+	child_dies(run_file, &t, BD_USAGE, "other options");
+	set_version(file, 1, p.identity.first);
+	assert_int_equal(child_run(run_file, &t).status, BD_OK);
+	assert_same_model("old", "new", true);
+	bd_feed_close(f);
+	bd_model_free(m);
+}
+
 static void test_divergence(void **state)
 {
 	(void)state;
@@ -972,6 +1019,7 @@ int main(void)
 	    cmocka_unit_test(test_resume),
 	    cmocka_unit_test(test_locked_device),
 	    cmocka_unit_test(test_periodic_checkpoint),
+	    cmocka_unit_test(test_versions),
 	    cmocka_unit_test(test_divergence),
 	    cmocka_unit_test(test_refusals),
 	    cmocka_unit_test(test_golden_prompts),
