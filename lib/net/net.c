@@ -1,4 +1,4 @@
-/* The net: its weights from a model, its caches of keys and values, its head. The layers are in net_forward.c
+/* The net: its memory, its caches of keys and values, its head. The layers are in net_forward.c
  * and net_backward.c. */
 #include <string.h>
 
@@ -75,55 +75,6 @@ void bd_net_free(struct bd_net *net)
 	bd_free(net->block);
 	bd_config_free(&net->cfg);
 	bd_free(net);
-}
-
-/* ---- from a model ---- */
-
-/* A parameter of m where the device has it, NULL if there is none. */
-static float *param(const struct bd_net *net, const struct bd_model *m, enum bd_slot slot, int layer)
-{
-	const struct bd_param *p = bd_model_param(m, slot, layer);
-
-	return p != NULL ? net->params + p->off : NULL;
-}
-
-static void fill_block(struct bd_net *net, const struct bd_model *m, int l, bool train)
-{
-	struct bd_block *b = &net->block[l];
-
-	b->attn_norm = param(net, m, BD_ATTN_NORM, l);
-	b->ffn_norm = param(net, m, BD_FFN_NORM, l);
-	b->attn_post = param(net, m, BD_ATTN_POST, l);
-	b->ffn_post = param(net, m, BD_FFN_POST, l);
-	b->q_norm = param(net, m, BD_Q_NORM, l);
-	b->k_norm = param(net, m, BD_K_NORM, l);
-	for (enum bd_lin i = 0; i < BD_LINS; i++) {
-		struct bd_linear *w = &b->lin[i];
-
-		w->gain = param(net, m, BD_SUBLN + i, l);
-		w->bias = param(net, m, BD_BIAS + i, l);
-		w->w = w->master = param(net, m, BD_W + i, l);
-		if (!m->cfg.ternary)
-			continue;
-		w->codes = bd_net_keep(net, NULL, bd_mul(w->out, bd_ternary_stride(w->in)));
-		w->w = train ? bd_net_keep(net, NULL, bd_mul(bd_mul(w->out, w->in), sizeof(float))) : NULL;
-	}
-}
-
-struct bd_net *bd_net_from_model(const struct bd_model *m, struct bd_dev *dev, bool train)
-{
-	const struct bd_config *c = &m->cfg;
-	struct bd_net *net = bd_net_new(c, dev);
-	size_t C = (size_t)c->hidden, V = (size_t)c->vocab;
-
-	net->params = (float *)(uintptr_t)bd_net_map(net, m->data, m->n * sizeof(float));
-	net->embed = (struct bd_table){BD_GGML_F32, V, C, param(net, m, BD_EMBED, -1)};
-	net->head = c->tied ? net->embed : (struct bd_table){BD_GGML_F32, V, C, param(net, m, BD_HEAD, -1)};
-	net->final_norm = param(net, m, BD_FINAL_NORM, -1);
-	for (int l = 0; l < c->layers; l++)
-		fill_block(net, m, l, train);
-	bd_net_refresh(net);
-	return net;
 }
 
 void bd_net_refresh(struct bd_net *net)

@@ -67,9 +67,6 @@ void *bd_net_keep(struct bd_net *net, const void *host, size_t n);
 const void *bd_net_map(struct bd_net *net, const void *host, size_t n);
 void bd_net_free(struct bd_net *net); /* NULL is fine */
 
-/* A net over the parameters of m (which must outlive it): dense if the config is not ternary, else its
- * linears are quantised here. train: also keep What for backward. */
-struct bd_net *bd_net_from_model(const struct bd_model *m, struct bd_dev *dev, bool train);
 /* After net->params changed: quantises them again (ternary nets). */
 void bd_net_refresh(struct bd_net *net);
 

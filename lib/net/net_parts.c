@@ -3,36 +3,43 @@
 
 #include "base/mem.h"
 
+#include <stddef.h>
+
+/* In the net, and of per-layer slots in their block; those of linears are found by place_of. */
+static const size_t places[BD_SLOTS] = {
+    [BD_EMBED] = offsetof(struct bd_net, embed),
+    [BD_FINAL_NORM] = offsetof(struct bd_net, final_norm),
+    [BD_HEAD] = offsetof(struct bd_net, head),
+    [BD_ATTN_NORM] = offsetof(struct bd_block, attn_norm),
+    [BD_FFN_NORM] = offsetof(struct bd_block, ffn_norm),
+    [BD_ATTN_POST] = offsetof(struct bd_block, attn_post),
+    [BD_FFN_POST] = offsetof(struct bd_block, ffn_post),
+    [BD_Q_NORM] = offsetof(struct bd_block, q_norm),
+    [BD_K_NORM] = offsetof(struct bd_block, k_norm),
+};
+
+static void *place_of(struct bd_net *net, enum bd_slot s, int layer)
+{
+	if (s >= BD_W && s < BD_FINAL_NORM) {
+		struct bd_linear *w = &net->block[layer].lin[(s - BD_W) % BD_LINS];
+
+		return s < BD_SUBLN ? (void *)w : s < BD_BIAS ? (void *)&w->gain : (void *)&w->bias;
+	}
+	return (layer >= 0 ? (char *)&net->block[layer] : (char *)net) + places[s];
+}
+
 static struct bd_part part_of(struct bd_net *net, enum bd_slot s, int layer)
 {
 	struct bd_part p = {.slot = s, .layer = layer, .kind = bd_slot_info(s)->kind};
-	struct bd_block *b = layer >= 0 ? &net->block[layer] : NULL;
+	void *place = place_of(net, s, layer);
 
 	bd_slot_shape(&net->cfg, s, &p.rows, &p.cols);
-	if (s == BD_EMBED)
-		p.table = &net->embed;
-	else if (s == BD_HEAD)
-		p.table = &net->head;
-	else if (s == BD_FINAL_NORM)
-		p.vector = &net->final_norm;
-	else if (s == BD_ATTN_NORM)
-		p.vector = &b->attn_norm;
-	else if (s == BD_FFN_NORM)
-		p.vector = &b->ffn_norm;
-	else if (s == BD_ATTN_POST)
-		p.vector = &b->attn_post;
-	else if (s == BD_FFN_POST)
-		p.vector = &b->ffn_post;
-	else if (s == BD_Q_NORM)
-		p.vector = &b->q_norm;
-	else if (s == BD_K_NORM)
-		p.vector = &b->k_norm;
-	else if (s < BD_SUBLN)
-		p.linear = &b->lin[s - BD_W];
-	else if (s < BD_BIAS)
-		p.vector = &b->lin[s - BD_SUBLN].gain;
+	if (p.kind == BD_KIND_TABLE)
+		p.table = place;
+	else if (p.kind == BD_KIND_LINEAR)
+		p.linear = place;
 	else
-		p.vector = &b->lin[s - BD_BIAS].bias;
+		p.vector = place;
 	return p;
 }
 

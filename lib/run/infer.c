@@ -8,6 +8,7 @@
 #include "format/gguf.h"
 #include "model/ckpt.h"
 #include "net/net_ckpt.h"
+#include "net/net_model.h"
 #include "pack/packed.h"
 
 #include <dirent.h>

@@ -12,6 +12,7 @@
 #include "machine/quant.h"
 #include "math/op_vec.h"
 #include "net/net.h"
+#include "net/net_model.h"
 #include "text/tokenizer.h"
 #include "train/distill.h"
 

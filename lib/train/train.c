@@ -10,6 +10,7 @@
 #include "base/signals.h"
 #include "eval/eval.h"
 #include "text/tokenizer.h"
+#include "net/net_model.h"
 #include "train/code_stats.h"
 #include "train/plan.h"
 #include "train/step.h"

@@ -18,6 +18,7 @@
 #include "math/loss.h"
 #include "base/mem.h"
 #include "net/net.h"
+#include "net/net_model.h"
 #include "format/safetensors.h"
 #include "train/optimiser.h"
 

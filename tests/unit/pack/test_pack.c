@@ -10,6 +10,7 @@
 #include "machine/quant.h"
 #include "model/ckpt.h"
 #include "net/net_ckpt.h"
+#include "net/net_model.h"
 #include "pack/pack.h"
 #include "pack/packed.h"
 #include "run/infer.h"

@@ -9,6 +9,7 @@
 #include "machine/gemm.h"
 #include "machine/quant.h"
 #include "near.h"
+#include "net/net_model.h"
 #include "train/plan.h"
 #include "train/step.h"
 #include "train/teacher.h"

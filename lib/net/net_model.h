@@ -1,0 +1,11 @@
+/* A net over a model in memory: what is trained, and evaluated in full precision. */
+#ifndef BD_NET_MODEL_H
+#define BD_NET_MODEL_H
+
+#include "net/net.h"
+
+/* A net over the parameters of m (which must outlive it): dense if the config is not ternary, else its
+ * linears are quantised here. train: also keep What for backward. */
+struct bd_net *bd_net_from_model(const struct bd_model *m, struct bd_dev *dev, bool train);
+
+#endif
