@@ -30,19 +30,32 @@ double bd_seconds(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* VmHWM rather than ru_maxrss, which starts from the parent's value before exec. */
-double bd_rss_mib(void)
+/* A line "KEY  123 kB" of the process's status; 0 if there is none. */
+static double status_kib(const char *key)
 {
 	FILE *f = fopen("/proc/self/status", "re");
 	double kib = 0;
 	char line[256];
-	struct rusage u;
 
 	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
-		if (strncmp(line, "VmHWM:", 6) == 0)
-			kib = strtod(line + 6, NULL);
+		if (strncmp(line, key, strlen(key)) == 0)
+			kib = strtod(line + strlen(key), NULL);
 	if (f != NULL)
 		fclose(f);
+	return kib;
+}
+
+size_t bd_resident(void)
+{
+	return (size_t)(1024 * status_kib("VmRSS:"));
+}
+
+/* VmHWM rather than ru_maxrss, which starts from the parent's value before exec. */
+double bd_rss_mib(void)
+{
+	double kib = status_kib("VmHWM:");
+	struct rusage u;
+
 	if (kib == 0 && getrusage(RUSAGE_SELF, &u) == 0)
 		kib = (double)u.ru_maxrss;
 	return kib / 1024;

@@ -13,7 +13,8 @@ void bd_log_json(struct bd_log *l, json_t *obj); /* one line, flushed; steals th
 void bd_log_progress(struct bd_log *l, double done, double total, const char *text);
 void bd_log_close(struct bd_log *l); /* NULL is fine */
 
-double bd_seconds(void); /* monotonic clock */
-double bd_rss_mib(void); /* peak resident memory of this process */
+double bd_seconds(void);  /* monotonic clock */
+double bd_rss_mib(void);  /* peak resident memory of this process */
+size_t bd_resident(void); /* its resident memory now, in bytes; 0: unknown */
 
 #endif

@@ -71,6 +71,7 @@ static void lay(struct bd_acts *a, const struct bd_config *c, size_t T)
 	struct bd_arena *m = &a->arena;
 	size_t C = (size_t)c->hidden, W = widest(c), Q = (size_t)c->heads * (size_t)c->head_dim,
 	       K = (size_t)c->kv_heads * (size_t)c->head_dim, F = (size_t)c->ffn;
+	bool norms = c->norms != BD_NORMS_NONE;
 
 	for (int l = 0; l < c->layers; l++)
 		if (l == 0 || a->train)
@@ -80,17 +81,17 @@ static void lay(struct bd_acts *a, const struct bd_config *c, size_t T)
 	a->xf = a->train ? floats(m, T, C) : a->layer[0].x;
 	a->rf = floats(m, T, 1);
 	a->h = floats(m, T, C);
-	a->a = floats(m, T, W);
-	a->b = floats(m, T, W);
+	a->a = floats(m, T, a->train ? W : C);
+	a->b = norms || (c->ternary && a->train) ? floats(m, T, W) : NULL;
 	if (a->train) {
 		a->c = floats(m, T, C);
-		a->d = floats(m, T, W);
+		a->d = norms ? floats(m, T, W) : NULL;
 		a->dq = floats(m, T, Q);
 		a->dk = floats(m, T, K);
 		a->dv = floats(m, T, K);
 		a->dgate = floats(m, T, F);
 		a->dup = floats(m, T, F);
-	} else {
+	} else if (a->watch >= 0) {
 		a->state[0] = floats(m, T, Q);
 		a->state[1] = floats(m, T, K);
 		a->state[2] = floats(m, T, K);
@@ -129,7 +130,8 @@ void bd_acts_free(struct bd_acts *a)
 
 size_t bd_acts_bytes(const struct bd_config *c, bool train, size_t T)
 {
-	struct bd_acts a = {.train = train, .layer = bd_zalloc((size_t)c->layers, sizeof(*a.layer))};
+	struct bd_acts a = {
+	    .train = train, .watch = -1, .layer = bd_zalloc((size_t)c->layers, sizeof(*a.layer))};
 
 	lay(&a, c, T);
 	bd_free(a.layer);
@@ -138,6 +140,8 @@ size_t bd_acts_bytes(const struct bd_config *c, bool train, size_t T)
 
 void bd_acts_watch(struct bd_acts *a, int layer)
 {
+	if ((layer < 0) != (a->watch < 0))
+		a->cap = 0; /* laid out anew by the next forward */
 	a->watch = layer;
 }
 

@@ -30,7 +30,7 @@ struct bd_acts {
 	struct bd_arena arena;
 	struct layer *layer;               /* [L]; without train all alike */
 	float *xf, *rf, *h;                /* [T,C], [T], [T,C] after the last layer, its 1/rms, and normed */
-	float *a, *b, *c, *d;              /* scratch [T, widest]; c [T,C] */
+	float *a, *b, *c, *d;              /* scratch [T, widest]; c [T,C]; b, d: NULL where not needed */
 	float *dq, *dk, *dv, *dgate, *dup; /* gradients of one layer (train) */
 	float *state[3];                   /* of the watched layer */
 	/* host memory */

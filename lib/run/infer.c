@@ -292,15 +292,29 @@ static void run_free(struct run *u)
 	bd_free(u->from);
 }
 
+/* Positions whose logits are held together. */
+static size_t piece_of(size_t V, size_t P)
+{
+	size_t piece = LOGITS / V + 1;
+
+	return piece < P ? piece : P;
+}
+
+size_t bd_net_run_bytes(const struct bd_config *c, size_t T, size_t P)
+{
+	size_t V = (size_t)c->vocab;
+
+	return bd_acts_bytes(c, false, T) + bd_mul(piece_of(V, P), V) * sizeof(float);
+}
+
 void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r, size_t n, bd_logits_fn *fn,
                 void *ctx)
 {
 	struct run u = run_new(r, n);
-	size_t V = (size_t)net->cfg.vocab, piece = LOGITS / V + 1, k, m;
+	size_t V = (size_t)net->cfg.vocab, piece = piece_of(V, u.P), k, m;
 	const float *h;
 	float *z, *copy, *seen; /* [piece,V] the device's, what bd_dev_view needs, and what it gives */
 
-	piece = piece < u.P ? piece : u.P;
 	z = bd_dev_alloc(net->dev, bd_mul(piece, V), sizeof(*z));
 	copy = bd_dev_view_room(net->dev, bd_mul(piece, V), sizeof(*z));
 	h = u.P > 0 ? bd_net_forward(net, a, &u.b, NULL) : NULL; /* [T,C] */

@@ -50,6 +50,8 @@ void bd_infer_batch(struct bd_infer *m, const struct bd_record *r, size_t n, bd_
 /* The same over any net, for evaluation inside training. */
 void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r, size_t n, bd_logits_fn *fn,
                 void *ctx);
+/* Bytes of the device that it takes for T tokens and P positions in all, activations included. */
+size_t bd_net_run_bytes(const struct bd_config *c, size_t T, size_t P);
 
 /* Probabilities of the n_choice classes from the logits at the answer: p = softmax(z[choice]). Returns the
  * likeliest, first of equals. */

@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 
 /* ---- the losses ---- */
 
@@ -155,66 +154,4 @@ struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, 
 	length(&p, t, f);
 	p.identity = bd_identity_of(t, &p.o, m, bd_feed_head(f));
 	return p;
-}
-
-/* ---- for the user ---- */
-
-/* Floats that one token's activations take (net.c). */
-static size_t token_floats(const struct bd_config *c)
-{
-	size_t C = (size_t)c->hidden, Q = student_width(c, 0), K = student_width(c, 1), F = (size_t)c->ffn;
-	size_t layer =
-	    2 * C + 2 * Q + 2 * K + 3 * F + (c->qk_norm ? Q + K : 0) + (c->ternary ? (2 * C + Q + F) / 4 : 0);
-	size_t widest = F > C ? F : C;
-
-	return (size_t)c->layers * layer + 4 * C + 3 * (widest > Q ? widest : Q) + Q + 2 * K + 2 * F;
-}
-
-static double mib(double bytes)
-{
-	return bytes / 1048576;
-}
-
-void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
-                   const struct bd_feed *f)
-{
-	static const char *const unit[] = {"steps", "tokens", "examples"};
-	const struct bd_config *c = &m->cfg;
-	size_t linear = 0, V = (size_t)c->vocab, C = (size_t)c->hidden;
-
-	for (size_t i = 0; i < m->n_param; i++)
-		if (bd_slot_info(m->param[i].slot)->kind == BD_KIND_LINEAR)
-			linear += m->param[i].rows * m->param[i].cols;
-	double n = (double)m->n, what = c->ternary ? 4.25 * (double)linear : 0;
-	size_t chunk = bd_distill_chunk(V);
-	double acts = 4 * (double)t->micro_tokens * (double)token_floats(c);
-	printf("model        %s, %d layers, %s linears\n", t->model, c->layers,
-	       c->ternary ? "ternary" : "dense");
-	printf("parameters   %.0f, %zu of them in linears, %zu in %s\n", n, linear, (c->tied ? 1 : 2) * V * C,
-	       c->tied ? "the tied embedding" : "embedding and head");
-	printf("memory       %.0f MiB: parameters %.0f, gradients %.0f, moments %.0f, quantised %.0f, best "
-	       "%.0f, logits %.0f, "
-	       "activations up to %.0f\n",
-	       mib(16 * n + what + (t->eval != NULL ? 4 * n : 0) + 8 * (double)(chunk * V) + acts),
-	       mib(4 * n), mib(4 * n), mib(8 * n), mib(what), mib(t->eval != NULL ? 4 * n : 0),
-	       mib(8 * (double)(chunk * V)), mib(acts));
-	printf(
-	    "work         %.1f MFLOP per token, and %.1f per position with logits (forward and backward)\n",
-	    6e-6 * (double)linear, 6e-6 * (double)(V * C));
-	printf("step         %" PRId64 " x %" PRId64 " %s\n", t->accum,
-	       t->batch_tokens > 0 ? t->batch_tokens : t->batch,
-	       t->batch_tokens > 0 ? "tokens" : "sequences");
-	if (p->total > 0)
-		printf("length       %" PRId64 " %s", p->total, unit[p->unit]);
-	else
-		printf("length       to the end of the input");
-	if (bd_feed_total(f) > 0)
-		printf(" (%" PRIu64 " examples)", bd_feed_total(f));
-	printf("\nloss         %g CE", t->ce);
-	if (p->o.ld)
-		printf(" + LD of the %s positions", p->o.head->all_positions ? "teacher's" : "answer");
-	if (p->o.ad)
-		printf(" + AD of layer %d to the teacher's %d, %zu heads", p->o.layer, p->o.head->layer,
-		       p->o.heads);
-	printf("\n");
 }

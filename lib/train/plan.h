@@ -22,8 +22,5 @@ struct bd_plan bd_plan_make(const struct bd_train *t, const struct bd_model *m, 
 /* Learning rate of the step that goes from `before` to `after` units, `step` steps being done. */
 double bd_plan_rate(const struct bd_plan *p, const struct bd_train *t, int64_t step, int64_t before,
                     int64_t after);
-/* Prints parameters, memory, work and plan for the user on stdout. */
-void bd_plan_print(const struct bd_plan *p, const struct bd_train *t, const struct bd_model *m,
-                   const struct bd_feed *f);
 
 #endif

@@ -12,6 +12,7 @@
 #include "text/tokenizer.h"
 #include "net/net_model.h"
 #include "train/code_stats.h"
+#include "train/dry_run.h"
 #include "train/plan.h"
 #include "train/step.h"
 
@@ -412,7 +413,7 @@ int bd_train_run(const struct bd_train *t, const char *path)
 	read_tokenizer(&r);
 	open_input(&r, path);
 	if (t->dry_run)
-		bd_plan_print(&r.plan, t, r.m, r.feed);
+		bd_dry_run(t, &r.plan, r.m, r.feed);
 	else
 		rc = train(&r);
 	bd_msg_undo(last_words, &r);

@@ -159,6 +159,24 @@ distill() {
 	[[ $output == *"parameters"* && $output == *"MFLOP"* && $output == *"5 steps (160 examples)"* ]]
 }
 
+# plan OPTIONS...: MiB that --dry-run announces, and tokens of the largest micro-batch
+plan() {
+	bd-sft --model base -t 1 --dry-run "$@" | sed -nE 's/^memory *([0-9]+) MiB.*/\1/p; s/^ *for micro-batches of ([0-9]+) tokens.*/\1/p' | tr '\n' ' '
+}
+
+@test "--dry-run looks at the input for the memory, which is that of the run" {
+	[ -z "${SAN-}" ] || skip "a sanitizer has memory of its own"
+	read -r few small <<<"$(plan --batch-tokens 64 text.bds)"
+	read -r many large <<<"$(plan --batch-tokens 4096 text.bds)"
+	[ "$small" -le 64 ] && [ "$large" -gt 64 ] && [ "$large" -le 4096 ]
+	[ "$few" -le "$many" ]
+	bd-sft -q -t 1 --model base --batch-tokens 4096 --steps 2 --log memory.log -o out text.bds
+	peak=$(grep -oE '"rss_mib": ?[0-9.]+' memory.log | tail -n 1 | grep -oE '[0-9]+' | head -n 1)
+	echo "plan $many, peak $peak"
+	[ $((many * 100)) -ge $((peak * 80)) ] && [ $((many * 80)) -le $((peak * 100)) ]
+	rm -rf out
+}
+
 @test "a run that diverges exits with status 1 and writes nothing" {
 	run bd-sft -q --model base -o out --lr 10 --warmup 0 --clip 0 --decay 10 --steps 400 task.bds
 	[ "$status" -eq 1 ]
