@@ -1,5 +1,6 @@
 /* Texts that go on: what with, how, and piece by piece. */
 #include "base/mem.h"
+#include "base/msg.h"
 #include "door/door_session.h"
 
 #include <string.h>
@@ -85,12 +86,22 @@ static void prepare_text(void *ctx)
 	bd_gen_room(m, q->ids.n, &q->opts);
 }
 
+static enum bd_chat_name template_of(const bd_options *o)
+{
+	int i = o->chat_template != NULL ? bd_word_find(BD_CHAT_WORDS, o->chat_template) : BD_CHAT_AUTO;
+
+	if (i < 0)
+		bd_die(BD_DATA, "no chat template %s; there are %s", o->chat_template,
+		       BD_WORDS(BD_CHAT_LIST));
+	return (enum bd_chat_name)i;
+}
+
 static void prepare_chat(void *ctx)
 {
 	struct request *q = ctx;
 	struct bd_asked a = {.m = q->s->m->infer,
 	                     .opts = q->opts,
-	                     .template = q->o.chat_template != NULL ? q->o.chat_template : "auto",
+	                     .template = template_of(&q->o),
 	                     .no_thinking = q->o.no_thinking != 0};
 	struct bd_message *m = bd_alloc(q->n, sizeof(*m));
 

@@ -14,8 +14,6 @@ struct bd_chat *bd_asked_chat(struct bd_asked *a)
 		return a->chat;
 	if (a->template != BD_CHAT_AUTO) {
 		a->chat = bd_chat_named(a->template, bd_infer_tok(a->m));
-		if (a->chat == NULL)
-			bd_die(BD_DATA, "no chat template %s; there are %s", a->template, BD_CHAT_NAMES);
 	} else {
 		jinja = bd_chat_source(a->m->path);
 		if (jinja == NULL)

@@ -1,5 +1,5 @@
 /* What a network refuses. Its numbers: test_golden.c. */
-#include "net/net.h"
+#include "net/net_model.h"
 
 #include "base/json.h"
 #include "base/msg.h"

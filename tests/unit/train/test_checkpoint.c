@@ -50,24 +50,26 @@ static const struct bd_progress progress = {
 static float params[] = {1.5f, -0.0f, 3e-40f};
 static uint8_t codes[] = {0, 1, 255, 7};
 
-static bool load_n(const char *digest, size_t n)
+static struct bd_identity abc = {"abc", "first"}, abd = {"abd", "other"};
+
+static bool load_n(const struct bd_identity *who, size_t n)
 {
 	struct bd_progress p = {0};
 	float got[3];
 	struct bd_blob blob = {"params", BD_F32, got, n};
 	json_t *extra = NULL;
 
-	return bd_checkpoint_load("aside", &(struct bd_state){cpu(), digest, &p, &extra, &blob, 1});
+	return bd_checkpoint_load("aside", &(struct bd_state){cpu(), who, &p, &extra, &blob, 1});
 }
 
-static void load(void *digest)
+static void load(void *who)
 {
-	load_n(digest, 3);
+	load_n(who, 3);
 }
 
-static void load_shorter(void *digest)
+static void load_shorter(void *who)
 {
-	load_n(digest, 2);
+	load_n(who, 2);
 }
 
 static void test_round_trip(void **state)
@@ -79,8 +81,8 @@ static void test_round_trip(void **state)
 	    {"codes", BD_U8, got_codes, 4}, {"not there", BD_F32, &other, 1}, {"params", BD_F32, got, 3}};
 	struct bd_progress p = {0}, was = progress;
 	json_t *extra = json_pack("[[i, i]]", 3, 4), *got_extra = json_array();
-	const struct bd_state save = {cpu(), "abc", &was, &extra, saved, 2},
-	                      back = {cpu(), "abc", &p, &got_extra, wanted, 3};
+	const struct bd_state save = {cpu(), &abc, &was, &extra, saved, 2},
+	                      back = {cpu(), &abc, &p, &got_extra, wanted, 3};
 
 	(void)state;
 	assert_false(bd_checkpoint_load("aside", &back));
@@ -98,8 +100,8 @@ static void test_round_trip(void **state)
 	SAME(log_bytes), SAME(threads);
 #undef SAME
 	assert_int_equal(sizeof(p), 17 * 8); /* a new member is to be saved, and compared here */
-	child_dies(load, "abd", BD_USAGE, "other options");
-	child_dies(load_shorter, "abc", BD_DATA, "params has 3 elements of F32 instead of 2");
+	child_dies(load, &abd, BD_USAGE, "other options");
+	child_dies(load_shorter, &abc, BD_DATA, "params has 3 elements of F32 instead of 2");
 	json_decref(extra);
 	json_decref(got_extra);
 }

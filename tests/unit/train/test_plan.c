@@ -94,9 +94,15 @@ static void test_relation_heads(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct bd_train t = bd_train_defaults("distill");
-		t.states[0] = cases[i].q;
-		t.states[1] = cases[i].k;
-		t.states[2] = cases[i].v;
+		char states[4] = "", *end = states;
+		if (cases[i].q)
+			*end++ = 'q';
+		if (cases[i].k)
+			*end++ = 'k';
+		if (cases[i].v)
+			*end++ = 'v';
+		*end = '\0';
+		t.states = states;
 		make_teacher(cases[i].teacher, 3, 4);
 		struct bd_plan p = plan(&t, cases[i].heads, cases[i].kv_heads, cases[i].size, 2);
 		assert_true(p.o.ad);
