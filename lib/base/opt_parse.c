@@ -227,7 +227,6 @@ static void collect(const struct bd_tool *tool, struct bd_common *common)
 	    {"threads", 't', BD_INT, &common->threads, "N", "threads", 1, THREADS_MAX},
 	    {"seed", 's', BD_INT, &common->seed, "N", "seed for everything random", 0, 0x1p62},
 	    {"quiet", 'q', BD_FLAG, &common->quiet, NULL, "no progress and no warnings", 0, 0},
-	    {"verbose", 'v', BD_FLAG, &common->verbose, NULL, "more detail on stderr", 0, 0},
 	    {"help", 'h', BD_FLAG, &parser.help, NULL, "print this help and exit", 0, 0},
 	    {"version", 'V', BD_FLAG, &parser.version, NULL, "print the version and exit", 0, 0},
 	    {"completion", 0, BD_ENUM, &parser.shell, BD_SHELLS, "print a completion script and exit", 0, 0},

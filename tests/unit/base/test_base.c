@@ -293,7 +293,7 @@ static void test_opt(void **state)
 
 	(void)state;
 	assert_int_equal(parse("bd-x|m", &common), 1);
-	assert_true(common.threads >= 1 && common.seed == 1 && !common.quiet && !common.verbose);
+	assert_true(common.threads >= 1 && common.seed == 1 && !common.quiet);
 	assert_false(bd_opt_given("steps"));
 	assert_int_equal(parse("bd-x|m|-o|it's|--type=tq2_0|-fqt3|--steps|1k|--lr=.5|n", &common), 8);
 	assert_true(o.force && common.quiet && o.lr == .5);
@@ -355,6 +355,8 @@ static void test_opt_refuses(void **state)
 	static const char *const cases[][2] = {
 	    {"bd-x|m|--nonsense", "--nonsense: unknown"},
 	    {"bd-x|m|-Z", "-Z: unknown"},
+	    {"bd-x|m|-v", "-v: unknown"},
+	    {"bd-x|m|--verbose", "--verbose: unknown"},
 	    {"bd-x|m|--s=1", "--s=1: unknown or ambiguous"},
 	    {"bd-x|m|--force=1", "--force takes no argument"},
 	    {"bd-x|m|--steps", "--steps needs an argument (N)"},
