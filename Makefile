@@ -21,10 +21,11 @@ OBJCOPY ?= objcopy
 comma := ,
 PKGS := libzstd libxxhash jansson libutf8proc libpcre2-8 \
 	$(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),msgpack-c,msgpack)
-PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS))
+PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
 ifeq ($(PKG_LIBS),)
-$(warning some libraries are missing; "sh pipelines/deps.sh --build" installs them)
+$(if $(filter-out clean dist uninstall,$(or $(MAKECMDGOALS),all)),\
+	$(error libraries are missing; "sh pipelines/deps.sh --build" installs them))
 endif
 override CPPFLAGS += -D_GNU_SOURCE= -iquote lib $(PKG_CFLAGS)
 override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -fno-math-errno -pthread $(SANFLAGS) \

@@ -8,10 +8,11 @@ export PATH
 say() { printf '%s\n' "$*" >&2; }
 die() { say "$(basename "$0"): $*"; exit 1; }
 
-# Builds the tools unless they are there already.
+# Builds the tools unless they are there already. Installs what that needs, and says so; with BD_DEPS=no it installs nothing.
 ensure_tools() {
 	[ -x "$here/bin/bd-run" ] && [ -x "$here/bin/bd-distill" ] && return
-	sh "$here/pipelines/deps.sh" && make -s -C "$here"
+	sh "$here/pipelines/deps.sh" || die "packages are missing"
+	make -s -C "$here" || die "the tools cannot be built"
 }
 
 # pool N: allows at most N jobs at once. job NAME CMD...: starts a job with its output in $work/NAME.out, unless it is done already.

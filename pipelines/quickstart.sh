@@ -6,6 +6,9 @@
 #
 #	sh pipelines/quickstart.sh [--out DIR] [--seeds N] [--jobs N] [--rows N] [--tokens N] [--epochs N]
 #
+# It builds the suite first if need be, and installs the packages that this needs (deps.sh); BD_DEPS=no in the environment keeps it from
+# installing anything.
+#
 # It ends with a table (full-precision teacher, BitNet-SFT, BitDistill: accuracy, file size, speed; also in OUT/table.tsv) and a
 # plot of the training curves (OUT/report.png). Training steps that are finished are not run again.
 set -eu
@@ -134,11 +137,16 @@ awk -F '\t' '
 		row("bitnet-sft", "BitNet-SFT")
 		row("bitdistill", "BitDistill")
 	}' "$work/measured.tsv" >"$work/table.tsv"
-sh "$here/pipelines/report.sh" -o "$work/report.png" "$work"
+if command -v gnuplot >/dev/null; then
+	sh "$here/pipelines/report.sh" -o "$work/report.png" "$work"
+	plot="curves and accuracies: $work/report.png"
+else
+	plot="no plot: gnuplot is missing"
+fi
 
 say 'asking the packed student:'
 tail -n 3 "$work/test.tsv" | cut -f 1,2 >"$work/asked.tsv"
 bd-run -q "$work/bitdistill.1.gguf" <"$work/asked.tsv" >"$work/answers.tsv"
 paste "$work/asked.tsv" "$work/answers.tsv" | awk -F '\t' '{ printf "\t%s, %s: %s (%.0f %%)\n", $1, $2, $3, 100 * $4 }' >&2
 awk -F '\t' '{ printf "%-24s %10s %9s %7s %14s %13s\n", $1, $2, $3, $4, $5, $6 }' "$work/table.tsv"
-say "curves and accuracies: $work/report.png"
+say "$plot"

@@ -5,6 +5,7 @@
 #   sh tests/run.sh            everything
 #   SAN=1 sh tests/run.sh      under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/
 #   BUILD=dir BIN=dir ...      in other directories
+#   BD_DEPS=no ...             without installing missing packages: it only says what they are
 #   BD_DATA=dir ...            including the tests that need real models
 set -u
 cd "$(dirname "$0")/.." || exit 4
