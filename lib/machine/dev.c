@@ -1,4 +1,4 @@
-/* The calls of every device, with what they have in common. */
+/* What the calls of all devices have in common. */
 #include "machine/dev.h"
 
 #include <stdint.h>

@@ -1,15 +1,15 @@
 /* The seam between what is computed and what computes it. Tensors live in a device's memory; net/, train/,
- * run/ and pack/ move and change them by the functions here and the operations of math/ only. The CPU is the
- * one device there is; math/ops.h lists, operation by operation, what another one must supply beside a
- * struct bd_dev_calls.
+ * run/ and pack/ move and change them only through the functions here and the operations of math/. The CPU is
+ * the only device so far; math/ops.h lists the operations that another one must supply besides a struct
+ * bd_dev_calls.
  *
- * Memory. A tensor is an address in the device's memory, typed by its elements. Arithmetic on it is plain;
- * nothing is read or written through it outside an operation or a copy. Numbers that say where and how much
- * (ids, positions, rows, starts, scales), and sums that come back, are in host memory.
+ * Memory. A tensor is an address in device memory: a pointer to its type of element, on which pointer
+ * arithmetic works, but through which only operations and copies read and write. Numbers that say where and
+ * how much (ids, positions, rows, starts, scales), and sums that are returned, are in host memory.
  *
- * Order. Copies and operations take effect in the order of the calls. Host memory that is only read may
- * change once the call has returned; host memory that an operation writes is valid after bd_dev_wait,
- * bd_dev_from after its return. */
+ * Order. Copies and operations take effect in the order of the calls. Host memory that a call only reads may
+ * change as soon as the call has returned; host memory that an operation writes is valid after bd_dev_wait,
+ * what bd_dev_from writes when it returns. */
 #ifndef BD_DEV_H
 #define BD_DEV_H
 
@@ -24,7 +24,7 @@ struct bd_dev;
 struct bd_cpu;
 
 /* An operation: its name, by which another device finds its own version, and the CPU's code for it. The
- * operands are a struct of the header that declares the operation. */
+ * operands are a struct, declared in the same header as the operation. */
 struct bd_op {
 	const char *name;
 	void (*cpu)(struct bd_cpu *cpu, const void *operands);
@@ -33,7 +33,7 @@ struct bd_op {
 /* What a device does. Sizes are bytes and may be 0. */
 struct bd_dev_calls {
 	bool host; /* its memory is the host's */
-	/* zeroed, 64-byte aligned; lack of memory dies BD_SYS */
+	/* zeroed, 64-byte aligned; dies BD_SYS if there is not enough */
 	void *(*alloc)(struct bd_dev *dev, size_t size);
 	void (*release)(struct bd_dev *dev, void *p);
 	void (*to)(struct bd_dev *dev, void *p, const void *host, size_t size);
@@ -53,37 +53,36 @@ struct bd_dev {
 	struct bd_scope *scope; /* it was opened in (guard.h): for what lives as long as the device */
 };
 
-/* The CPU: memory is the host's, an operation runs over par's threads (NULL: one) with the loops of `kern`
- * (NULL: the best ones) and is done when its call returns. par must outlive it. */
+/* The CPU: its memory is the host's; an operation runs on par's threads (NULL: one) with the loops of `kern`
+ * (NULL: the best ones) and is done when the call returns. par must outlive it. */
 struct bd_dev *bd_dev_cpu(struct bd_par *par, const struct bd_kern *kern);
-struct bd_dev *bd_dev_threads(int threads); /* the same with threads and kernels of its own choice */
+struct bd_dev *bd_dev_threads(int threads); /* the same with threads of its own and the best kernels */
 void bd_dev_close(struct bd_dev *dev);      /* NULL is fine */
 
 /* n elements of `size` bytes, zeroed. */
 void *bd_dev_alloc(struct bd_dev *dev, size_t n, size_t size);
 void bd_dev_free(struct bd_dev *dev, const void *p); /* NULL is fine */
-/* Room for n elements: p if *cap of them are there already, else new memory with a quarter more;
- * what was in p is lost. */
+/* Room for n elements: p itself if *cap is enough, else new memory with a quarter to spare; then the contents
+ * of p are lost. */
 void *bd_dev_reach(struct bd_dev *dev, void *p, size_t *cap, size_t n, size_t size);
-/* Places an arena in the device's memory; ended by bd_dev_arena_free. */
+/* Places an arena in device memory, until bd_dev_arena_free. */
 void bd_dev_arena_open(struct bd_dev *dev, struct bd_arena *a);
 void bd_dev_arena_free(struct bd_dev *dev, struct bd_arena *a);
 
-/* Copies of `size` bytes: from the host, to the host, within the device. Nothing to do where both
- * addresses are one. */
+/* Copies of `size` bytes: from the host, to the host, within the device. If both addresses are the same,
+ * nothing is done. */
 void bd_dev_to(struct bd_dev *dev, void *p, const void *host, size_t size);
 void bd_dev_from(struct bd_dev *dev, void *host, const void *p, size_t size);
 void bd_dev_within(struct bd_dev *dev, void *to, const void *from, size_t size);
 void bd_dev_fill(struct bd_dev *dev, void *p, int byte, size_t size);
-/* Results for the host: p itself where memory is the host's, else `copy`, a host block that then holds the
- * `size` bytes at p. The host may overwrite what it gets. */
+/* Results for the host: p itself if the device's memory is the host's, else `copy`, a host block into which
+ * the `size` bytes at p are copied. The host may overwrite what it gets. */
 void *bd_dev_view(struct bd_dev *dev, void *p, void *copy, size_t size);
-void *bd_dev_view_room(struct bd_dev *dev, size_t n,
-                       size_t size); /* such a block, NULL where none is needed */
+void *bd_dev_view_room(struct bd_dev *dev, size_t n, size_t size); /* such a block, NULL if none is needed */
 
-/* The device's address of what stands at `host`: that memory itself on a CPU, elsewhere a copy of it. For
- * weights that are mapped from files, and for what streams bring. The host's memory stays as it is until
- * bd_dev_unmap; a change made by the device comes back by bd_dev_from(dev, host, address, size). */
+/* The device's address for `size` bytes at `host`: that memory itself on a CPU, elsewhere a copy. For weights
+ * mapped from files and for data read from streams. The host must not change or free that memory before
+ * bd_dev_unmap; what the device has changed there is fetched by bd_dev_from(dev, host, address, size). */
 void *bd_dev_map(struct bd_dev *dev, const void *host, size_t size);
 void bd_dev_unmap(struct bd_dev *dev, const void *p); /* NULL is fine */
 
@@ -102,12 +101,12 @@ struct bd_cpu {
 	} * slice, all; /* [threads], and one for the operation as a whole */
 };
 
-/* At least n floats, not initialised, until the next call for the same place: of the thread that runs `slice`
- * of bd_par_for, and of the operation. */
+/* At least n floats, not initialised, valid until the next call for the same place: one place for each slice
+ * of bd_par_for, and one for the operation as a whole. */
 float *bd_cpu_scratch(struct bd_cpu *cpu, int slice, size_t n);
 float *bd_cpu_shared(struct bd_cpu *cpu, size_t n);
 
-/* bd_par_for of the CPU's threads: fn(cpu, operands, begin, end, slice) over [0, n). */
+/* bd_par_for with the CPU's threads: fn(cpu, operands, begin, end, slice) over [0, n). */
 typedef void bd_cpu_fn(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice);
 void bd_cpu_for(struct bd_cpu *cpu, size_t n, bd_cpu_fn *fn, const void *operands);
 

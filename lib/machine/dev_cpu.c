@@ -7,14 +7,15 @@
 #include "base/guard.h"
 
 struct device {
-	struct bd_dev dev; /* first: a bd_dev of the CPU is one of these */
+	struct bd_dev dev; /* first, so that a bd_dev of the CPU can be cast to this */
 	struct bd_cpu cpu;
-	struct bd_par *own; /* par, to be ended with the device; or NULL */
+	struct bd_par *own; /* par if it is to be freed with the device, else NULL */
 };
 
 /* ---- memory ---- */
 
-/* In front of every block. Large ones are pages of their own, zeroed and resident only once they are used. */
+/* Precedes every block. Large blocks have pages of their own, which are zeroed, and resident only once they
+ * are used. */
 struct block {
 	size_t pages; /* bytes mapped; 0: from the heap */
 	char pad[64 - sizeof(size_t)];

@@ -13,17 +13,17 @@
 #include <unistd.h>
 
 enum {
-	GRAIN = 32,          /* rows or columns of C a slice is a multiple of: the kernels' register tiles */
+	GRAIN = 32, /* a slice is a multiple of so many rows or columns of C: the kernels' register tiles */
 	SMALL = 64 * 64 * 24 /* multiply-adds below which waking a thread costs more than it saves */
 };
 
-/* The least M and N, K, and M N for the tiles, measured: they are filled up to multiples of 32, and packing
- * has to pay. */
+/* The least M and N, K, and M N for which the tiles pay, as measured: sizes are rounded up to multiples of
+ * 32, and operands have to be packed. */
 enum { AMX_SIDE = 48, AMX_DEPTH = 32, AMX_AREA = 64 * 64 };
 
 static enum { AUTO, LIB, AMX, NO_TILES, UNKNOWN } choice; /* written once, by choose */
 
-/* Asks Linux for the tile registers, which it saves for those processes only that have asked. */
+/* Asks Linux for the tile registers, which it saves only for processes that have asked. */
 static bool amx_works(void)
 {
 #if defined(__x86_64__) && defined(__linux__)

@@ -1,5 +1,5 @@
-/* One product, as bd_gemm is asked for it and as gemm.c hands parts of it, with shifted
- * pointers, to a kernel. */
+/* One product, as bd_gemm is asked for it, and as gemm.c passes parts of it, with shifted pointers, to a
+ * kernel. */
 #ifndef BD_GEMM_JOB_H
 #define BD_GEMM_JOB_H
 
@@ -36,7 +36,7 @@ static inline struct bd_product gemm_part(const struct bd_product *j, size_t m, 
 }
 
 void bd_gemm_lib(const struct bd_product *j); /* the library */
-/* kern/gemm_amx.c; K > 0, only with BD_CPU_AMX and the OS's leave */
+/* kern/gemm_amx.c; K > 0, only with BD_CPU_AMX and the OS's permission */
 void bd_gemm_amx(const struct bd_product *j);
 
 #endif

@@ -4,8 +4,8 @@
 
 #include <dnnl.h>
 
-/* libgomp's, under oneDNN: the number of threads its next parallel region takes, a setting of the calling
- * thread, which may be that of a program that uses OpenMP itself. */
+/* From libgomp, which oneDNN uses: the number of threads of parallel regions that the calling thread starts.
+ * The thread may belong to a program that uses OpenMP itself. */
 extern void omp_set_num_threads(int n);
 extern int omp_get_max_threads(void);
 

@@ -58,10 +58,10 @@ struct bd_kern {
 	void (*vexp)(float *y, const float *x, size_t n);
 };
 
-/* The best table this machine runs, or the one named by $BD_KERN (an unknown or impossible
- * name dies BD_USAGE). */
+/* The best table that this machine can run, or the one named by $BD_KERN (an unknown or impossible name dies
+ * BD_USAGE). */
 const struct bd_kern *bd_kern(void);
-/* All tables this machine runs, best first, ref last, NULL-terminated. */
+/* All tables that this machine can run, best first, ref last, NULL-terminated. */
 const struct bd_kern *const *bd_kern_all(void);
 
 extern const struct bd_kern bd_kern_ref;

@@ -98,7 +98,7 @@ static bool all_done(struct bd_par *p, unsigned unused)
 	return atomic_load(&p->pending) == 0;
 }
 
-/* A sleeper counts itself, then looks at the condition; who makes the condition true looks at the count
+/* A sleeper counts itself, then looks at the condition; whoever makes the condition true looks at the count
  * afterwards. All are sequentially consistent, so one of the two sees the other, and no wake-up is lost. */
 static void wait_for(struct bd_par *p, bool (*ready)(struct bd_par *, unsigned), unsigned arg,
                      pthread_cond_t *cond)

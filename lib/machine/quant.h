@@ -1,5 +1,5 @@
-/* The definitions of the quantisers and number formats; kern/ holds the fast versions of what
- * inference repeats.
+/* The definitions of the quantisers and number formats; kern/ holds fast versions of those that inference
+ * needs for every token.
  *
  * Weights (BitNet b1.58, arXiv 2402.17764; arXiv 2510.13998 eq. 1-2), per tensor W[N,K]:
  *	D = max(mean |W|, 1e-5),  C = clip(rint(W * (1 / D)), -1, 1),  What = D C

@@ -1,4 +1,4 @@
-/* The optimiser's arithmetic: AdamW (arXiv 1711.05101) as PyTorch computes it, the gradient's norm.
+/* The optimiser's arithmetic: AdamW (arXiv 1711.05101) as PyTorch computes it, and the norm of the gradient.
  *	m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;
  *	w -= lr wd w;  w -= lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) */
 #ifndef BD_ADAMW_H
@@ -25,7 +25,7 @@ struct bd_adamw_step {
 	float *w, *g, *m, *v; /* [n] */
 	size_t n;
 	const struct bd_adamw_range
-	    *range; /* host, [n_range] in order of off; what lies between them stays */
+	    *range; /* host, [n_range] in order of off; what lies between them is left as it is */
 	size_t n_range;
 	double lr;
 	long t;

@@ -9,7 +9,7 @@
 enum {
 	TILE = 8,   /* queries of forward that share one pass over the values */
 	BLOCK = 64, /* queries of backward whose probabilities are held at once */
-	GATHER = 8, /* from this many queries on, copying a head's strided keys and values together pays */
+	GATHER = 8, /* from so many queries on, it pays to copy a head's strided keys and values together */
 };
 
 static size_t min(size_t a, size_t b)
@@ -88,8 +88,8 @@ static void tile_forward(const struct head *h, size_t i, size_t T)
 			p[j] *= a->scale;
 		h->lse[(i + t) * a->H] = kern->softmax(p, n);
 	}
-	/* Values outside, queries inside: a value is read once per tile, and the chains of additions overlap.
-	 * The sums lie together, because rows of out may share their cache sets. */
+	/* Values in the outer loop, queries in the inner one: a value is read once per tile, and the chains
+	 * of additions overlap. The sums are kept together, because rows of out may share cache sets. */
 	memset(tile, 0, T * D * sizeof(*tile));
 	for (size_t j = 0; j < m; j++)
 		for (size_t t = base + j > end ? base + j - end : 0; t < T; t++)

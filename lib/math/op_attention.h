@@ -9,13 +9,13 @@
 
 struct bd_heads {
 	size_t H, G, D; /* query heads, key/value heads, head size */
-	size_t window;  /* keys that a query sees at most, the last ones; 0: all */
+	size_t window;  /* a query sees at most this many keys, the last ones; 0: all */
 	float scale;
 };
 
 /* Sequence s: its queries are tokens start[s] .. start[s+1] of q, out, lse; its keys and values are key[s],
- * val[s] [past[s] + n,G,D], of which query i sees those up to past[s] + i. The bits of a query depend on it
- * and on the keys and values that it sees only (kern.h orders). */
+ * val[s] [past[s] + n,G,D], of which query i sees those up to past[s] + i. The bits of a query's result
+ * depend only on it and on the keys and values that it sees (kern.h's order). */
 struct bd_attention {
 	struct bd_heads heads;
 	size_t n_seq;

@@ -95,7 +95,8 @@ static void ternary_tokens(struct bd_cpu *cpu, const void *operands, size_t t0, 
 	ternary_block(cpu->kern, operands, t0, t1, 0, ((const struct bd_ternary *)operands)->N);
 }
 
-/* 32 tokens a thread amortise reading all the codes; fewer share them out. */
+/* With 32 tokens a thread, every thread may well read all the codes; with fewer, the threads divide the
+ * codes. */
 static void ternary_forward(struct bd_cpu *cpu, const void *operands)
 {
 	const struct bd_ternary *o = operands;

@@ -60,7 +60,7 @@ struct bd_ternary {
 };
 void bd_ternary_forward(struct bd_dev *dev, const struct bd_ternary *o);
 
-/* Codes and scale of a master weight w[N,K] (quant.h), and What[N,K] where it is wanted; n of them. */
+/* Codes and scale of a master weight w[N,K] (quant.h), and What[N,K] if wanted; of n such weights. */
 struct bd_ternarised {
 	uint8_t *codes; /* [N, bd_ternary_stride(K)] */
 	float *what;    /* NULL: not wanted */
@@ -74,7 +74,8 @@ struct bd_ternarise {
 };
 void bd_ternarise(struct bd_dev *dev, const struct bd_ternarise *o);
 
-/* Codes as they were and are: how many differ, how many are -1, 0, +1 now; `before` becomes what they are. */
+/* Codes before and now: how many differ, and how many are -1, 0, +1 now; then `before` is set to the codes of
+ * now. */
 struct bd_code_change {
 	uint8_t *before;
 	const uint8_t *codes; /* [N, bd_ternary_stride(K)] */

@@ -5,16 +5,16 @@
 #include "machine/dev.h"
 #include "math/loss.h"
 
-/* A position that has logits: its next token where that is a target, the teacher where there is LD. Addresses
- * in `teacher` are the device's. */
+/* A position that has logits: its next token y, if that is a target, and the teacher's logits, if there is
+ * LD. The addresses in `teacher` are the device's. */
 struct bd_position {
 	bool target, ld;
 	uint32_t y;
 	struct bd_teacher_logits teacher;
 };
 
-/* What comes back of a position: the losses, unweighted, and the squared norms of their
- * gradients with weight 1. */
+/* What is returned for a position: the unweighted losses, and the squared norms of their gradients at weight
+ * 1. */
 struct bd_position_loss {
 	double ce, ld, ce2, ld2;
 };

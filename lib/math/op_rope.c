@@ -10,8 +10,8 @@ static double clamp01(double x)
 	return x < 0 ? 0 : x > 1 ? 1 : x;
 }
 
-/* Waves shorter than original/high stay, those longer than original/low stretch by factor, between them a
- * blend. */
+/* Waves shorter than original/high stay, those longer than original/low stretch by factor, with a blend
+ * between them. */
 static double keep_llama3(const struct bd_rope *r, double inv)
 {
 	double turns = r->original * inv / (2 * M_PI); /* over the original context */
@@ -24,8 +24,8 @@ static double yarn_pair(const struct bd_rope *r, double turns, double D)
 	return D * log(r->original / (turns * 2 * M_PI)) / (2 * log(r->theta));
 }
 
-/* YaRN (arXiv 2309.00071, section 3.2): pairs up to `first` stay, from `last` on they stretch by factor,
- * between them a ramp. */
+/* YaRN (arXiv 2309.00071, section 3.2): pairs up to `first` stay, from `last` on they stretch by factor, with
+ * a ramp between them. */
 static double keep_yarn(const struct bd_rope *r, double i, double D)
 {
 	double first = yarn_pair(r, r->high, D), last = yarn_pair(r, r->low, D);

@@ -14,7 +14,8 @@ struct bd_vec_sum {
 };
 void bd_vec_add(struct bd_dev *dev, const struct bd_vec_sum *o);
 
-/* Rows chosen of many: gather is few[P,C] = many[row[p]], scatter is many[row[p]] += few[p] in order of p. */
+/* Rows chosen from many: gather is few[P,C] = many[row[p]], scatter is many[row[p]] += few[p] in order of
+ * p. */
 struct bd_vec_rows {
 	float *few, *many;
 	const size_t *row; /* host, [P] */

@@ -1,6 +1,7 @@
-/* All operations, for whoever writes another device (machine/dev.h). bd_dev_run hands it an operation and its
- * operands; it needs a version of its own for each of these, and finds it by the operation's address or name.
- * The struct of the operands, in the header named, says the shapes, and which arrays are the host's.
+/* All operations, for whoever writes another device (machine/dev.h). bd_dev_run hands the device an operation
+ * and its operands; the device needs a version of its own of each operation, and finds it by the operation's
+ * address or name. The struct of the operands, in the header given here, says the shapes, and which arrays
+ * are in host memory.
  *
  *	operation          operands          header         what it computes
  *	embed_forward      bd_embed          op_embed.h     out[T,C] = scale table[ids[t]]
@@ -31,8 +32,8 @@
  *	adamw_step         bd_adamw_step     adamw.h        w, m, v[n] after the step, g[n] = 0
  *	grad_norm          bd_grad_norm      adamw.h        ||g[n]||
  *
- * What must come out bit by bit the same is said in kern.h for inference; training has to be close (the
- * golden tests' tolerances) and the same from run to run. */
+ * For inference, kern.h says what must come out the same bit by bit; the results of training have to be close
+ * (within the tolerances of the golden tests) and the same from run to run. */
 #ifndef BD_OPS_H
 #define BD_OPS_H
 

@@ -149,7 +149,7 @@ void bd_kv_free(struct bd_kv *kv)
 
 /* ---- head ---- */
 
-/* P rows of h, and room for their gradient behind them. */
+/* P rows of h, followed by room for their gradient. */
 static float *gather(struct bd_net *net, const float *h, const size_t *row, size_t P)
 {
 	struct bd_scope *before = bd_guard_into(net->dev->scope);

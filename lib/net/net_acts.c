@@ -1,4 +1,5 @@
-/* Where activations lie: everything that backward reads is kept layer by layer, everything else is shared. */
+/* The layout of activations: everything that backward reads is kept layer by layer, everything else is
+ * shared. */
 #include "net/net_acts.h"
 #include "machine/quant.h"
 
@@ -64,8 +65,8 @@ static void lay_layer(struct bd_arena *a, const struct bd_config *c, struct laye
 	}
 }
 
-/* One pass over every array of the device: counts when the arena is closed, hands out
- * pointers when it is open. */
+/* One pass over every array in device memory: counts bytes before the arena is placed, hands out pointers
+ * after it. */
 static void lay(struct bd_acts *a, const struct bd_config *c, size_t T)
 {
 	struct bd_arena *m = &a->arena;

@@ -1,4 +1,4 @@
-/* Inside of net: the activations of a batch, one arena for all. Letters as in model.h; T tokens. */
+/* Internal to net: the activations of a batch, all in one arena. Letters as in model.h; T tokens. */
 #ifndef BD_NET_ACTS_H
 #define BD_NET_ACTS_H
 
@@ -42,7 +42,7 @@ struct bd_acts {
 
 /* The linear whose quantised input `i` uses: itself, or the first of its group. */
 enum bd_lin bd_acts_input(const struct bd_config *c, enum bd_lin i);
-/* Room for T tokens in `seqs` sequences; what was there is gone if it had to grow. */
+/* Makes room for T tokens in `seqs` sequences; growing loses the contents. */
 void bd_acts_reserve(struct bd_acts *a, const struct bd_net *net, size_t T, size_t seqs);
 
 #endif

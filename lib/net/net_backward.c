@@ -23,7 +23,7 @@ static float *grad_of(const struct back *k, enum bd_slot slot)
 }
 
 /* dsrc[T,in] (= or +=) from dy[T,out]; src is what the forward got. The straight-through estimator: the
- * quantised input and weight stand in the products, the quantisers pass the gradient on. */
+ * products use the quantised input and weight, the quantisers pass the gradient through unchanged. */
 static void linear_back(const struct back *k, float *dsrc, bool more, enum bd_lin i, const float *dy,
                         const float *src)
 {
@@ -69,8 +69,8 @@ static void add_states(const struct pass *p, struct bd_state_grad *sg)
 	}
 }
 
-/* The normed input of a group of linears, recomputed where their backward reads it: dense products and SubLN
- * do, int8 does not. */
+/* The normed input of a group of linears, recomputed if their backward reads it: that of dense products and
+ * of SubLN does, that of int8 does not. */
 static const float *normed(const struct pass *p, enum bd_lin lin, const float *x, const float *gain)
 {
 	const struct bd_linear *w = &p->w->lin[lin];
@@ -80,8 +80,8 @@ static const float *normed(const struct pass *p, enum bd_lin lin, const float *x
 	return p->a->c;
 }
 
-/* The gradient that reaches a branch's last linear: that of the residual stream, dx[T,C], through the norm
- * behind it if there is one, whose input was y and gain `post`. */
+/* The gradient that reaches a branch's last linear: that of the residual stream, dx[T,C], taken back through
+ * the norm that follows the linear, if there is one (input y, gain `post`). */
 static const float *branch_back(const struct back *k, const float *dx, enum bd_slot slot, const float *post,
                                 const float *y, const float *r)
 {
@@ -112,7 +112,7 @@ static void ffn_back(const struct back *k, float *dx)
 	                                                      p->w->ffn_norm, p->T, p->C, false});
 }
 
-/* dq, dk, dv at what enters attention, from its output's gradient. */
+/* dq, dk, dv of what attention reads, from the gradient of its output. */
 static void scores_back(const struct pass *p, const float *dout)
 {
 	struct bd_acts *a = p->a;

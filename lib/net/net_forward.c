@@ -81,7 +81,7 @@ static void check_ids(const struct bd_net *net, const struct bd_batch *b)
 			       net->cfg.name, b->ids[t], net->cfg.vocab);
 }
 
-/* The position of every token, behind what is cached. */
+/* The position of every token, counted on from what is cached. */
 static void place(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b, struct bd_kv *const *kv)
 {
 	for (size_t s = 0; s < b->n_seq; s++) {
@@ -97,7 +97,8 @@ static void place(struct bd_net *net, struct bd_acts *a, const struct bd_batch *
 	}
 }
 
-/* This layer's new keys and values go to the caches, or attention reads them where they are. */
+/* Appends this layer's new keys and values to the caches; without caches, attention reads them where they
+ * are. */
 static void keep_kv(const struct pass *p, struct bd_kv *const *kv)
 {
 	struct bd_acts *a = p->a;
@@ -128,7 +129,7 @@ static void watch(const struct pass *p)
 
 /* ---- layers ---- */
 
-/* What a block adds to the residual stream ends in a linear and, in some families, a norm. */
+/* What a block adds to the residual stream comes from a linear, followed in some families by a norm. */
 struct branch {
 	enum bd_lin lin;
 	const float *src;  /* [T,in] */

@@ -1,4 +1,4 @@
-/* Where the slots of the model table lie in a net. */
+/* Where a net keeps the slots of the model table. */
 #include "net/net_parts.h"
 
 #include "base/mem.h"

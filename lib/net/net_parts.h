@@ -1,4 +1,4 @@
-/* The parts of a net, slot by slot, for those that fill or write one. */
+/* The parts of a net, slot by slot, for code that fills or writes one. */
 #ifndef BD_NET_PARTS_H
 #define BD_NET_PARTS_H
 
@@ -14,7 +14,7 @@ struct bd_part {
 	struct bd_linear *linear; /* BD_KIND_LINEAR */
 	const float **vector;     /* BD_KIND_GAIN, BD_KIND_BIAS */
 };
-const void *bd_part_data(const struct bd_part *p); /* where the part's numbers lie, on the device */
+const void *bd_part_data(const struct bd_part *p); /* where the part's numbers are, on the device */
 
 /* All parts of the net's config: embedding, layer by layer, final norm, head unless tied. Caller frees. */
 struct bd_part *bd_net_parts(struct bd_net *net, size_t *n);

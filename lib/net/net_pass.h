@@ -1,5 +1,5 @@
-/* Inside of net: a pass over one layer, forward or backward: what is at hand there. Operands go from line to
- * line as arguments. */
+/* Internal to net: what a pass over one layer, forward or backward, has at hand. Operands are passed from
+ * line to line as arguments. */
 #ifndef BD_NET_PASS_H
 #define BD_NET_PASS_H
 
@@ -14,7 +14,7 @@ struct pass {
 	int l;                    /* the layer */
 	const struct bd_block *w; /* its weights */
 	struct layer *y;          /* its activations */
-	bool slides;              /* it sees a window only */
+	bool slides;              /* it sees only a window */
 	size_t T, C, F, H, G, D;  /* as in model.h */
 };
 

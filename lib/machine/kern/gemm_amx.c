@@ -1,8 +1,8 @@
-/* Dense float GEMM on the tile unit (AMX), which multiplies bf16 and adds in float. Every operand is split in
- * two bf16, a = ah + al, and a b is ah bh + ah bl + al bh. Left out are al bl, 2^-16 |a b|, and what al and
- * bl round away, 2^-17 each. Blocks of op(B), then groups of rows of op(A), are packed in tiles that stay in
- * the second-level cache; 2 x 2 tiles of C are summed at a time. Numbers whose bf16 would overflow,
- * infinities and NaN cannot be split: the library multiplies the groups that hold one. */
+/* Dense float GEMM on the tile unit (AMX), which multiplies bf16 and adds in float. Every operand is split
+ * into two bf16, a = ah + al, and a b is ah bh + ah bl + al bh. Left out are al bl, 2^-16 |a b|, and what al
+ * and bl round away, 2^-17 each. Blocks of op(B), then groups of rows of op(A), are packed into tiles that
+ * stay in the second-level cache; 2 x 2 tiles of C are summed at a time. Numbers whose bf16 would overflow,
+ * infinities and NaN cannot be split: the library multiplies the groups that contain one. */
 #if defined(__x86_64__)
 
 #include "machine/gemm_job.h"

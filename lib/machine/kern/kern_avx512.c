@@ -264,7 +264,7 @@ static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *codes, const si
 
 static void few(const struct bd_kern_product *product)
 {
-	const struct bd_kern_product o = *product; /* stores to out must not make it be read again */
+	const struct bd_kern_product o = *product; /* a copy, which stores to out cannot change */
 
 	for (size_t n = 0; n < o.N; n += 4) {
 		size_t at[4];

@@ -63,7 +63,7 @@ static int32_t ternary_dot(const uint8_t *codes, const int8_t *q, size_t kpad)
 
 static void ternary(const struct bd_kern_product *o)
 {
-	/* o->sum is what tables need that multiply by C + 1 */
+	/* o->sum is for tables that multiply by C + 1 */
 	for (size_t t = 0; t < o->T; t++)
 		for (size_t n = 0; n < o->N; n++) {
 			const int32_t acc =

@@ -1,5 +1,5 @@
-/* Floats split in two bf16, a = hi + lo, and packed in tiles. lo is exact before it is rounded; |lo| <= 2^-8
- * |a|, and its rounding error is at most 2^-17 |a|. */
+/* Floats split into two bf16, a = hi + lo, and packed into tiles. lo is exact before it is rounded; |lo| <=
+ * 2^-8 |a|, and its rounding error is at most 2^-17 |a|. */
 #if defined(__x86_64__)
 
 #include "machine/kern/split_amx.h"
@@ -95,7 +95,7 @@ static inline void split_tile(struct seen *s, const float *x, size_t ld, bool al
 		const __m512 b =
 		    r < rows2 && K2 ? _mm512_maskz_loadu_ps(mask2, x + r * ld + second) : _mm512_setzero_ps();
 
-		if (!along) { /* the next STEP: rows far apart are no stream to the processor */
+		if (!along) { /* the next STEP: the processor does not see a stream in rows far apart */
 			_mm_prefetch((const char *)(x + (r + STEP) * ld), _MM_HINT_T1);
 			_mm_prefetch((const char *)(x + (r + STEP) * ld + second), _MM_HINT_T1);
 		}

@@ -1,7 +1,7 @@
-/* Packed panels of floats split in two bf16, a = hi + lo: what split_amx.c writes and gemm_amx.c multiplies.
- * For each STEP of k a panel has the tiles hi[0], hi[1], lo[0], lo[1] of 16 lines each. A row of a tile is 16
- * pairs of bf16; a pair is of k = r (low half) and k = r + 16, so that no number has to change its vector
- * lane. */
+/* Packed panels of floats split into two bf16, a = hi + lo: what split_amx.c writes and gemm_amx.c
+ * multiplies. For each STEP of k a panel has the tiles hi[0], hi[1], lo[0], lo[1] of 16 lines each. A row of
+ * a tile is 16 pairs of bf16; a pair holds k = r (low half) and k = r + 16, so that no number has to change
+ * its vector lane. */
 #ifndef BD_KERN_SPLIT_AMX_H
 #define BD_KERN_SPLIT_AMX_H
 
@@ -21,7 +21,7 @@ struct split {
 	bool low;      /* some lo is not 0 */
 };
 
-/* Packs n lines of K numbers in panels, each whole(K, STEP) x PANEL cells, with zeros at the ends.
+/* Packs n lines of K numbers into panels, each whole(K, STEP) x PANEL cells, with zeros at the ends.
  * along: x[n,K], the numbers of a line are neighbours; else x[K,n].
  * turn == along: a row of a tile has a pair of every line (op(B)); else all pairs of one line (op(A)). */
 struct split bd_split(const float *x, size_t ld, bool along, bool turn, size_t n, size_t K, uint32_t *to);
