@@ -8,12 +8,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The tables for this architecture, bd_kern_NAME of kern/, best first. */
 #if defined(__x86_64__)
-extern const struct bd_kern bd_kern_avx2, bd_kern_avx512vnni;
-static const struct bd_kern *const tables[] = {&bd_kern_avx512vnni, &bd_kern_avx2, &bd_kern_ref};
+#define LIST(K) K(avx512vnni) K(avx2) K(ref)
 #else
-static const struct bd_kern *const tables[] = {&bd_kern_ref};
+#define LIST(K) K(ref)
 #endif
+
+#define DECLARE(name) extern const struct bd_kern bd_kern_##name;
+#define ADDRESS(name) &bd_kern_##name,
+#define NAME(name)    " " #name
+
+LIST(DECLARE)
+static const struct bd_kern *const tables[] = {LIST(ADDRESS)};
 enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
 
 static const struct bd_kern *usable[TABLES + 1]; /* written once, by find_usable */
@@ -45,7 +52,7 @@ static _Noreturn void die_name(const char *name)
 			bd_die(BD_USAGE,
 			       "BD_KERN=%s: this processor lacks the instructions; unset it to use %s", name,
 			       usable[0]->name);
-	bd_die(BD_USAGE, "BD_KERN=%s: no such kernel table; there are ref, avx2 and avx512vnni", name);
+	bd_die(BD_USAGE, "BD_KERN=%s: no such kernel table; there are:" LIST(NAME), name);
 }
 
 static void choose(void)
