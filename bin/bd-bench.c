@@ -5,6 +5,7 @@
 #include "eval/bench.h"
 #include "format/gguf.h"
 #include "machine/cpu.h"
+#include "math/devices.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -91,7 +92,7 @@ static json_t *ratios(const json_t *models, const struct plan *p)
 
 static json_t *bench(const struct plan *p, const struct bd_common *common, const char *const *path, size_t n)
 {
-	struct bd_dev *dev = bd_dev_threads((int)common->threads);
+	struct bd_dev *dev = bd_dev_open((int)common->threads);
 	double bandwidth = bd_bench_bandwidth(dev->par);
 	struct result r[2] = {0};
 	json_t *models = json_array(), *all;

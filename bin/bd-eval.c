@@ -5,6 +5,7 @@
 #include "eval/eval.h"
 #include "eval/eval_text.h"
 #include "eval/text_scores.h"
+#include "math/devices.h"
 
 #include <stdio.h>
 
@@ -140,7 +141,7 @@ static void add_answer(void *answers, const struct bd_record *r)
 /* A model over a stream. */
 static json_t *score_model(struct args *a, const char *model, const char *stream)
 {
-	struct bd_dev *dev = bd_dev_threads((int)a->common.threads);
+	struct bd_dev *dev = bd_dev_open((int)a->common.threads);
 	struct bd_infer *m = bd_infer_open(model, dev, a->ternary);
 	struct bd_source *src = bd_source_open(stream);
 	const struct bd_stream_head *h = bd_source_head(src);

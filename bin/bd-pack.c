@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/opt.h"
+#include "math/devices.h"
 #include "model/ckpt.h"
 #include "model/hf.h"
 #include "pack/pack.h"
@@ -114,7 +115,7 @@ int main(int argc, char **argv)
 	o.embd = tables[embd];
 	o.own_head = bd_opt_given("head");
 	o.head = tables[head];
-	dev = bd_dev_threads((int)common.threads);
+	dev = bd_dev_open((int)common.threads);
 	if (unpack)
 		bd_packed_unpack(argv[arg], output, o.force, dtype, dev);
 	else

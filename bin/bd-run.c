@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/opt.h"
+#include "math/devices.h"
 #include "pack/packed.h"
 #include "run/answer.h"
 #include "run/talk.h"
@@ -253,7 +254,7 @@ int main(int argc, char **argv)
 	const struct bd_tool tool = {
 	    "bd-run", "classify lines, continue a text or chat with a model", "[options] MODEL", opts, 1, 1};
 	int arg = bd_opt_parse(&tool, &r.common, argc, argv), status = BD_OK;
-	struct bd_dev *dev = bd_dev_threads((int)r.common.threads);
+	struct bd_dev *dev = bd_dev_open((int)r.common.threads);
 
 	check(&r);
 	set(&r);

@@ -1,6 +1,7 @@
 /* Models: opening, what they are, their classes. */
 #include "base/procs.h"
 #include "door/door.h"
+#include "math/devices.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ static void open_model(void *ctx)
 	const struct opening *o = ctx;
 	int threads = o->threads > 0 ? o->threads : bd_processors("");
 
-	o->m->infer = bd_infer_open(o->path, bd_dev_threads(threads), false);
+	o->m->infer = bd_infer_open(o->path, bd_dev_open(threads), false);
 }
 
 static struct bd_door_model *make(void)

@@ -23,7 +23,7 @@ enum bd_ad_norm { BD_AD_PAPER, BD_AD_CODE };
 struct bd_train {
 	/* what and where */
 	const char *model, *output; /* directories */
-	struct bd_dev *dev;         /* NULL: the CPU, with common.threads */
+	struct bd_dev *dev;         /* NULL: bd_dev_open(common.threads) */
 	bool force;
 	enum bd_weights weights; /* AUTO: as the model's config says */
 	const char *stage;       /* "sft", "cpt", "distill": for the config and the log */

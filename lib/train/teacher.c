@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "data/feed.h"
 #include "machine/quant.h"
+#include "math/devices.h"
 #include "math/op_vec.h"
 #include "net/net.h"
 #include "net/net_model.h"
@@ -107,7 +108,7 @@ static void open_all(struct dump *d, const char *path)
 
 	if (o->model == NULL)
 		bd_die(BD_USAGE, "--model DIR is missing");
-	d->dev = o->dev != NULL ? o->dev : bd_dev_threads((int)o->common.threads);
+	d->dev = o->dev != NULL ? o->dev : bd_dev_open((int)o->common.threads);
 	d->m = bd_model_load(o->model);
 	if (o->top_k >= d->m->cfg.vocab)
 		bd_die(BD_USAGE, "--top-k %lld: must be below the vocabulary size %d", (long long)o->top_k,

@@ -12,7 +12,7 @@
 
 struct bd_teacher {
 	const char *model, *output; /* output NULL or "-": stdout */
-	struct bd_dev *dev;         /* NULL: the CPU, with common.threads */
+	struct bd_dev *dev;         /* NULL: bd_dev_open(common.threads) */
 	const char *layer;          /* an index, or a fraction of the depth such as "0.8" */
 	enum bd_positions positions;
 	int64_t top_k; /* 0: full logits */

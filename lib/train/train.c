@@ -9,6 +9,7 @@
 #include "base/msg.h"
 #include "base/signals.h"
 #include "eval/eval.h"
+#include "math/devices.h"
 #include "text/tokenizer.h"
 #include "net/net_model.h"
 #include "train/code_stats.h"
@@ -407,7 +408,7 @@ int bd_train_run(const struct bd_train *t, const char *path)
 	bd_msg_cleanup(last_words, &r);
 	check_output(t);
 	r.aside = aside_path(t->output);
-	r.dev = t->dev != NULL ? t->dev : bd_dev_threads((int)t->common.threads);
+	r.dev = t->dev != NULL ? t->dev : bd_dev_open((int)t->common.threads);
 	r.m = bd_model_load(t->model);
 	set_weights(r.m, t->weights);
 	read_tokenizer(&r);
