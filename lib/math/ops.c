@@ -1,7 +1,6 @@
 /* The list of operations. */
 #include "math/ops.h"
 
-#include "math/adamw.h"
 #include "math/op_attention.h"
 #include "math/op_embed.h"
 #include "math/op_glu.h"
@@ -10,6 +9,7 @@
 #include "math/op_rmsnorm.h"
 #include "math/op_rope.h"
 #include "math/op_vec.h"
+#include "math/optim.h"
 
 const struct bd_op *const bd_ops[] = {
     &bd_op_embed_forward,    &bd_op_embed_backward,  &bd_op_lm_head_forward,   &bd_op_rmsnorm_forward,
@@ -18,5 +18,5 @@ const struct bd_op *const bd_ops[] = {
     &bd_op_rope_forward,     &bd_op_rope_backward,   &bd_op_attention_forward, &bd_op_attention_backward,
     &bd_op_glu_forward,      &bd_op_glu_backward,    &bd_op_vec_add,           &bd_op_vec_gather,
     &bd_op_vec_scatter,      &bd_op_vec_to_f16,      &bd_op_vec_square_sum,    &bd_op_logit_losses,
-    &bd_op_state_losses,     &bd_op_adamw_step,      &bd_op_grad_norm,         NULL,
+    &bd_op_state_losses,     &bd_op_optim_step,      &bd_op_grad_norm,         NULL,
 };

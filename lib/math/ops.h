@@ -29,8 +29,8 @@
  *	vec_square_sum     bd_vec_squares    op_vec.h       sum of x[n]^2
  *	logit_losses       bd_logit_losses   op_loss.h      dz[P,V] and the losses of P positions
  *	state_losses       bd_state_losses   op_loss.h      ds[n,ws] and the relation losses of states
- *	adamw_step         bd_adamw_step     adamw.h        w, m, v[n] after the step, g[n] = 0
- *	grad_norm          bd_grad_norm      adamw.h        ||g[n]||
+ *	optim_step         bd_optim_step     optim.h        w, m, v[n] after the step, g[n] = 0
+ *	grad_norm          bd_grad_norm      optim.h        ||g[n]||
  *
  * For inference, kern.h says what must come out the same bit by bit; the results of training have to be close
  * (within the tolerances of the golden tests) and the same from run to run. */

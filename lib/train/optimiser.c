@@ -3,11 +3,11 @@
 
 #include "base/mem.h"
 
-static struct bd_adamw_range range_of(const struct bd_param *p)
+static struct bd_optim_range range_of(const struct bd_param *p)
 {
 	enum bd_kind kind = bd_slot_info(p->slot)->kind;
 
-	return (struct bd_adamw_range){p->off, p->rows * p->cols,
+	return (struct bd_optim_range){p->off, p->rows * p->cols,
 	                               kind == BD_KIND_TABLE || kind == BD_KIND_LINEAR};
 }
 
@@ -20,10 +20,10 @@ static float *zeros(struct bd_dev *dev, size_t n)
 	return p;
 }
 
-struct bd_optimiser bd_optimiser_new(const struct bd_model *m, struct bd_dev *dev, const struct bd_adamw *o,
+struct bd_optimiser bd_optimiser_new(const struct bd_model *m, struct bd_dev *dev, const struct bd_optim *o,
                                      double clip)
 {
-	struct bd_optimiser u = {.dev = dev, .adamw = *o, .clip = clip, .n = m->n, .n_range = m->n_param};
+	struct bd_optimiser u = {.dev = dev, .optim = *o, .clip = clip, .n = m->n, .n_range = m->n_param};
 
 	u.grad = zeros(dev, m->n);
 	u.m = zeros(dev, m->n);
@@ -58,8 +58,8 @@ void bd_optimiser_step(struct bd_optimiser *u, float *params, double norm, doubl
 {
 	double scale = u->clip > 0 && norm > u->clip ? u->clip / norm : 1;
 
-	bd_adamw_step(u->dev, &(struct bd_adamw_step){
-	                          .adamw = u->adamw,
+	bd_optim_step(u->dev, &(struct bd_optim_step){
+	                          .optim = u->optim,
 	                          .w = params,
 	                          .g = u->grad,
 	                          .m = u->m,

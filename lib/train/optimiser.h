@@ -1,21 +1,21 @@
-/* One optimiser step over all parameters of a model: the gradient's norm, clipping, AdamW, and zeroing
- * for the next step. */
+/* One optimiser step over all parameters of a model: the gradient's norm, clipping, the update, and
+ * zeroing for the next step. */
 #ifndef BD_OPTIMISER_H
 #define BD_OPTIMISER_H
 
-#include "math/adamw.h"
+#include "math/optim.h"
 #include "model/model.h"
 
 struct bd_optimiser {
 	struct bd_dev *dev;
-	struct bd_adamw adamw;
+	struct bd_optim optim;
 	double clip;         /* largest gradient norm; 0: off */
 	float *grad, *m, *v; /* device, [n] gradient (zero at first), moments */
 	size_t n;
-	struct bd_adamw_range *range; /* [n_range] one for each parameter of the model */
+	struct bd_optim_range *range; /* [n_range] one for each parameter of the model */
 	size_t n_range;
 };
-struct bd_optimiser bd_optimiser_new(const struct bd_model *m, struct bd_dev *dev, const struct bd_adamw *o,
+struct bd_optimiser bd_optimiser_new(const struct bd_model *m, struct bd_dev *dev, const struct bd_optim *o,
                                      double clip);
 void bd_optimiser_free(struct bd_optimiser *u);
 

@@ -6,6 +6,7 @@
 #include "format/safetensors.h"
 #include "machine/dev.h"
 #include "math/loss.h"
+#include "math/optim.h"
 #include "math/sched.h"
 
 #include <stdbool.h>
@@ -35,6 +36,7 @@ struct bd_train {
 	/* sequences per micro-step; or tokens per micro-step; micro-steps per step */
 	int64_t batch, batch_tokens, accum, micro_tokens;
 	/* optimiser */
+	enum bd_optim_kind optimiser;
 	double lr, warmup; /* warm-up: fraction of the steps when < 1, else steps */
 	enum bd_sched sched;
 	double decay, beta1, beta2, eps, clip;
@@ -91,6 +93,7 @@ void bd_train_states(const struct bd_train *t, bool which[3]);
 	{"shuffle", 0, BD_FLAG, &(t).shuffle, 0, \
 	 "hold the examples in memory and shuffle them every pass", 0, 0}, \
 	{"accum", 0, BD_INT, &(t).accum, "N", "micro-steps whose gradients add up to one step", 1, 1e6}, \
+	{"optimiser", 0, BD_ENUM, &(t).optimiser, BD_OPTIM_NAMES, "rule of the parameters' update", 0, 0}, \
 	{"lr", 0, BD_REAL, &(t).lr, "X", "peak learning rate", 0.0, 10.0}, \
 	{"warmup", 0, BD_REAL, &(t).warmup, "X", \
 	 "warm-up: a fraction of the steps, or steps when 1 or more", 0.0, 1e9}, \

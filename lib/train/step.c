@@ -21,8 +21,8 @@ void bd_step_open(struct bd_step *s)
 
 	s->acts = bd_acts_new(s->net, true);
 	s->d = bd_distill_new(&s->plan->o, s->net);
-	s->u =
-	    bd_optimiser_new(s->m, s->dev, &(struct bd_adamw){t->beta1, t->beta2, t->eps, t->decay}, t->clip);
+	s->u = bd_optimiser_new(
+	    s->m, s->dev, &(struct bd_optim){t->optimiser, t->beta1, t->beta2, t->eps, t->decay}, t->clip);
 	s->golden = json_array();
 }
 

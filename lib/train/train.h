@@ -3,9 +3,9 @@
  *
  * A step takes a batch of sequences (in micro-batches of at most micro_tokens), minimises
  *	L = ce CE + lambda LD + gamma AD
- * (loss.h), each a mean over the whole step's positions, clips the gradient's norm and applies AdamW. Same
- * seed, threads and input: the same bytes. A checkpoint holds everything needed to continue as if nothing had
- * happened. */
+ * (loss.h), each a mean over the whole step's positions, clips the gradient's norm and updates the
+ * parameters (optim.h). Same seed, threads and input: the same bytes. A checkpoint holds everything needed to
+ * continue as if nothing had happened. */
 #ifndef BD_TRAIN_H
 #define BD_TRAIN_H
 

@@ -6,21 +6,21 @@
 
 #include <cmocka.h>
 
-#include "math/adamw.h"
+#include "math/optim.h"
 #include "device.h"
 #include "near.h"
 #include "math/op_vec.h"
 #include "math/sched.h"
 
-static const struct bd_adamw options = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .decay = 0.1};
+static const struct bd_optim options = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .decay = 0.1};
 
 /* Step t of w[n]; g is not changed. */
 static void step(float *w, const float *g, float *m, float *v, size_t n, double lr, bool decayed, long t,
                  float scale)
 {
-	struct bd_adamw_range all = {0, n, decayed};
+	struct bd_optim_range all = {0, n, decayed};
 	float *copy = copy_of(g, n);
-	bd_adamw_step(cpu(), &(struct bd_adamw_step){options, w, copy, m, v, n, &all, 1, lr, t, scale});
+	bd_optim_step(cpu(), &(struct bd_optim_step){options, w, copy, m, v, n, &all, 1, lr, t, scale});
 	for (size_t i = 0; i < n; i++)
 		assert_true(copy[i] == 0);
 	bd_free(copy);
@@ -50,7 +50,7 @@ static void test_torch(void **state)
 
 static void formula(double *w, double *m, double *v, double g, double lr, double decay, long t)
 {
-	const struct bd_adamw *o = &options;
+	const struct bd_optim *o = &options;
 	*w -= lr * decay * *w;
 	*m = o->beta1 * *m + (1 - o->beta1) * g;
 	*v = o->beta2 * *v + (1 - o->beta2) * g * g;

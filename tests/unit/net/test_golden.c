@@ -487,7 +487,8 @@ static void test_training(void **state)
 	const struct bd_st_tensor *t = bd_st_find(g->file, "train.loss");
 	assert_non_null(t);
 	const float *want = F32(g, t->count, "train.loss");
-	struct bd_adamw o = {option(g, "beta1"), option(g, "beta2"), option(g, "eps"), option(g, "decay")};
+	struct bd_optim o = {BD_OPTIM_ADAMW, option(g, "beta1"), option(g, "beta2"), option(g, "eps"),
+	                     option(g, "decay")};
 	struct bd_optimiser u = bd_optimiser_new(g->m, g->dev, &o, 0);
 	float got[11];
 	assert_int_equal(t->count, sizeof(got) / sizeof(*got));

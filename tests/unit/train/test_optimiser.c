@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-static const struct bd_adamw adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .decay = 0.5};
+static const struct bd_optim adamw = {.beta1 = 0.9, .beta2 = 0.95, .eps = 1e-8, .decay = 0.5};
 
 /* Large enough for two partial sums of the norm; with gains, biases, tables and linears. */
 static struct bd_model *model(void)

@@ -1,6 +1,4 @@
-/* AdamW: PyTorch's order of operations (torch/optim/adamw.py, single tensor), so a run can be
- * checked against it. */
-#include "math/adamw.h"
+#include "math/optim.h"
 
 #include <math.h>
 #include <string.h>
@@ -9,32 +7,12 @@
 
 #define PART ((size_t)1 << 16) /* floats of one partial sum of the norm */
 
-/* Parameters [a, b). */
-static void update(const struct bd_adamw_step *o, size_t a, size_t b, bool decayed)
-{
-	const struct bd_adamw *x = &o->adamw;
-	float keep = decayed ? (float)(1 - o->lr * x->decay) : 1;
-	float c1 = (float)(1 - x->beta1), b2 = (float)x->beta2, c2 = (float)(1 - x->beta2),
-	      eps = (float)x->eps;
-	float step = (float)(-o->lr / (1 - pow(x->beta1, (double)o->t)));
-	float root = (float)sqrt(1 - pow(x->beta2, (double)o->t));
-	float *w = o->w + a, *m = o->m + a, *v = o->v + a;
-	const float *g = o->g + a;
-
-	for (size_t i = 0; i < b - a; i++) {
-		float gi = g[i] * o->scale;
-		float mi = m[i] + c1 * (gi - m[i]);
-		float vi = v[i] * b2 + c2 * gi * gi;
-
-		m[i] = mi;
-		v[i] = vi;
-		w[i] = w[i] * keep + step * mi / (sqrtf(vi) / root + eps);
-	}
-}
+#define FUNCTION(id, word, fn) [id] = fn,
+static bd_optim_fn *const update[] = {BD_OPTIM_LIST(FUNCTION)};
 
 static void step_slice(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)
 {
-	const struct bd_adamw_step *o = operands;
+	const struct bd_optim_step *o = operands;
 
 	(void)cpu, (void)slice;
 	for (size_t i = 0; i < o->n_range && o->range[i].off < end; i++) {
@@ -43,14 +21,14 @@ static void step_slice(struct bd_cpu *cpu, const void *operands, size_t begin, s
 		a = a > begin ? a : begin;
 		b = b < end ? b : end;
 		if (a < b)
-			update(o, a, b, o->range[i].decayed);
+			update[o->optim.kind](o, a, b, o->range[i].decayed);
 	}
 	memset(o->g + begin, 0, (end - begin) * sizeof(*o->g));
 }
 
-static void adamw_step(struct bd_cpu *cpu, const void *operands)
+static void optim_step(struct bd_cpu *cpu, const void *operands)
 {
-	bd_cpu_for(cpu, ((const struct bd_adamw_step *)operands)->n, step_slice, operands);
+	bd_cpu_for(cpu, ((const struct bd_optim_step *)operands)->n, step_slice, operands);
 }
 
 /* ---- the norm ---- */
@@ -85,11 +63,11 @@ static void grad_norm(struct bd_cpu *cpu, const void *operands)
 	*o->norm = sqrt(sum);
 }
 
-const struct bd_op bd_op_adamw_step = {"adamw_step", adamw_step}, bd_op_grad_norm = {"grad_norm", grad_norm};
+const struct bd_op bd_op_optim_step = {"optim_step", optim_step}, bd_op_grad_norm = {"grad_norm", grad_norm};
 
-void bd_adamw_step(struct bd_dev *dev, const struct bd_adamw_step *o)
+void bd_optim_step(struct bd_dev *dev, const struct bd_optim_step *o)
 {
-	bd_dev_run(dev, &bd_op_adamw_step, o);
+	bd_dev_run(dev, &bd_op_optim_step, o);
 }
 
 void bd_grad_norm(struct bd_dev *dev, const struct bd_grad_norm *o)
