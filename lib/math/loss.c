@@ -163,14 +163,26 @@ static double cakld(const struct pair *x)
 	return (double)beta * d.pt + (1 - (double)beta) * d.tp;
 }
 
+/* Of full logits; of the K largest, NULL: not defined. */
+static const struct {
+	double (*full)(const struct pair *x), (*largest)(const struct pair *x);
+} divergence[] = {
+    [BD_DIV_KL] = {kl, kl_topk},
+    [BD_DIV_CAKLD] = {cakld, NULL},
+};
+
 double bd_loss_divergence(const struct bd_kern *k, const struct bd_soften *s,
                           const struct bd_teacher_logits *t, float *dz, const float *z, float w, size_t V,
                           float *scratch)
 {
-	static double (*const of[])(const struct pair *) = {[BD_DIV_KL] = kl, [BD_DIV_CAKLD] = cakld};
 	struct pair x = {k, s, t, dz, z, w, V, scratch};
 
-	return t->K > 0 ? kl_topk(&x) : of[s->kind](&x);
+	return t->K > 0 ? divergence[s->kind].largest(&x) : divergence[s->kind].full(&x);
+}
+
+bool bd_divergence_of_largest(enum bd_divergence d)
+{
+	return divergence[d].largest != NULL;
 }
 
 double bd_loss_confidence(const uint16_t *zt, float *row, size_t V)

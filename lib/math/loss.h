@@ -10,12 +10,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/word.h"
 #include "machine/kern.h"
 
-/* What is minimised between the teacher's distribution t and the student's p, and the names of
- * these as an option. */
-enum bd_divergence { BD_DIV_KL, BD_DIV_CAKLD };
-#define BD_DIVERGENCES "kl|cakld"
+/* What LD minimises between the teacher's distribution t and the student's p, and its word as an option. The
+ * functions are in a table of loss.c. */
+#define BD_DIV_LIST(W) W(BD_DIV_KL, "kl") W(BD_DIV_CAKLD, "cakld")
+#define BD_DIVERGENCES BD_WORDS(BD_DIV_LIST)
+enum bd_divergence { BD_DIV_LIST(BD_WORD_ID) };
+/* Whether it is defined for teachers that give only their K largest logits. */
+bool bd_divergence_of_largest(enum bd_divergence d);
 
 /* CE: -log softmax(z)[y];  dz += w (softmax(z) - onehot(y)). */
 double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, uint32_t y, float w, size_t V,

@@ -62,13 +62,15 @@ static int student_layer(const struct bd_train *t, const struct bd_config *c, co
 static void check_teacher(const struct bd_train *t, const struct bd_stream_head *h, const struct bd_config *c,
                           const char *name)
 {
+	static const char *const words[] = {BD_DIV_LIST(BD_WORD_TEXT)};
+
 	if (!h->logits && h->layer < 0)
 		bd_die(BD_DATA, "%s: a teacher stream without logits and states teaches nothing", name);
 	if (h->logits && h->vocab != (uint32_t)c->vocab)
 		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u differs from the %d of %s", name,
 		       h->vocab, c->vocab, c->name);
-	if (t->objective == BD_DIV_CAKLD && (!h->logits || h->top_k > 0))
-		bd_die(BD_USAGE, "--objective cakld needs full logits; %s has %s", name,
+	if (!bd_divergence_of_largest(t->objective) && (!h->logits || h->top_k > 0))
+		bd_die(BD_USAGE, "--objective %s needs full logits; %s has %s", words[t->objective], name,
 		       h->logits ? "only the largest" : "none");
 }
 
