@@ -5,6 +5,7 @@
 #include "base/msg.h"
 #include "model/config.h"
 #include "model/config_rope.h"
+#include "model/family.h"
 #include "model/hf_quant.h"
 
 #include <math.h>
@@ -13,30 +14,10 @@
 
 #define MAX_WIDTH 131072 /* of a linear: the integer sums of kern.h stay exact */
 
-/* What a family's name implies, and its defaults where config.json says nothing. */
-static const struct family {
-	const char *name, *act_key;
-	enum bd_act act;
-	int head_dim;             /* 0: hidden / heads */
-	double theta, local, eps; /* bases of rope; local 0: one for all layers */
-	bool tied, qk_norm, gemma;
-} families[BD_FAMILIES] = {
-    [BD_LLAMA] = {"llama", "hidden_act", BD_SILU, 0, 10000, 0, 1e-6, false, false, false},
-    [BD_QWEN2] = {"qwen2", "hidden_act", BD_SILU, 0, 10000, 0, 1e-6, false, false, false},
-    [BD_QWEN3] = {"qwen3", "hidden_act", BD_SILU, 128, 10000, 0, 1e-6, false, true, false},
-    [BD_GEMMA3] = {"gemma3_text", "hidden_activation", BD_GELU_TANH, 256, 1000000, 10000, 1e-6, true, true,
-                   true},
-    [BD_BITNET] = {"bitnet", "hidden_act", BD_RELU2, 0, 500000, 0, 1e-5, false, false, false},
-};
 static const char *const acts[] = {
     [BD_SILU] = "silu", [BD_GELU_TANH] = "gelu_pytorch_tanh", [BD_RELU2] = "relu2"};
 static const char *const norms[] = {BD_NORMS_LIST(BD_WORD_TEXT)};
 static const char *const weights[] = {"full", "ternary"};
-
-const char *bd_family_name(enum bd_family f)
-{
-	return families[f].name;
-}
 
 const char *bd_act_name(enum bd_act a)
 {
@@ -102,7 +83,7 @@ static enum bd_family parse_family(const json_t *j, const char *name)
 	const char *names[BD_FAMILIES], *type = bd_json_str(j, "model_type", "", name);
 
 	for (int i = 0; i < BD_FAMILIES; i++)
-		names[i] = families[i].name;
+		names[i] = bd_family_name((enum bd_family)i);
 	if (strcmp(type, "gemma3") == 0)
 		bd_die(BD_DATA,
 		       "%s: model_type \"gemma3\" includes images, which are not supported; load the model "
@@ -116,7 +97,7 @@ static enum bd_family parse_family(const json_t *j, const char *name)
 
 static enum bd_act parse_act(const struct bd_config *c, const json_t *j, const char *name)
 {
-	const struct family *f = &families[c->family];
+	const struct bd_family_row *f = bd_family_row(c->family);
 
 	if (strcmp(bd_json_str(j, f->act_key, "", name), "swish") == 0)
 		return BD_SILU;
@@ -145,7 +126,7 @@ static bool slides(const struct bd_config *c, const json_t *j, int i, const char
 		json_decref(one);
 		return type == 1;
 	}
-	if (c->family == BD_GEMMA3)
+	if (bd_family_row(c->family)->slides == BD_SLIDES_BUT)
 		return (i + 1) % bd_json_int(j, "sliding_window_pattern", 6, 1, INT32_MAX, name) != 0;
 	return bd_json_bool(j, "use_sliding_window", false, name) &&
 	       i >= bd_json_int(j, "max_window_layers", 28, 0, INT32_MAX, name);
@@ -155,7 +136,8 @@ static bool slides(const struct bd_config *c, const json_t *j, int i, const char
 static void parse_sliding(struct bd_config *c, const json_t *j, const char *name)
 {
 	const json_t *list = bd_json_get(j, "layer_types");
-	bool any = false, qwen = c->family == BD_QWEN2 || c->family == BD_QWEN3;
+	enum bd_slides rule = bd_family_row(c->family)->slides;
+	bool any = false, asks = rule == BD_SLIDES_FROM;
 
 	if (list != NULL && json_array_size(list) != (size_t)c->layers)
 		bd_die(BD_DATA, "%s: layer_types has %zu entries for %d layers", name, json_array_size(list),
@@ -163,9 +145,9 @@ static void parse_sliding(struct bd_config *c, const json_t *j, const char *name
 	c->sliding = bd_zalloc((size_t)c->layers, sizeof(*c->sliding));
 	for (int i = 0; i < c->layers; i++)
 		any |= c->sliding[i] = slides(c, j, i, name);
-	if (any && (qwen ? !bd_json_bool(j, "use_sliding_window", false, name) : c->family != BD_GEMMA3))
+	if (any && (asks ? !bd_json_bool(j, "use_sliding_window", false, name) : rule == BD_SLIDES_NONE))
 		bd_die(BD_DATA, "%s: layer_types has sliding_attention, but %s", name,
-		       qwen ? "use_sliding_window is false" : "this family has no sliding attention");
+		       asks ? "use_sliding_window is false" : "this family has no sliding attention");
 	if (any) {
 		c->window = (int)bd_json_int(j, "sliding_window", 4096, 1, INT32_MAX, name);
 		return;
@@ -206,15 +188,15 @@ static void parse_special(struct bd_config *c, const json_t *j, const char *name
 static void parse_bitdistill(struct bd_config *c, const json_t *j, const char *name)
 {
 	const json_t *b = bd_json_get(j, "bitdistill");
+	const struct bd_family_row *f = bd_family_row(c->family);
 
 	if (b != NULL && !json_is_object(b))
 		bd_die(BD_DATA, "%s: bitdistill is not an object", name);
-	c->norms = (enum bd_norms)word(b, "norms", norms, 3,
-	                               c->family == BD_BITNET ? BD_NORMS_SUBLN : BD_NORMS_NONE, name);
+	c->norms = (enum bd_norms)word(b, "norms", norms, 3, (int)f->norms, name);
 	c->ternary = word(b, "weights", weights, 2, bd_hf_quant_parse(j, name).ternary, name) == 1;
-	if (c->family == BD_BITNET && c->norms != BD_NORMS_SUBLN)
-		bd_die(BD_DATA, "%s: bitdistill.norms is \"%s\", but a bitnet model has subln", name,
-		       norms[c->norms]);
+	if (f->norms != BD_NORMS_NONE && c->norms != f->norms)
+		bd_die(BD_DATA, "%s: bitdistill.norms is \"%s\", but a %s model has %s", name,
+		       norms[c->norms], f->name, norms[f->norms]);
 	if (strcmp(bd_json_str(b, "quantizer", BD_QUANTIZER, name), BD_QUANTIZER) != 0)
 		bd_die(BD_DATA, "%s: bitdistill.quantizer \"%s\" is not supported, only " BD_QUANTIZER, name,
 		       bd_json_str(b, "quantizer", "", name));
@@ -234,7 +216,7 @@ static void parse_shape(struct bd_config *c, const json_t *j, const char *name)
 	c->ffn = dimension(j, "intermediate_size", 0, MAX_WIDTH, name);
 	c->vocab = dimension(j, "vocab_size", 0, 1 << 24, name);
 	c->context = dimension(j, "max_position_embeddings", 2048, 1 << 30, name);
-	int head_dim = families[c->family].head_dim;
+	int head_dim = bd_family_row(c->family)->head_dim;
 	if (bd_json_get(j, "head_dim") == NULL && head_dim == 0 && c->hidden % c->heads != 0)
 		bd_die(BD_DATA, "%s: hidden_size %d cannot be divided into %d heads", name, c->hidden,
 		       c->heads);
@@ -263,7 +245,7 @@ static void set_name(struct bd_config *c, const char *path)
 /* The facts of attention, norms and activation. */
 static void parse_block(struct bd_config *c, const json_t *j, const char *name)
 {
-	const struct family *f = &families[c->family];
+	const struct bd_family_row *f = bd_family_row(c->family);
 	double scalar = f->gemma ? positive(j, "query_pre_attn_scalar", 256, name) : c->head_dim;
 
 	c->eps = (float)positive(j, "rms_norm_eps", f->eps, name);
@@ -273,9 +255,9 @@ static void parse_block(struct bd_config *c, const json_t *j, const char *name)
 	c->post_norms = c->gain_offset = f->gemma;
 	c->attn_scale = (float)(1.0 / sqrt(scalar));
 	c->embed_scale = f->gemma ? (float)sqrt(c->hidden) : 1;
-	c->attn_bias = c->family == BD_QWEN2 || bd_json_bool(j, "attention_bias", false, name);
-	c->o_bias = c->attn_bias && c->family != BD_QWEN2;
-	c->mlp_bias = c->family == BD_LLAMA && bd_json_bool(j, "mlp_bias", false, name);
+	c->attn_bias = f->qkv_bias || bd_json_bool(j, "attention_bias", false, name);
+	c->o_bias = c->attn_bias && !f->qkv_bias;
+	c->mlp_bias = f->mlp_bias && bd_json_bool(j, "mlp_bias", false, name);
 }
 
 struct bd_config bd_config_parse(const json_t *obj, const char *name)
@@ -287,7 +269,7 @@ struct bd_config bd_config_parse(const json_t *obj, const char *name)
 	c.family = parse_family(obj, name);
 	refuse_unsupported(obj, name);
 	parse_shape(&c, obj, name);
-	bd_config_read_rope(&c, obj, families[c.family].theta, families[c.family].local, name);
+	bd_config_read_rope(&c, obj, name);
 	parse_block(&c, obj, name);
 	parse_sliding(&c, obj, name);
 	parse_special(&c, obj, name);

@@ -2,6 +2,7 @@
 #include "base/mem.h"
 #include "model/config.h"
 #include "model/config_rope.h"
+#include "model/family.h"
 
 #include <stdio.h>
 
@@ -24,7 +25,7 @@ static void write_sliding(const struct bd_config *c, json_t *j)
 {
 	json_t *types = json_array();
 
-	if (c->family == BD_GEMMA3 && sliding_pattern(c) > 0)
+	if (bd_family_row(c->family)->slides == BD_SLIDES_BUT && sliding_pattern(c) > 0)
 		json_object_set_new(j, "sliding_window_pattern", json_integer(sliding_pattern(c)));
 	for (int i = 0; i < c->layers; i++)
 		json_array_append_new(types,
@@ -54,7 +55,7 @@ json_t *bd_config_json(const struct bd_config *c)
 	json_t *b = bd_config_bitdistill(&copy);
 
 	/* Both dialects say the same, so that either kind of reader finds what it looks for. */
-	bd_config_write_rope(c, copy.json, c->family == BD_GEMMA3);
+	bd_config_write_rope(c, copy.json);
 	if (c->window > 0)
 		write_sliding(c, copy.json);
 	json_object_del(copy.json, "quantization_config"); /* hf.h writes it */

@@ -4,6 +4,7 @@
 #include "model/config_rope.h"
 
 #include "base/msg.h"
+#include "model/family.h"
 
 #include <math.h>
 #include <string.h>
@@ -95,8 +96,9 @@ static struct bd_rope read_one(const json_t *p, const json_t *j, double theta, i
 	return r;
 }
 
-void bd_config_read_rope(struct bd_config *c, const json_t *j, double theta, double local, const char *name)
+void bd_config_read_rope(struct bd_config *c, const json_t *j, const char *name)
 {
+	double local = bd_family_row(c->family)->local;
 	const json_t *p = bd_json_get(j, "rope_parameters"),
 	             *scaling = p != NULL ? p : bd_json_get(j, "rope_scaling");
 	const json_t *full = bd_json_get(p, FULL), *sliding = bd_json_get(p, SLIDING);
@@ -105,7 +107,7 @@ void bd_config_read_rope(struct bd_config *c, const json_t *j, double theta, dou
 	if (p != NULL && nested != (local > 0))
 		bd_die(BD_DATA, "%s: rope_parameters %s entries for " FULL " and " SLIDING, name,
 		       nested ? "must not have" : "must have");
-	theta = positive(j, "rope_theta", theta, name);
+	double theta = positive(j, "rope_theta", bd_family_row(c->family)->theta, name);
 	c->rope = read_one(nested ? full : scaling, j, theta, c->context, name);
 	c->rope_local = c->rope;
 	if (local > 0)
@@ -136,7 +138,7 @@ static json_t *rope_json(const struct bd_rope *r)
 	return p;
 }
 
-void bd_config_write_rope(const struct bd_config *c, json_t *j, bool two)
+void bd_config_write_rope(const struct bd_config *c, json_t *j)
 {
 	json_t *p = rope_json(&c->rope),
 	       *scaling = c->rope.kind == BD_ROPE_DEFAULT ? json_null() : json_deep_copy(p);
@@ -144,7 +146,7 @@ void bd_config_write_rope(const struct bd_config *c, json_t *j, bool two)
 	json_object_del(scaling, "rope_theta"); /* nothing for null */
 	json_object_set_new(j, "rope_theta", json_real(c->rope.theta));
 	json_object_set_new(j, "rope_scaling", scaling);
-	if (two) {
+	if (bd_family_row(c->family)->local > 0) {
 		json_object_set_new(j, "rope_local_base_freq", json_real(c->rope_local.theta));
 		p = json_pack("{s:o, s:o}", FULL, p, SLIDING, rope_json(&c->rope_local));
 	}

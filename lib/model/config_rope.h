@@ -4,10 +4,9 @@
 
 #include "model/config.h"
 
-/* Sets rope and rope_local; family and context must be set. theta, local: bases where j names none; local 0:
- * the family has one base for all layers. */
-void bd_config_read_rope(struct bd_config *c, const json_t *j, double theta, double local, const char *name);
-/* Both dialects into j; two: sliding layers have a base of their own. */
-void bd_config_write_rope(const struct bd_config *c, json_t *j, bool two);
+/* Sets rope and rope_local; family and context must be set. */
+void bd_config_read_rope(struct bd_config *c, const json_t *j, const char *name);
+/* Both dialects into j. */
+void bd_config_write_rope(const struct bd_config *c, json_t *j);
 
 #endif

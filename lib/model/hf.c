@@ -26,9 +26,8 @@ struct target {
 
 static bool fits_bitnet(const struct bd_config *c)
 {
-	return (c->family == BD_LLAMA || c->family == BD_QWEN2 || c->family == BD_BITNET) &&
-	       c->norms == BD_NORMS_SUBLN && c->heads * c->head_dim == c->hidden && !c->mlp_bias &&
-	       c->window == 0;
+	return !c->qk_norm && !c->post_norms && c->norms == BD_NORMS_SUBLN &&
+	       c->heads * c->head_dim == c->hidden && !c->mlp_bias && c->window == 0;
 }
 
 char *bd_hf_why_not(const struct bd_ckpt *k, const struct bd_hf_opt *o)

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "format/gguf_ternary.h"
 #include "model/ckpt.h"
+#include "model/family.h"
 #include "model/hf.h"
 
 #include <math.h>
@@ -123,19 +124,19 @@ static char *gemma3(const struct bd_layout *l, const struct bd_config *c)
 static char *native(struct bd_layout *l, const struct bd_config *c)
 {
 	const char *runtime = targets[l->target].runtime;
-	bool llama = c->family == BD_LLAMA;
+	const struct bd_family_row *f = bd_family_row(c->family);
 
-	strcpy(l->arch, c->family == BD_GEMMA3 ? "gemma3" : bd_family_name(c->family));
-	l->pairs = llama;
-	if (c->act != (c->family == BD_GEMMA3 ? BD_GELU_TANH : BD_SILU))
+	snprintf(l->arch, sizeof(l->arch), "%s", f->gguf);
+	l->pairs = strcmp(f->gguf, "llama") == 0;
+	if (c->act != f->act)
 		return bd_sprintf("architecture %s of %s does not compute %s", l->arch, runtime,
 		                  bd_act_name(c->act));
-	if (c->attn_bias && !llama && c->family != BD_QWEN2)
+	if (c->attn_bias && !l->pairs && !f->qkv_bias)
 		return bd_sprintf("architecture %s of %s has no biases", l->arch, runtime);
-	if (c->window > 0 && c->family != BD_GEMMA3)
+	if (c->window > 0 && !f->gemma)
 		return bd_sprintf("architecture %s of %s has no sliding layers", l->arch, runtime);
-	char *why = c->family == BD_GEMMA3 ? gemma3(l, c) : NULL;
-	return why != NULL ? why : rope_misfit(l, c, llama);
+	char *why = f->gemma ? gemma3(l, c) : NULL;
+	return why != NULL ? why : rope_misfit(l, c, l->pairs);
 }
 
 /* bitnet.cpp of July 2026: qwen3 and gemma3 have a norm on every linear's input, if the file has it. Its
