@@ -4,6 +4,7 @@
 #include "base/opt.h"
 #include "eval/eval.h"
 #include "eval/eval_text.h"
+#include "eval/score.h"
 #include "eval/text_scores.h"
 #include "math/devices.h"
 

@@ -261,29 +261,3 @@ struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_
 	s.seconds = bd_seconds() - start;
 	return s;
 }
-
-json_t *bd_score_json(const struct bd_score *s, size_t n_choice)
-{
-	double n = (double)s->labelled, per_token = s->tokens > 0 ? s->nll / (double)s->tokens : NAN;
-	json_t *o = json_pack("{s:I, s:I, s:o, s:o}", "examples", (json_int_t)s->examples, "tokens",
-	                      (json_int_t)s->tokens, "nll", bd_json_number(per_token), "perplexity",
-	                      bd_json_number(exp(per_token)));
-
-	if (isfinite(s->perplexity.low)) {
-		json_object_set_new(o, "perplexity_low", json_real(s->perplexity.low));
-		json_object_set_new(o, "perplexity_high", json_real(s->perplexity.high));
-	}
-
-	if (n_choice > 0 && s->labelled > 0) {
-		json_object_set_new(o, "accuracy", json_real((double)s->correct / n));
-		json_object_set_new(o, "low", json_real(s->low));
-		json_object_set_new(o, "high", json_real(s->high));
-		json_object_set_new(o, "exact", json_real((double)s->exact / n));
-		json_object_set_new(o, "invalid", json_real((double)s->invalid / n));
-		json_object_set_new(o, "correct", json_integer((json_int_t)s->correct));
-	}
-	json_object_set_new(o, "seconds", json_real(s->seconds));
-	json_object_set_new(o, "tokens_per_second",
-	                    bd_json_number((double)s->input / fmax(s->seconds, 1e-9)));
-	return o;
-}

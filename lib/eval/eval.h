@@ -1,4 +1,4 @@
-/* Scores over an example stream. */
+/* Scores over an example stream; score.h has them as JSON. */
 #ifndef BD_EVAL_H
 #define BD_EVAL_H
 
@@ -36,7 +36,4 @@ struct bd_eval_opts {
  * no interval of the perplexity then. An empty stream dies BD_DATA. */
 struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_tokens,
                         const struct bd_eval_opts *opts);
-/* n_choice 0: without the fields of classification. */
-json_t *bd_score_json(const struct bd_score *s, size_t n_choice);
-
 #endif

@@ -9,6 +9,7 @@
 #include "base/msg.h"
 #include "base/signals.h"
 #include "eval/eval.h"
+#include "eval/score.h"
 #include "math/devices.h"
 #include "text/tokenizer.h"
 #include "net/net_model.h"
