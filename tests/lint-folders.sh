@@ -76,8 +76,8 @@ END { exit failed }' "$list" || status=1
 awk '$1 != $2 { print $1, $2 }' "$list" | sort -u | tsort 2>&1 >/dev/null |
 	sed 's/^tsort: //; s/^-: .*/a circle of modules:/' | grep . && status=1
 
-# math/ops.c lists every operation.
+# math/ops.h lists every operation.
 nm -P "$build"/math/*.o | awk '$1 ~ /^bd_op_/ && $2 ~ /[RD]/ { print $1 }' | sort -u >"$list"
 nm -P "$build/math/ops.o" | awk '$1 ~ /^bd_op_/ { print $1 }' | sort -u | comm -3 "$list" - |
-	sed 's/$/: is an operation, but not in math\/ops.c/' | grep . && status=1
+	sed 's/$/: is an operation, but not in math\/ops.h/' | grep . && status=1
 exit "$status"
