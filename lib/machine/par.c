@@ -31,12 +31,13 @@ struct bd_par {
 	size_t n;
 	struct bd_scope *scope; /* of the caller's guard, NULL: none */
 
-	atomic_int failed; /* status of the first slice that died under it, 0: none */
-	char why[BD_GUARD_TEXT];
-
 	_Alignas(64) atomic_uint generation;
 	_Alignas(64) atomic_int pending; /* slices not yet done, the caller's not counted */
 	atomic_int sleepers;             /* threads that wait on `work`; the caller on `done` */
+
+	/* under a guard */
+	atomic_int failed; /* status of the first slice that died, 0: none */
+	char why[BD_GUARD_TEXT];
 
 	pthread_mutex_t lock;
 	pthread_cond_t work, done;
@@ -146,7 +147,8 @@ static void announce(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
 	p->fn = fn;
 	p->ctx = ctx;
 	p->scope = bd_guard_scope();
-	atomic_store(&p->failed, 0);
+	if (p->scope != NULL) /* a store that the workers' caches would wait for */
+		atomic_store(&p->failed, 0);
 	atomic_store(&p->pending, p->threads - 1);
 	atomic_fetch_add(&p->generation, 1);
 	wake(p, &p->work);
@@ -233,6 +235,6 @@ void bd_par_for(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
 	announce(p, n, fn, ctx);
 	run_slice(p, 0);
 	wait_for(p, all_done, 0, &p->done);
-	if (p->failed != 0)
+	if (p->scope != NULL && p->failed != 0)
 		bd_die((enum bd_status)p->failed, "%s", p->why);
 }
