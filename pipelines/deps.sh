@@ -14,7 +14,7 @@ die() {
 }
 
 packages='gcc libc6-dev make pkg-config libzstd-dev libxxhash-dev libjansson-dev libutf8proc-dev libpcre2-dev libdnnl-dev'
-more='libcmocka-dev bats mandoc shellcheck clang-format zstd gnuplot-nox'
+more='libcmocka-dev g++ python3 bats mandoc shellcheck clang-format zstd gnuplot-nox'
 list=
 for option; do
 	case $option in
