@@ -23,10 +23,8 @@ PKGS := libzstd libxxhash jansson libutf8proc libpcre2-8 \
 	$(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),msgpack-c,msgpack)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))
-ifeq ($(PKG_LIBS),)
-$(if $(filter-out clean dist uninstall,$(or $(MAKECMDGOALS),all)),\
-	$(error libraries are missing; "sh pipelines/deps.sh --build" installs them))
-endif
+# Asked where something is compiled: what is built can be installed, and removed, without them.
+LIBRARIES = $(if $(PKG_LIBS),,$(error libraries are missing; "sh pipelines/deps.sh --build" installs them))
 override CPPFLAGS += -D_GNU_SOURCE= -iquote lib $(PKG_CFLAGS)
 override CFLAGS += -std=gnu11 -Wall -Wextra -Wconversion -ffp-contract=off -fno-math-errno -pthread $(SANFLAGS) \
 	-fPIC -fvisibility=hidden
@@ -95,7 +93,7 @@ $(BUILD)/door/$(SONAME): $(BUILD)/door/bd.o
 
 $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA) -MMD -MP -c -o $@ $<
+	$(LIBRARIES)$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA) -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/%.o: override CPPFLAGS += -iquote tests/unit
 

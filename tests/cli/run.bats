@@ -192,6 +192,7 @@ right() {
 
 @test "a terminal gets a prompt, and stdout only the replies" {
 	command -v script >/dev/null || skip 'no script(1)'
+	script -qec true /dev/null >/dev/null 2>&1 || skip 'no pseudo-terminals'
 	printf 'the end\n\004' | script -qec "bd-run '$dir/base' --chat --template chatml -n 4 2>err" /dev/null >both
 	run ! grep -q '^> ' both
 	printf 'the end\n\004' | script -qec "bd-run '$dir/base' --chat --template chatml -n 4 >replies" /dev/null >both
