@@ -156,6 +156,10 @@ static void refusals(void **state)
 	child_dies(load,
 	           "{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[\"x\",\"y\"],\"classes\":[\"a\"]}",
 	           BD_DATA, "classes");
+	child_dies(load, "{\"fields\":[\"a\",\"\"],\"prompt\":\"{a}\",\"answer\":\"{a}\"}", BD_DATA,
+	           "\"fields\" is not a list of words");
+	child_dies(load, "{\"fields\":[\"a\",3],\"prompt\":\"{a}\",\"answer\":\"{a}\"}", BD_DATA,
+	           "\"fields\" is not a list of words");
 	child_dies(load_alike, NULL, BD_DATA, "begin with the same token");
 	child_dies(find_label, "2", BD_DATA, "rows.tsv: line 7: label \"2\"");
 	child_dies(find_label, "-1", BD_DATA, "rows.tsv: line 7: label \"-1\"");

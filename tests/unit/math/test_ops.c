@@ -16,6 +16,7 @@
 #include "math/op_rmsnorm.h"
 #include "math/op_rope.h"
 #include "math/ops.h"
+#include "format/gguf_table.h"
 #include "machine/quant.h"
 
 /* A call with `dev`, a device of these threads and kernels. */
@@ -516,19 +517,24 @@ static void test_embed(void **state)
 	float *z = normal(P * V, 1), *z1 = normal(P * V, 1), *f16_values = normal(V * C, 1);
 	uint16_t f16[V * C];
 	uint8_t q8[V * C / BD_Q8_0_BLOCK * BD_Q8_0_BYTES];
+	uint16_t bf16[V * C];
+	float *bf16_values = normal(V * C, 1);
 	struct bd_par *par = bd_par_new(3);
 	(void)state;
 	bd_f16_row(f16, f32, V * C);
 	bd_f32_row(f16_values, f16, V * C);
 	bd_q8_0_pack(q8, f32, V * C);
 	bd_q8_0_unpack(q8_values, q8, V * C);
+	bd_table_store(BD_GGML_BF16, bf16, f32, V * C);
+	bd_table_load(BD_GGML_BF16, bf16_values, bf16, V * C);
 	struct {
 		struct bd_table e;
 		const float *values;
 	} kinds[] = {{{BD_GGML_F32, V, C, f32}, f32},
 	             {{BD_GGML_F16, V, C, f16}, f16_values},
-	             {{BD_GGML_Q8_0, V, C, q8}, q8_values}};
-	for (size_t i = 0; i < 3; i++) {
+	             {{BD_GGML_Q8_0, V, C, q8}, q8_values},
+	             {{BD_GGML_BF16, V, C, bf16}, bf16_values}};
+	for (size_t i = 0; i < 4; i++) {
 		const struct bd_table *e = &kinds[i].e;
 		ON(NULL, NULL, bd_embed_forward(dev, &(struct bd_embed){out, *e, 1, ids, T}));
 		for (size_t t = 0; t < T; t++)
@@ -552,7 +558,7 @@ static void test_embed(void **state)
 		bd_free(want);
 	}
 	float *scaled = normal(T * C, 1);
-	ON(NULL, NULL, bd_embed_forward(dev, &(struct bd_embed){scaled, kinds[2].e, 3.5f, ids, T}));
+	ON(NULL, NULL, bd_embed_forward(dev, &(struct bd_embed){scaled, kinds[3].e, 3.5f, ids, T}));
 	for (size_t i = 0; i < T * C; i++)
 		assert_true(scaled[i] == 3.5f * out[i]);
 	double *want = doubles(f32, V * C);
@@ -563,7 +569,39 @@ static void test_embed(void **state)
 	assert_near("embedding gradient", f32, want, V * C, 1e-6);
 	bd_par_free(par);
 	bd_free(f32), bd_free(q8_values), bd_free(f16_values), bd_free(out), bd_free(h), bd_free(z),
-	    bd_free(z1), bd_free(want), bd_free(scaled);
+	    bd_free(z1), bd_free(want), bd_free(scaled), bd_free(bf16_values);
+}
+
+/* Rows that are wider than the room they are converted in, for several positions as for one. */
+static void test_wide_head(void **state)
+{
+	enum { V = 5, C = BD_TABLE_COLS + 64, P = 3 };
+	float *values = normal(V * C, 1), *h = normal(P * C, 1), *z = normal(P * V, 1);
+	uint16_t *f16 = bd_alloc(V * C, sizeof(*f16));
+	uint8_t *q8 = bd_alloc(V * C / BD_Q8_0_BLOCK, BD_Q8_0_BYTES);
+	(void)state;
+	bd_f16_row(f16, values, V * C);
+	bd_q8_0_pack(q8, values, V * C);
+	const struct bd_table tables[] = {{BD_GGML_F16, V, C, f16}, {BD_GGML_Q8_0, V, C, q8}};
+	for (size_t i = 0; i < 2; i++) {
+		if (i == 0)
+			bd_f32_row(values, f16, V * C);
+		else
+			bd_q8_0_unpack(values, q8, V * C);
+		double *want = doubles(NULL, P * V);
+		for (size_t p = 0; p < P; p++)
+			for (size_t v = 0; v < V; v++)
+				for (size_t c = 0; c < C; c++)
+					want[p * V + v] += (double)h[p * C + c] * (double)values[v * C + c];
+		EACH_KERN(k)
+		{
+			memset(z, 0, P * V * sizeof(*z));
+			ON(NULL, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, tables[i], P}));
+			assert_near("wide head", z, want, P * V, 1e-6);
+		}
+		bd_free(want);
+	}
+	bd_free(values), bd_free(h), bd_free(z), bd_free(f16), bd_free(q8);
 }
 
 /* Linear layers */
@@ -678,6 +716,7 @@ int main(void)
 	    cmocka_unit_test(test_attention_bits),
 	    cmocka_unit_test(test_attention_threads),
 	    cmocka_unit_test(test_embed),
+	    cmocka_unit_test(test_wide_head),
 	    cmocka_unit_test(test_linear),
 	    cmocka_unit_test(test_ternary),
 	    cmocka_unit_test(test_list),

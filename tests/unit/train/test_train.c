@@ -250,6 +250,22 @@ static void test_same_bytes(void **state)
 	assert_same_model("a", "c", false);
 }
 
+/* Passes that end before --steps do: the schedule ends with them, though the stream does not say its
+ * length. */
+static void test_passes_end_first(void **state)
+{
+	(void)state;
+	char *in = at("examples");
+	for (int i = 0; i < 2; i++) {
+		struct bd_train t = job("sft", "dense", i ? "by-steps" : "by-passes");
+
+		t.epochs = 1;
+		t.steps = i ? EXAMPLES / 8 + 1 : 1000;
+		assert_int_equal(bd_train_run(&t, in), BD_OK);
+	}
+	assert_same_model("by-steps", "by-passes", true);
+}
+
 /* One step's gradient by three divisions of the same 24 records. */
 static void test_accumulation(void **state)
 {
@@ -1010,6 +1026,7 @@ int main(void)
 	    cmocka_unit_test(test_feed),
 	    cmocka_unit_test(test_loss_decreases),
 	    cmocka_unit_test(test_same_bytes),
+	    cmocka_unit_test(test_passes_end_first),
 	    cmocka_unit_test(test_accumulation),
 	    cmocka_unit_test(test_gradient),
 	    cmocka_unit_test(test_own_teacher),
