@@ -101,6 +101,7 @@ good" ]
 <s> x
 <s> sea story' ]
 	[ "$(field target <x | sed -n 2p)" = 0,1,1 ]
+	[ -z "$(field label <x)" ]
 	[ "$(bd-data --text -m spm --skip 1 --limit 1 t | decode spm - | field text)" = '<s> x' ]
 	[ "$(bd-data -q --text -m spm --max-len 2 t | decode spm - | field text | head -n 1)" = '<s> the' ]
 	echo '{"body":"the thing"}' >j
@@ -116,6 +117,7 @@ good" ]
 	[ "$(field ids <x | tr , '\n' | grep -cx 1)" = 4 ] # a document begins with <s>
 	[ "$(field ids <x | tr , '\n' | grep -cx 2)" = 3 ] # and documents are joined by </s>
 	[ "$(field target <x | head -n 1)" = 0,1,1,1,1 ]
+	[ -z "$(field label <x)" ]
 	bd-data --text --pack 5 -m bytes t | decode bytes - >x
 	[ "$(field text <x | tr -d '\n')" = 'the thing<|end|>sea<|end|>good story<|end|>the end' ]
 }
