@@ -92,6 +92,18 @@ static void choices(void **state)
 	assert_string_equal(text.p, " bad good");
 	bd_free(choice);
 	bd_template_free(t);
+	/* Single tokens go before a set whose first tokens differ. */
+	t = from(
+	    "{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[[\"qq\",\" bad\"],[\"xx\",\" good\"]]}");
+	choice = bd_template_choices(t, tok);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(choice[i].n, 1);
+		bd_tok_decode(tok, choice[i].id, 1, false, &text);
+		bd_ids_free(&choice[i]);
+	}
+	assert_string_equal(text.p, " bad good bad good");
+	bd_free(choice);
+	bd_template_free(t);
 	/* No set of single tokens: the first set, of which the first tokens differ. */
 	t = from("{\"fields\":[\"label\"],\"prompt\":\"\",\"labels\":[[\"qq\",\"zz\"],[\"xx\",\"zz\"]]}");
 	choice = bd_template_choices(t, tok);
