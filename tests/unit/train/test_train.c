@@ -1,6 +1,7 @@
 /* The trainer on tiny models: the losses' gradients, accumulation, reproducibility, interruption, the
  * teacher's stream, refusals. Everything lives in a temporary directory and is made here. */
 #include "base/io.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "child.h"
@@ -948,6 +949,89 @@ static void test_best_is_resumed(void **state)
 	}
 }
 
+/* ---- the log ---- */
+
+/* The codes of a model's linears, -1, 0 and +1, by the formula: w / mean |w|, rounded, cut to 1. */
+static size_t codes_of(const char *dir, int8_t *code)
+{
+	struct bd_model *m = bd_model_load(dir);
+	size_t n = 0;
+
+	for (int l = 0; l < m->cfg.layers; l++)
+		for (int i = 0; i < BD_LINS; i++) {
+			const struct bd_param *p = bd_model_param(m, (enum bd_slot)(BD_W + i), l);
+			size_t size = p->rows * p->cols;
+			const float *w = m->data + p->off;
+			double mean = 0;
+
+			for (size_t k = 0; k < size; k++)
+				mean += fabs((double)w[k]) / (double)size;
+			for (size_t k = 0; k < size; k++)
+				code[n++] = (int8_t)fmax(-1, fmin(1, rint((double)w[k] / mean)));
+		}
+	bd_model_free(m);
+	return n;
+}
+
+/* Every 50th line has the shares of the codes and of those that have changed since; the speeds are those of
+ * the run. */
+static void test_log(void **state)
+{
+	enum { MOST = 100000 };
+	char *log = at("speed.log"), *in = at("examples"), *dir[2] = {at("half"), at("whole")};
+	int8_t *code[2] = {bd_alloc(MOST, 1), bd_alloc(MOST, 1)};
+	double count[2][3] = {{0}}, flips = 0, began = bd_seconds(), elapsed = 0, stepped = 0;
+	size_t n = 0, len, lines = 0;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct bd_train t = job("sft", "ternary", i ? "whole" : "half");
+
+		t.sched = BD_SCHED_CONSTANT;
+		t.warmup = 0;
+		t.batch = 2;
+		t.steps = i ? 100 : 50;
+		t.log = log;
+		began = bd_seconds();
+		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		elapsed = bd_seconds() - began;
+		n = codes_of(dir[i], code[i]);
+		assert_true(n > 0 && n <= MOST);
+		for (size_t k = 0; k < n; k++)
+			count[i][code[i][k] + 1] += 1 / (double)n;
+	}
+	for (size_t k = 0; k < n; k++)
+		flips += (code[0][k] != code[1][k]) / (double)n;
+	assert_true(flips > 0.01);
+	struct bd_in *f = bd_in_open(log);
+	double before = 0;
+	for (char *line; (line = bd_in_line(f, &len)) != NULL;) {
+		json_t *j = bd_json_parse(line, len, log), *codes = json_object_get(j, "codes");
+		int64_t step = json_integer_value(json_object_get(j, "step"));
+		double speed = json_number_value(json_object_get(j, "tokens_per_s")),
+		       tokens = json_number_value(json_object_get(j, "tokens"));
+
+		assert_int_equal(codes != NULL, step > 0 && step % 50 == 0);
+		for (size_t k = 0; codes != NULL && k < 3; k++)
+			assert_true(fabs(json_number_value(json_array_get(codes, k)) -
+			                 count[step / 50 - 1][k]) < 1e-4);
+		if (step == 100)
+			assert_true(fabs(json_number_value(json_object_get(j, "flips")) - flips) < 1e-4);
+		if (step > 0) {
+			assert_true(speed > 0 && tokens > before);
+			assert_true(json_number_value(json_object_get(j, "rss_mib")) > 1);
+			stepped += (tokens - before) / speed;
+			before = tokens;
+			lines++;
+		}
+		json_decref(j);
+	}
+	bd_in_close(f);
+	assert_int_equal(lines, 100);
+	assert_true(stepped <= elapsed);
+	bd_free(code[0]), bd_free(code[1]);
+}
+
 /* ---- golden prompts ---- */
 
 /* A model keeps the prompts of its first four examples, up to where the first answer begins, for bd-pack. */
@@ -1029,26 +1113,17 @@ static void test_refusals(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_feed),
-	    cmocka_unit_test(test_loss_decreases),
-	    cmocka_unit_test(test_same_bytes),
-	    cmocka_unit_test(test_passes_end_first),
-	    cmocka_unit_test(test_accumulation),
-	    cmocka_unit_test(test_gradient),
-	    cmocka_unit_test(test_own_teacher),
-	    cmocka_unit_test(test_ratios),
-	    cmocka_unit_test(test_dump),
-	    cmocka_unit_test(test_dump_epochs),
-	    cmocka_unit_test(test_best_is_kept),
-	    cmocka_unit_test(test_resume),
-	    cmocka_unit_test(test_locked_device),
-	    cmocka_unit_test(test_periodic_checkpoint),
-	    cmocka_unit_test(test_versions),
-	    cmocka_unit_test(test_divergence),
-	    cmocka_unit_test(test_refusals),
-	    cmocka_unit_test(test_golden_prompts),
-	    cmocka_unit_test(test_best_step),
-	    cmocka_unit_test(test_best_is_resumed),
+	    cmocka_unit_test(test_feed),          cmocka_unit_test(test_loss_decreases),
+	    cmocka_unit_test(test_same_bytes),    cmocka_unit_test(test_passes_end_first),
+	    cmocka_unit_test(test_accumulation),  cmocka_unit_test(test_gradient),
+	    cmocka_unit_test(test_own_teacher),   cmocka_unit_test(test_ratios),
+	    cmocka_unit_test(test_dump),          cmocka_unit_test(test_dump_epochs),
+	    cmocka_unit_test(test_best_is_kept),  cmocka_unit_test(test_resume),
+	    cmocka_unit_test(test_locked_device), cmocka_unit_test(test_periodic_checkpoint),
+	    cmocka_unit_test(test_versions),      cmocka_unit_test(test_divergence),
+	    cmocka_unit_test(test_refusals),      cmocka_unit_test(test_golden_prompts),
+	    cmocka_unit_test(test_best_step),     cmocka_unit_test(test_best_is_resumed),
+	    cmocka_unit_test(test_log),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
