@@ -514,6 +514,33 @@ static void use(void *arg)
 		bd_net_free(net);
 }
 
+/* A fold that cannot be undone: a norm that is not one, or another gain for up than for gate. */
+static void test_fold_refused(void **state)
+{
+	struct bd_config c = config_of(11);
+	float x[512];
+	size_t n;
+
+	(void)state;
+	make_dir(&c);
+	for (int i = 0; i < 2; i++) {
+		pack_for(BD_TARGET_BITNET_CPP, BD_GGML_I2_S);
+		use(NULL);
+		struct bd_gguf *g = bd_gguf_open(file);
+		memcpy(x, floats(g, i == 0 ? "blk.0.ffn_norm.weight" : "blk.0.ffn_up_norm_in.weight", 512),
+		       sizeof(x));
+		bd_gguf_close(g);
+		char *bytes = bd_read_file(file, &n), *at = memmem(bytes, n, x, sizeof(x));
+		assert_non_null(at);
+		x[511] += 0.5f;
+		memcpy(at, x, sizeof(x));
+		bd_write_file(file, bytes, n);
+		child_dies(use, NULL, BD_DATA, "layer 0: ffn_norm is not all ones");
+		bd_free(bytes);
+	}
+	bd_config_free(&c);
+}
+
 /* Spoils a key's name in the file; false if it is not there. */
 static bool hide_key(const char *key)
 {
@@ -635,11 +662,17 @@ static void test_changed_bytes(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_promise),      cmocka_unit_test(test_order),
-	    cmocka_unit_test(test_fold),         cmocka_unit_test(test_stock),
-	    cmocka_unit_test(test_every_file),   cmocka_unit_test(test_tables),
-	    cmocka_unit_test(test_foreign),      cmocka_unit_test(test_foreign_refused),
-	    cmocka_unit_test(test_foreign_keys), cmocka_unit_test(test_changed_bytes),
+	    cmocka_unit_test(test_promise),
+	    cmocka_unit_test(test_order),
+	    cmocka_unit_test(test_fold),
+	    cmocka_unit_test(test_fold_refused),
+	    cmocka_unit_test(test_stock),
+	    cmocka_unit_test(test_every_file),
+	    cmocka_unit_test(test_tables),
+	    cmocka_unit_test(test_foreign),
+	    cmocka_unit_test(test_foreign_refused),
+	    cmocka_unit_test(test_foreign_keys),
+	    cmocka_unit_test(test_changed_bytes),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
