@@ -628,6 +628,48 @@ static void pack_odd_q8_0(void *arg)
 	bd_pack_write(arg, file, &o, cpu());
 }
 
+/* A directory whose config has these prompts; the caller frees its path. */
+static char *with_prompts(const char *golden)
+{
+	char *text = bd_sprintf("{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 1,"
+	                        " \"num_attention_heads\": 2, \"intermediate_size\": 130, \"vocab_size\": 96,"
+	                        " \"bitdistill\": {\"norms\": \"none\", \"weights\": \"ternary\"%s}}",
+	                        golden),
+	     *path = bd_sprintf("%s/golden", root);
+	struct bd_model *m = model_of(text);
+	struct bd_outdir *out = bd_outdir_open(path, true);
+
+	bd_model_save(m, bd_outdir_path(out), BD_F32, NULL);
+	bd_outdir_commit(out);
+	bd_model_free(m);
+	bd_free(text);
+	return path;
+}
+
+static void pack_prompts(void *path)
+{
+	bd_pack_write(path, file, &(struct bd_pack_opt){.embd = BD_GGML_F32}, cpu());
+}
+
+/* A prompt is a list of ids of the vocabulary. */
+static void test_golden_refused(void **state)
+{
+	static const char *const bad[] = {"96", "-1", "1.5", "\"x\"", "null"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		char *golden = bd_sprintf(", \"golden\": [[7], [95, %s]]", bad[i]),
+		     *path = with_prompts(golden);
+
+		child_dies(pack_prompts, path, BD_DATA, "prompt 1 has an id outside the vocabulary");
+		bd_free(golden);
+		bd_free(path);
+	}
+	char *path = with_prompts(", \"golden\": [[7], []]");
+	child_dies(pack_prompts, path, BD_DATA, "prompt 1 is not a list of ids");
+	bd_free(path);
+}
+
 /* The prompts of the config, however few, are those of the file; four others where it has none. */
 static void test_golden_prompts(void **state)
 {
@@ -640,23 +682,12 @@ static void test_golden_prompts(void **state)
 	    {", \"golden\": [[7, 95]]", 1, {2}},
 	    {", \"golden\": [[1, 2, 3], [0], [5, 8]]", 3, {3, 1, 2}},
 	};
-	struct bd_pack_opt o = {.embd = BD_GGML_F32};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		char *text = bd_sprintf(
-		         "{\"model_type\": \"llama\", \"hidden_size\": 64, \"num_hidden_layers\": 1,"
-		         " \"num_attention_heads\": 2, \"intermediate_size\": 130, \"vocab_size\": 96,"
-		         " \"bitdistill\": {\"norms\": \"none\", \"weights\": \"ternary\"%s}}",
-		         cases[i].own),
-		     *path = bd_sprintf("%s/golden", root);
-		struct bd_model *m = model_of(text);
-		struct bd_outdir *out = bd_outdir_open(path, true);
+		char *path = with_prompts(cases[i].own);
 		size_t len;
-		bd_model_save(m, bd_outdir_path(out), BD_F32, NULL);
-		bd_outdir_commit(out);
-		bd_model_free(m);
-		bd_pack_write(path, file, &o, cpu());
+		pack_prompts(path);
 		struct bd_gguf *g = bd_gguf_open(file);
 		const char *stored = bd_gguf_str(g, "bd.golden", &len);
 		json_t *golden = bd_json_parse(stored, len, "bd.golden");
@@ -666,7 +697,6 @@ static void test_golden_prompts(void **state)
 			                 cases[i].ids[j]);
 		json_decref(golden);
 		bd_gguf_close(g);
-		bd_free(text);
 		bd_free(path);
 	}
 }
@@ -712,6 +742,7 @@ int main(void)
 	    cmocka_unit_test(test_cut_files),
 	    cmocka_unit_test(test_changed_headers),
 	    cmocka_unit_test(test_golden_prompts),
+	    cmocka_unit_test(test_golden_refused),
 	    cmocka_unit_test(test_refusals),
 	};
 
