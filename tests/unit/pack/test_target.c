@@ -559,6 +559,29 @@ static bool hide_key(const char *key)
 	return at != NULL;
 }
 
+/* A target that there is not, or that is no file. */
+static void test_unknown_target(void **state)
+{
+	static const char *const bad[] = {"hf", "xx"};
+	struct bd_config c = config_of(0);
+	size_t n, at = strlen("bd.target") + 4 + 8; /* the value follows its type and its length */
+
+	(void)state;
+	make_dir(&c);
+	for (size_t i = 0; i < 2; i++) {
+		pack_for(BD_TARGET_BD, BD_GGML_I2_S);
+		char *bytes = bd_read_file(file, &n),
+		     *key = memmem(bytes, n, "bd.target", strlen("bd.target"));
+		assert_non_null(key);
+		assert_memory_equal(key + at, "bd", 2);
+		memcpy(key + at, bad[i], 2);
+		bd_write_file(file, bytes, n);
+		child_dies(use, NULL, BD_DATA, "unknown bd.target");
+		bd_free(bytes);
+	}
+	bd_config_free(&c);
+}
+
 /* What files of other programs need not say, and what they must. */
 static void test_foreign_keys(void **state)
 {
@@ -672,6 +695,7 @@ int main(void)
 	    cmocka_unit_test(test_foreign),
 	    cmocka_unit_test(test_foreign_refused),
 	    cmocka_unit_test(test_foreign_keys),
+	    cmocka_unit_test(test_unknown_target),
 	    cmocka_unit_test(test_changed_bytes),
 	};
 
