@@ -289,13 +289,23 @@ link() {
 	}
 }
 
-# Tries one test; true if it notices.
+# Tries one test; true if it notices. Where it takes too long, the machine may be busy with something else: the limit counts
+# if the program as it is keeps it now.
 notices() {
 	limit=$(($(cat "$work/time/$1") / 200 + 5)) # 5 times as long, and 5 seconds
-	run_test "$1" "$2" "$limit"
-	status=$?
-	by=$1
-	test "$status" -eq 124 && by="$1 (time)"
+	while :; do
+		run_test "$1" "$2" "$limit"
+		status=$?
+		by=$1
+		test "$status" -eq 124 || break
+		by="$1 (time)"
+		same=$tree/build/tests
+		case $1 in
+		*.bats) same=$tree/bin ;;
+		esac
+		run_test "$1" "$same" "$limit" && break
+		limit=$((2 * limit))
+	done
 	test "$status" -ne 0
 }
 
@@ -328,12 +338,15 @@ same_code() {
 }
 
 # The reason that tests/mutate.allow gives for a place; false if there is none. Its lines: FILE :: TEXT :: CHANGE ::
-# REASON, where the source line contains TEXT and CHANGE is "a -> b", or "*" for any change of that line.
+# REASON, where TEXT begins in the source line, may go on in the next one, and CHANGE is "a -> b", or "*" for any change
+# of that line.
 allowed() {
-	awk -v file="$1" -v change="$2" -v source="$3" '
+	next=$(sed -n "$(($3 + 1))s/^[[:blank:]]*//p" "$1")
+	awk -v file="$1" -v change="$2" -v source="$4" -v after="$next" '
 	BEGIN { FS = " :: " }
 	/^#/ || NF < 4 || $1 != file { next }
-	index(source, $2) && ($3 == "*" || $3 == change) { print $4; found = 1; exit }
+	{ at = index(source " " after, $2) }
+	at && at <= length(source) && ($3 == "*" || $3 == change) { print $4; found = 1; exit }
 	END { exit !found }' tests/mutate.allow
 }
 
@@ -347,7 +360,7 @@ try() {
 	elif same_code "$dir" "$file"; then
 		verdict=equivalent
 		by='the same code at -O3'
-	elif by=$(allowed "$file" "$change" "$source"); then
+	elif by=$(allowed "$file" "$change" "$(cut -f 2 "$dir/place" | cut -d : -f 1)" "$source"); then
 		verdict=equivalent
 	else
 		verdict=SURVIVED
