@@ -340,6 +340,7 @@ static void wrong_values(void **state)
 	patched(EXAMPLES, "target", "tarhet", 6, "`target' is missing");
 	patched(EXAMPLES, "target\xc4\x01", "target\xd9\x01", 8, "`target' has the wrong type");
 	patched(EXAMPLES, "t\xc3\xa4st", "t\xff\xa4st", 5, "must be UTF-8");
+	patched(TOP_K, "layer\x02", "layer\x04", 6, "`layer' is not an integer from -1 to 3");
 	patched(TOP_K, "heads\x93\x03", "heads\x93\x05", 7, "cannot be divided into 5 heads");
 }
 

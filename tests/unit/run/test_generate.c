@@ -298,6 +298,12 @@ static void requests(void **state)
 	assert_int_equal(json_array_size(json_object_get(y, "logprobs")), 6);
 	json_decref(x);
 	json_decref(y);
+	y = ask(&a, "{\"prompt\": \"the\", \"logprobs\": 0}"); /* without alternatives */
+	assert_int_equal(json_array_size(json_object_get(y, "logprobs")), 6);
+	json_decref(y);
+	y = ask(&a, "{\"prompt\": \"the\", \"logprobs\": -1}");
+	assert_null(json_object_get(y, "logprobs"));
+	json_decref(y);
 	bd_asked_close(&a);
 }
 
@@ -399,6 +405,52 @@ static void refusals(void **state)
 	           "--template");
 }
 
+/* The best of some ids, the first of equals, and their shares. */
+static void choices(void **state)
+{
+	static const float z[] = {3, -1, 2, 2, 0.5f};
+	static const uint32_t choice[] = {1, 3, 2, 4};
+	double p[4], sum = exp(-1) + exp(2) + exp(2) + exp(0.5);
+
+	(void)state;
+	assert_int_equal(bd_infer_choose(z, choice, 4, p), 1);
+	for (size_t i = 0; i < 4; i++)
+		assert_true(fabs(p[i] - exp((double)z[choice[i]]) / sum) < 1e-12);
+}
+
+/* The least and the most that an object may ask for. */
+static void bounds(void **state)
+{
+	static const char *const good[] = {
+	    "\"top_p\": 0",
+	    "\"top_p\": 0.5",
+	    "\"top_p\": 1",
+	    "\"min_p\": 0",
+	    "\"min_p\": 1",
+	    "\"temperature\": 0",
+	    "\"temperature\": 100",
+	    "\"top_k\": 0",
+	    "\"top_k\": 1000000000",
+	    "\"seed\": 0",
+	    "\"repeat_penalty\": 0.01",
+	    "\"repeat_penalty\": 100",
+	    "\"repeat_last_n\": 0",
+	    "\"logprobs\": -1",
+	    "\"logprobs\": 0",
+	    "\"logprobs\": 100",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		char *object = bd_sprintf("{\"prompt\": \"x\", \"max_tokens\": 1, %s}", good[i]);
+		struct child c = child_run(try_ask, object);
+
+		if (c.signal != 0 || c.status != 0)
+			fail_msg("%s: %s", good[i], c.err);
+		bd_free(object);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -406,7 +458,8 @@ int main(void)
 	    cmocka_unit_test(endings),           cmocka_unit_test(end_token),
 	    cmocka_unit_test(log_probabilities), cmocka_unit_test(requests),
 	    cmocka_unit_test(conversations),     cmocka_unit_test(talks),
-	    cmocka_unit_test(refusals),
+	    cmocka_unit_test(refusals),          cmocka_unit_test(bounds),
+	    cmocka_unit_test(choices),
 	};
 
 	return cmocka_run_group_tests(tests, open_model, close_model);
