@@ -250,6 +250,66 @@ static void log_probabilities(void **state)
 	bd_gen_free(g);
 }
 
+/* The text of every token of a vocabulary of pieces as it is inside a text: with the space before a word, and
+ * U+FFFD for a byte that is no character. */
+static void token_texts(void **state)
+{
+	char *spm = bd_path(dir, "spm"), *file;
+	struct bd_gen_opts o = greedy(1);
+	struct bd_gen_result r;
+	json_t *j = bd_json_load("tests/golden/tok-spm.json"),
+	       *vocab = json_object_get(json_object_get(j, "model"), "vocab"), *id;
+	const char *piece;
+	size_t seen = 0;
+
+	(void)state;
+	struct bd_model *m = bd_model_load(dir);
+	struct bd_outdir *out = bd_outdir_open(spm, true);
+	bd_model_save(m, bd_outdir_path(out), BD_F32, NULL);
+	bd_outdir_commit(out);
+	bd_model_free(m);
+	file = bd_path(spm, "tokenizer.json");
+	bd_copy_file("tests/golden/tok-spm.json", file);
+	struct bd_infer *pieces = bd_infer_open(spm, dev, false);
+	struct bd_gen *g = bd_gen_new(pieces);
+	o.logprobs = true;
+	o.top = (size_t)pieces->net->cfg.vocab;
+	bd_free(go_on(g, "the", &o, &r));
+	const json_t *top = json_object_get(json_array_get(r.logprobs, 0), "top");
+	assert_int_equal(json_array_size(top), o.top);
+	for (size_t i = 0; i < o.top; i++) {
+		const json_t *t = json_array_get(top, i);
+
+		json_object_foreach(vocab, piece, id) {
+			struct bd_buf want = {0};
+			unsigned byte;
+
+			if (json_integer_value(id) != json_integer_value(json_object_get(t, "id")))
+				continue;
+			if (sscanf(piece, "<0x%2X>", &byte) == 1)
+				bd_buf_fmt(&want, byte < 0x80 ? "%c" : "\xef\xbf\xbd", (int)byte);
+			else
+				for (const char *c = piece; *c;
+				     c += strncmp(c, "\xe2\x96\x81", 3) == 0 ? 3 : 1)
+					bd_buf_fmt(&want, "%c",
+					           strncmp(c, "\xe2\x96\x81", 3) == 0 ? ' ' : *c);
+			const json_t *got = json_object_get(t, "token");
+			if (json_string_length(got) != want.n ||
+			    memcmp(json_string_value(got), want.p, want.n) != 0)
+				fail_msg("%s: \"%s\", not \"%s\"", piece, json_string_value(got), want.p);
+			bd_buf_free(&want);
+			seen++;
+		}
+	}
+	assert_int_equal(seen, json_object_size(vocab));
+	json_decref(r.logprobs);
+	json_decref(j);
+	bd_gen_free(g);
+	bd_infer_close(pieces);
+	bd_free(file);
+	bd_free(spm);
+}
+
 /* ---- requests ---- */
 
 static struct bd_asked asked(void)
@@ -454,11 +514,17 @@ static void bounds(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(same_beginning),    cmocka_unit_test(grows),
-	    cmocka_unit_test(endings),           cmocka_unit_test(end_token),
-	    cmocka_unit_test(log_probabilities), cmocka_unit_test(requests),
-	    cmocka_unit_test(conversations),     cmocka_unit_test(talks),
-	    cmocka_unit_test(refusals),          cmocka_unit_test(bounds),
+	    cmocka_unit_test(same_beginning),
+	    cmocka_unit_test(grows),
+	    cmocka_unit_test(endings),
+	    cmocka_unit_test(end_token),
+	    cmocka_unit_test(log_probabilities),
+	    cmocka_unit_test(token_texts),
+	    cmocka_unit_test(requests),
+	    cmocka_unit_test(conversations),
+	    cmocka_unit_test(talks),
+	    cmocka_unit_test(refusals),
+	    cmocka_unit_test(bounds),
 	    cmocka_unit_test(choices),
 	};
 
