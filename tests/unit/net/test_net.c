@@ -91,6 +91,7 @@ static void test_nothing(void **state)
 	(void)state;
 	bd_net_free(NULL);
 	bd_kv_free(NULL);
+	bd_acts_free(NULL);
 }
 
 int main(void)
