@@ -394,6 +394,43 @@ static void conversations(void **state)
 	bd_asked_close(&a);
 }
 
+/* "thinking" of one request, in a template that has it; without it, what was asked for all. */
+static void thinking(void **state)
+{
+	static const char begin[] = "{\"messages\": [{\"role\": \"user\", \"content\": \"the\"}]";
+	static const struct {
+		bool none; /* asked for all */
+		const char *one;
+		bool thinks;
+	} cases[] = {
+	    {false, "}", true},
+	    {false, ", \"thinking\": true}", true},
+	    {false, ", \"thinking\": false}", false},
+	    {true, "}", false},
+	    {true, ", \"thinking\": true}", true},
+	    {true, ", \"thinking\": false}", false},
+	};
+	int64_t tokens[2] = {0};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct bd_asked a = asked();
+		char *object = bd_sprintf("%s%s", begin, cases[i].one);
+
+		a.template = BD_CHAT_NAMED_QWEN3;
+		a.no_thinking = cases[i].none;
+		json_t *x = ask(&a, object);
+		int64_t n = json_integer_value(json_object_get(x, "prompt_tokens")),
+		        *same = &tokens[cases[i].thinks];
+		assert_true(*same == 0 || *same == n);
+		*same = n;
+		json_decref(x);
+		bd_free(object);
+		bd_asked_close(&a);
+	}
+	assert_true(tokens[0] > tokens[1]); /* the thoughts are there, and empty */
+}
+
 /* A talk that exceeds its context continues without its beginning; as long as it fits, only new tokens are
  * computed. */
 static void talks(void **state)
@@ -523,6 +560,7 @@ int main(void)
 	    cmocka_unit_test(requests),
 	    cmocka_unit_test(conversations),
 	    cmocka_unit_test(talks),
+	    cmocka_unit_test(thinking),
 	    cmocka_unit_test(refusals),
 	    cmocka_unit_test(bounds),
 	    cmocka_unit_test(choices),

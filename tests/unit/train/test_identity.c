@@ -112,10 +112,10 @@ static void test_facts(void **state)
 	struct bd_model m = {.digest = "a"};
 	struct bd_stream_head h = {.tokenizer = "b", .teacher_digest = "c"};
 	struct bd_objective o = {.heads = 1};
-	char seen[9][BD_HEX];
+	char seen[11][BD_HEX];
 
 	(void)state;
-	for (int i = 0; i < 9; i++) {
+	for (int i = 0; i < 11; i++) {
 		m.digest[0] = i == 1 ? 'x' : 'a';
 		m.cfg.ternary = i == 2;
 		h.tokenizer[0] = i == 3 ? 'x' : 'b';
@@ -123,7 +123,8 @@ static void test_facts(void **state)
 		h.top_k = i == 5;
 		o.heads = i == 6 ? 2 : 1;
 		o.layer = i == 7;
-		o.states[1] = i == 8;
+		for (int k = 0; k < 3; k++)
+			o.states[k] = i == 8 + k;
 		memcpy(seen[i], bd_identity_of(&t, &o, &m, &h).digest, BD_HEX);
 		for (int j = 0; j < i; j++)
 			assert_string_not_equal(seen[i], seen[j]);
