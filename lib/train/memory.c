@@ -12,7 +12,7 @@ enum { STEPS = 64 /* steps of a file that are looked at */ };
 /* Measured: what a first dense product makes resident of its library, and the most that a thread packs of an
  * operand there. What bd_model_save converts at once. */
 #define LIBRARY ((size_t)6 << 20)
-#define PACKED  ((size_t)12 << 20)
+#define PACKED  ((size_t)8 << 20)
 #define SAVE    ((size_t)4 << 20)
 
 /* ---- what the input asks for ---- */
@@ -136,8 +136,8 @@ static size_t scratch(const struct bd_plan *p, const struct bd_config *c, const 
 	return n * sizeof(float);
 }
 
-/* An evaluation fills its batches up to micro_tokens. */
-static size_t evaluation(const struct bd_train *t, const struct bd_config *c)
+/* An evaluation fills its batches up to micro_tokens; *tokens: of the first one, if that is more. */
+static size_t evaluation(const struct bd_train *t, const struct bd_config *c, size_t *tokens)
 {
 	struct bd_source *s = bd_source_open(t->eval);
 	struct bd_record r = {0};
@@ -149,6 +149,7 @@ static size_t evaluation(const struct bd_train *t, const struct bd_config *c)
 	}
 	bd_record_free(&r);
 	bd_source_close(s);
+	raise(tokens, T);
 	return bd_net_run_bytes(c, T, P);
 }
 
@@ -173,6 +174,7 @@ struct bd_memory bd_memory_of(const struct bd_train *t, const struct bd_plan *p,
 	       all = 2 * bd_distill_chunk((size_t)c->vocab) * (size_t)c->vocab;
 	struct bd_memory y = {.process = bd_resident(), .gradients = params, .moments = 2 * params};
 	struct seen x = look(t, p, m, f);
+	size_t most = x.tokens; /* run together, in training or evaluation */
 	/* beside the logits, of which not all rows are used */
 	size_t beside = bd_distill_bytes(&p->o, c, x.tokens) - all * sizeof(float);
 
@@ -180,11 +182,11 @@ struct bd_memory bd_memory_of(const struct bd_train *t, const struct bd_plan *p,
 	y.best = t->eval != NULL ? params : 0;
 	y.activations = bd_acts_bytes(c, true, x.tokens) + beside;
 	y.logits = logits(c, x.positions);
-	y.evaluation = t->eval != NULL ? evaluation(t, c) : 0;
+	y.evaluation = t->eval != NULL ? evaluation(t, c, &most) : 0;
 	if (t->eval_every == 0) /* a single one has given its memory back before the best is kept */
 		y.evaluation -= y.evaluation < y.best ? y.evaluation : y.best;
 	y.records = x.records + 2 * x.record;
-	y.other = threads * scratch(p, c, &x) + rope(c, x.rope) + library(c, threads, x.tokens) + SAVE;
+	y.other = threads * scratch(p, c, &x) + rope(c, x.rope) + library(c, threads, most) + SAVE;
 	y.tokens = x.tokens;
 	y.steps = x.steps;
 	return y;

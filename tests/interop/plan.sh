@@ -1,7 +1,7 @@
 #!/bin/sh
 # The memory that --dry-run announces against the peak of the run itself, for every family, 256 and 8192 tokens a
 # micro-batch, dense and ternary training and distillation. Prints plan, peak and their ratio; fails where they differ by
-# more than 5%. To be run by hand, with the tools in PATH; takes about ten minutes on two processors.
+# more than 5%. To be run by hand, with the tools in PATH; takes a quarter of an hour on two processors.
 #
 #   sh tests/interop/plan.sh [FAMILY...]      default: qwen3 llama qwen2 gemma3
 set -eu
