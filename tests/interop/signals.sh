@@ -35,10 +35,10 @@ bd-teacher-dump -q --model base task.bds -o teacher.bds
 # command WHAT THREADS OPTIONS: prints one training run as a command for sh.
 command() {
 	case $1 in
-	sft) echo "bd-sft -q -t $2 --model base --batch 8 --epochs 2 $3 task.bds" ;;
-	cpt) echo "bd-cpt -q -t $2 --model s0 --batch 8 $3 text.bds" ;;
-	distill) echo "bd-distill -q -t $2 --model s0 --batch 8 --lr 1e-3 $3 teacher.bds" ;;
-	pipe) echo "bd-teacher-dump -q -t $2 --model base task.bds | bd-distill -q -t $2 --model s0 --batch 8 --lr 1e-3 $3" ;;
+	sft) echo "bd-sft -q -t $2 --model base --batch 8 --epochs 2 --log log $3 task.bds" ;;
+	cpt) echo "bd-cpt -q -t $2 --model s0 --batch 8 --log log $3 text.bds" ;;
+	distill) echo "bd-distill -q -t $2 --model s0 --batch 8 --lr 1e-3 --log log $3 teacher.bds" ;;
+	pipe) echo "bd-teacher-dump -q -t $2 --model base task.bds | bd-distill -q -t $2 --model s0 --batch 8 --lr 1e-3 --log log $3" ;;
 	esac
 }
 
@@ -50,6 +50,7 @@ fail() {
 
 done=0
 early=0
+unborn=0
 while test "$done" -lt "$n"; do
 	for what in sft cpt distill pipe; do
 		for t in 1 2; do
@@ -62,11 +63,15 @@ while test "$done" -lt "$n"; do
 				delay=$(awk -v ms="$(cat "ms.$what.$t")" -v seed="$(date +%N)" \
 					'BEGIN { srand(seed); printf "%.4f", (.02 + rand() * .9) * ms / 1000 }')
 				status=0
-				rm -rf out out.ckpt
+				rm -rf out out.ckpt log
 				env --default-signal=INT timeout --preserve-status -s $sig "$delay" \
 					sh -c "trap : INT TERM; $(command $what $t '-o out')" 2>err || status=$?
 				if test "$status" -eq 0 && test -d out; then
 					early=$((early + 1)) # the run ended before the signal
+					continue
+				fi
+				if test "$status" -gt 128 && ! test -e log && ! test -e out.ckpt; then
+					unborn=$((unborn + 1)) # the signal came before the program: it has no log yet
 					continue
 				fi
 				test "$status" -eq 4 || fail "exit status $status"
@@ -78,4 +83,4 @@ while test "$done" -lt "$n"; do
 		done
 	done
 done
-echo "$done signals, each with exit status 4 and the same bytes after --resume; $early runs ended before the signal"
+echo "$done signals, each with exit status 4 and the same bytes after --resume; $early runs ended before the signal, $unborn had not begun"
