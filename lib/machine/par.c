@@ -1,20 +1,29 @@
-/* A team of threads that sleeps between jobs. A job is announced by a new generation number; every thread
- * runs the slice of its own number. Waiting is a short spin, because jobs follow each other within
- * microseconds, then a condition variable. */
+/* A team of threads. A job is announced by a new generation number; every thread runs the slice of its own
+ * number. Whoever waits looks again and again for a while, because jobs follow each other within microseconds
+ * and to be woken costs as much as a job; then it sleeps (futex), because a core that it would keep from
+ * another thread or program may be the very one that is waited for. */
 #include "machine/par.h"
 
 #include "base/guard.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "base/procs.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
-enum { SPINS = 256 }; /* pauses of 20-70 ns each */
+/* Longer than what lies between two jobs of a pass; a small part of what a scheduler gives at a time. */
+enum { SPIN_NS = 50000, PAUSES = 16 /* between two looks at the clock */ };
 
 struct worker {
 	struct bd_par *par;
@@ -22,8 +31,15 @@ struct worker {
 	int slice;
 };
 
+/* A number that threads wait for, and how many of them sleep. */
+struct word {
+	_Alignas(64) atomic_uint value;
+	atomic_uint sleepers;
+};
+
 struct bd_par {
 	int threads;
+	int64_t spin;          /* ns; 0 if there are more threads than processors for them */
 	struct worker *worker; /* [threads]; 0 is the caller and has no thread */
 
 	bd_par_fn *fn; /* the job: written before `generation`, read after it; NULL ends the thread */
@@ -31,16 +47,11 @@ struct bd_par {
 	size_t n;
 	struct bd_scope *scope; /* of the caller's guard, NULL: none */
 
-	_Alignas(64) atomic_uint generation;
-	_Alignas(64) atomic_int pending; /* slices not yet done, the caller's not counted */
-	atomic_int sleepers;             /* threads that wait on `work`; the caller on `done` */
+	struct word generation, pending; /* slices not yet done, the caller's not counted */
 
 	/* under a guard */
 	atomic_int failed; /* status of the first slice that died, 0: none */
 	char why[BD_GUARD_TEXT];
-
-	pthread_mutex_t lock;
-	pthread_cond_t work, done;
 };
 
 static inline void pause_a_little(void)
@@ -88,43 +99,64 @@ static void run_slice(struct bd_par *p, int slice)
 		p->fn(p->ctx, begin, end, slice);
 }
 
-static bool at_work(struct bd_par *p, unsigned seen)
+/* ---- waiting ---- */
+
+static int64_t now(void)
 {
-	return atomic_load(&p->generation) != seen;
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
-static bool all_done(struct bd_par *p, unsigned unused)
+static void futex(atomic_uint *word, int call, unsigned value)
 {
-	(void)unused;
-	return atomic_load(&p->pending) == 0;
+	syscall(SYS_futex, word, call, value, NULL, NULL, 0);
 }
 
-/* A sleeper counts itself, then looks at the condition; whoever makes the condition true looks at the count
- * afterwards. All are sequentially consistent, so one of the two sees the other, and no wake-up is lost. */
-static void wait_for(struct bd_par *p, bool (*ready)(struct bd_par *, unsigned), unsigned arg,
-                     pthread_cond_t *cond)
+/* What a wait ends with: the value is `want`, or is no longer. */
+struct wish {
+	unsigned want;
+	bool differs;
+};
+
+static bool fulfilled(const struct word *w, struct wish s)
 {
-	for (int i = 0; i < SPINS; i++) {
-		if (ready(p, arg))
-			return;
-		pause_a_little();
-	}
-	pthread_mutex_lock(&p->lock);
-	atomic_fetch_add(&p->sleepers, 1);
-	while (!ready(p, arg))
-		pthread_cond_wait(cond, &p->lock);
-	atomic_fetch_sub(&p->sleepers, 1);
-	pthread_mutex_unlock(&p->lock);
+	return (atomic_load(&w->value) == s.want) != s.differs;
 }
 
-static void wake(struct bd_par *p, pthread_cond_t *cond)
+/* A sleeper counts itself, then looks at the value; whoever changes the value looks at the count afterwards.
+ * All are sequentially consistent, so one of the two sees the other, and no wake-up is lost. */
+static void sleep_for(struct word *w, struct wish s)
 {
-	if (atomic_load(&p->sleepers) == 0)
-		return;
-	pthread_mutex_lock(&p->lock);
-	pthread_cond_broadcast(cond);
-	pthread_mutex_unlock(&p->lock);
+	atomic_fetch_add(&w->sleepers, 1);
+	for (unsigned seen; seen = atomic_load(&w->value), (seen == s.want) == s.differs;)
+		futex(&w->value, FUTEX_WAIT_PRIVATE, seen);
+	atomic_fetch_sub(&w->sleepers, 1);
 }
+
+static void wait_for(const struct bd_par *p, struct word *w, struct wish s)
+{
+	int64_t end = 0;
+
+	do {
+		for (int i = 0; i < PAUSES; i++) {
+			if (fulfilled(w, s))
+				return;
+			pause_a_little();
+		}
+		end = end == 0 ? now() + p->spin : end;
+	} while (now() < end);
+	sleep_for(w, s);
+}
+
+static void wake(struct word *w)
+{
+	if (atomic_load(&w->sleepers) > 0)
+		futex(&w->value, FUTEX_WAKE_PRIVATE, INT_MAX);
+}
+
+/* ---- the team ---- */
 
 static void *thread_main(void *arg)
 {
@@ -132,12 +164,12 @@ static void *thread_main(void *arg)
 	struct bd_par *p = w->par;
 
 	for (unsigned seen = 0;; seen++) {
-		wait_for(p, at_work, seen, &p->work);
+		wait_for(p, &p->generation, (struct wish){seen, true});
 		if (p->fn == NULL)
 			return NULL;
 		run_slice(p, w->slice);
-		if (atomic_fetch_sub(&p->pending, 1) == 1)
-			wake(p, &p->done);
+		if (atomic_fetch_sub(&p->pending.value, 1) == 1)
+			wake(&p->pending);
 	}
 }
 
@@ -149,9 +181,9 @@ static void announce(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
 	p->scope = bd_guard_scope();
 	if (p->scope != NULL) /* a store that the workers' caches would wait for */
 		atomic_store(&p->failed, 0);
-	atomic_store(&p->pending, p->threads - 1);
-	atomic_fetch_add(&p->generation, 1);
-	wake(p, &p->work);
+	atomic_store(&p->pending.value, (unsigned)p->threads - 1);
+	atomic_fetch_add(&p->generation.value, 1);
+	wake(&p->generation);
 }
 
 static void end_threads(struct bd_par *p)
@@ -159,15 +191,12 @@ static void end_threads(struct bd_par *p)
 	announce(p, 0, NULL, NULL);
 	for (int i = 1; i < p->threads; i++)
 		pthread_join(p->worker[i].thread, NULL);
-	pthread_cond_destroy(&p->done);
-	pthread_cond_destroy(&p->work);
-	pthread_mutex_destroy(&p->lock);
 }
 
-/* In a scope the lock stands for the threads, p and worker for their memory. */
-static void release(void *lock, size_t n)
+/* In a scope `generation` stands for the threads, p and worker for their memory. */
+static void release(void *generation, size_t n)
 {
-	end_threads((struct bd_par *)((char *)lock - n));
+	end_threads((struct bd_par *)((char *)generation - n));
 }
 
 /* The threads after the caller's; 0 or an error number, with as many as could be started. */
@@ -198,12 +227,9 @@ struct bd_par *bd_par_new(int threads)
 
 	threads = threads < 1 ? 1 : threads;
 	p->worker = bd_zalloc((size_t)threads, sizeof(*p->worker));
-	pthread_mutex_init(&p->lock, NULL);
-	pthread_cond_init(&p->work, NULL);
-	pthread_cond_init(&p->done, NULL);
-
+	p->spin = threads > 1 && threads <= bd_processors("") ? SPIN_NS : 0;
 	failed = start_threads(p, threads);
-	bd_guard_keep(&p->lock, offsetof(struct bd_par, lock), release);
+	bd_guard_keep(&p->generation, offsetof(struct bd_par, generation), release);
 	if (failed != 0) {
 		errno = failed;
 		bd_die(BD_SYS, "cannot start thread %d of %d:", p->threads + 1, threads);
@@ -215,7 +241,7 @@ void bd_par_free(struct bd_par *p)
 {
 	if (p == NULL)
 		return;
-	bd_guard_drop(&p->lock);
+	bd_guard_drop(&p->generation);
 	end_threads(p);
 	bd_free(p->worker);
 	bd_free(p);
@@ -234,7 +260,7 @@ void bd_par_for(struct bd_par *p, size_t n, bd_par_fn *fn, void *ctx)
 	}
 	announce(p, n, fn, ctx);
 	run_slice(p, 0);
-	wait_for(p, all_done, 0, &p->done);
+	wait_for(p, &p->pending, (struct wish){0, false});
 	if (p->scope != NULL && p->failed != 0)
 		bd_die((enum bd_status)p->failed, "%s", p->why);
 }
