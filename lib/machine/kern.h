@@ -25,12 +25,28 @@ struct bd_kern_product {
 	float scale;
 };
 
+/* out[t*ldo + n] = table row n times token t, for t < T, n < N, k a multiple of the type's block. The
+ * activations are int8 in blocks of 32 with a step each (quant_row of the block). Lane 8 (b mod 2) + j, j < 8, adds for the
+ * blocks b = 0, 1, ... of 32 columns
+ *	(float)(s sum_i w[32b + 4j + i] q[32b + 4j + i], i < 4) * (d * step[b])
+ * where w is the stored integer (q8_0: q; q4_0: q - 8; q6_k: q - 32), d the block's scale and s that of the 16
+ * columns in q6_k, else 1; then the 16 lanes by halves 8, 4, 2, 1. The integers are below 2^24. */
+struct bd_kern_table {
+	float *out;
+	size_t ldo;
+	const int8_t *q;   /* [T,kpad], kpad = k rounded up to 64; zeros from k on */
+	const float *step; /* [T,kpad/32] likewise */
+	size_t T;
+	const uint8_t *w; /* [N] rows as they are stored */
+	size_t N, k;
+};
+
 struct bd_kern {
 	const char *name; /* "ref", "avx2", "avx512vnni" */
 	unsigned need;    /* BD_CPU_* bits */
 
 	/* Int8 activation quantiser of one token: q[kpad] from x[k] (quant.h), q[k..kpad) = 0. Returns the
-	 * step a / 127; *sum = sum of q. kpad is a multiple of 128. */
+	 * step a / 127; *sum = sum of q. kpad is a multiple of 32. */
 	float (*quant_row)(int8_t *q, int32_t *sum, const float *x, size_t k, size_t kpad);
 
 	void (*ternary)(const struct bd_kern_product *o);
@@ -38,8 +54,10 @@ struct bd_kern {
 	float (*dot)(const float *x, const float *y, size_t n);
 	/* w converted exactly, then as dot */
 	float (*dot_f16)(const float *x, const uint16_t *w, size_t n);
-	/* w[i] = (float)q * d as f32, then as dot */
-	float (*dot_q8_0)(const float *x, const uint8_t *w, size_t n);
+	float (*dot_bf16)(const float *x, const uint16_t *w, size_t n);
+	void (*table_q8_0)(const struct bd_kern_table *o);
+	void (*table_q6_k)(const struct bd_kern_table *o);
+	void (*table_q4_0)(const struct bd_kern_table *o);
 	/* out[t*ldo + n] = dot(x[t,:], w[n,:]) for t < T, n < N with rows of k floats:
 	 * the same bits as dot. */
 	void (*head_f32)(float *out, size_t ldo, const float *x, size_t T, const float *w, size_t N,

@@ -53,6 +53,15 @@ void bd_f32_row(float *out, const uint16_t *h, size_t n);
  * multiple of 32. A q that would not be finite is 0. */
 #define BD_Q8_0_BLOCK 32
 #define BD_Q8_0_BYTES 34
+/* Of the table types described in format/gguf_type/table.c. */
+#define BD_Q4_0_BYTES 18 /* a block of 32 */
+#define BD_Q6_K_BLOCK 256
+#define BD_Q6_K_BYTES 210
+/* Columns of activations for such rows: k rounded up to 64. */
+static inline size_t bd_table_cols(size_t k)
+{
+	return (k + 63) / 64 * 64;
+}
 void bd_q8_0_pack(uint8_t *out, const float *x, size_t n);
 void bd_q8_0_unpack(float *out, const uint8_t *in, size_t n);
 

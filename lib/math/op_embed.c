@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "format/gguf_table.h"
+#include "machine/quant.h"
 
 static const uint8_t *table_row(const struct bd_table *e, size_t row)
 {
@@ -43,22 +44,88 @@ static void embed_backward(struct bd_cpu *cpu, const void *operands)
 
 /* ---- head ---- */
 
-/* Columns [v0, v1) of z from rows as they are stored, of the types that a kernel reads. */
-static void head_stored(const struct bd_kern *kern, const struct bd_lm_head *o, size_t v0, size_t v1)
-{
-	size_t V = o->table.rows, C = o->table.cols, stride = bd_ggml_stride(o->table.type, C);
-	const uint8_t *w = table_row(&o->table, v0);
+typedef void integer_fn(const struct bd_kern_table *o);
 
-	for (size_t v = v0; v < v1; v++, w += stride)
-		for (size_t p = 0; p < o->P; p++)
-			o->z[p * V + v] =
-			    o->table.type == BD_GGML_F16
-			        ? kern->dot_f16(o->h + p * C, (const uint16_t *)(const void *)w, C)
-			        : kern->dot_q8_0(o->h + p * C, w, C);
+/* The integer product for rows of a type, or NULL: the head is a product of floats. */
+static integer_fn *integer_product(const struct bd_kern *kern, const struct bd_table *e)
+{
+	if (e->floats)
+		return NULL;
+	return e->type == BD_GGML_Q8_0   ? kern->table_q8_0
+	       : e->type == BD_GGML_Q6_K ? kern->table_q6_k
+	       : e->type == BD_GGML_Q4_0 ? kern->table_q4_0
+	                                 : NULL;
 }
 
-/* One position multiplies the rows as they are stored; for several, converting a block of rows first is
- * cheaper and gives the same bits. */
+/* h in int8 blocks of 32. */
+struct quantised {
+	const struct bd_lm_head *o;
+	integer_fn *product;
+	int8_t *q;   /* [P,kpad] */
+	float *step; /* [P,kpad/32] */
+};
+
+static void quantise_rows(struct bd_cpu *cpu, const void *operands, size_t p0, size_t p1, int slice)
+{
+	const struct quantised *x = operands;
+	size_t C = x->o->table.cols, kpad = bd_table_cols(C), blocks = kpad / 32;
+
+	(void)slice;
+	for (size_t p = p0; p < p1; p++)
+		for (size_t b = 0; b < blocks; b++) {
+			int8_t *q = x->q + p * kpad + 32 * b;
+			int32_t sum;
+
+			x->step[p * blocks + b] = 0;
+			if (32 * b < C)
+				x->step[p * blocks + b] =
+				    cpu->kern->quant_row(q, &sum, x->o->h + p * C + 32 * b, 32, 32);
+			else
+				memset(q, 0, 32);
+		}
+}
+
+static void integer_columns(struct bd_cpu *cpu, const void *operands, size_t v0, size_t v1, int slice)
+{
+	const struct quantised *x = operands;
+	const struct bd_lm_head *o = x->o;
+
+	(void)cpu, (void)slice;
+	x->product(&(struct bd_kern_table){.out = o->z + v0,
+	                                   .ldo = o->table.rows,
+	                                   .q = x->q,
+	                                   .step = x->step,
+	                                   .T = o->P,
+	                                   .w = table_row(&o->table, v0),
+	                                   .N = v1 - v0,
+	                                   .k = o->table.cols});
+}
+
+static void integer_head(struct bd_cpu *cpu, const struct bd_lm_head *o, integer_fn *product)
+{
+	size_t kpad = bd_table_cols(o->table.cols), steps = o->P * (kpad / 32);
+	float *room = bd_cpu_shared(cpu, steps + o->P * kpad / sizeof(float));
+	struct quantised x = {o, product, (int8_t *)(room + steps), room};
+
+	bd_cpu_for(cpu, o->P, quantise_rows, &x);
+	bd_cpu_for(cpu, o->table.rows, integer_columns, &x);
+}
+
+/* Columns [v0, v1) of z from rows of two-byte floats as they are stored. */
+static void head_stored(const struct bd_kern *kern, const struct bd_lm_head *o, size_t v0, size_t v1)
+{
+	size_t V = o->table.rows, C = o->table.cols;
+	float (*dot)(const float *, const uint16_t *, size_t) =
+	    o->table.type == BD_GGML_F16 ? kern->dot_f16 : kern->dot_bf16;
+
+	for (size_t v = v0; v < v1; v++)
+		for (size_t p = 0; p < o->P; p++)
+			o->z[p * V + v] =
+			    dot(o->h + p * C, (const uint16_t *)(const void *)table_row(&o->table, v), C);
+}
+
+/* One position multiplies the rows as they are stored; for several, converting a block of rows first is cheaper
+ * and gives the same bits. */
 static void head_columns(struct bd_cpu *cpu, const void *operands, size_t v0, size_t v1, int slice)
 {
 	enum { BLOCK = BD_TABLE_COLS }; /* floats: a 64 KiB block of converted rows */
@@ -72,7 +139,7 @@ static void head_columns(struct bd_cpu *cpu, const void *operands, size_t v0, si
 		cpu->kern->head_f32(o->z + v0, V, o->h, o->P, (const float *)e->p + v0 * C, v1 - v0, C);
 		return;
 	}
-	if ((o->P == 1 || step == 0) && (e->type == BD_GGML_F16 || e->type == BD_GGML_Q8_0)) {
+	if ((o->P == 1 || step == 0) && (e->type == BD_GGML_F16 || e->type == BD_GGML_BF16)) {
 		head_stored(cpu->kern, o, v0, v1);
 		return;
 	}
@@ -86,7 +153,13 @@ static void head_columns(struct bd_cpu *cpu, const void *operands, size_t v0, si
 
 static void lm_head_forward(struct bd_cpu *cpu, const void *operands)
 {
-	bd_cpu_for(cpu, ((const struct bd_lm_head *)operands)->table.rows, head_columns, operands);
+	const struct bd_lm_head *o = operands;
+	integer_fn *product = integer_product(cpu->kern, &o->table);
+
+	if (product != NULL)
+		integer_head(cpu, o, product);
+	else
+		bd_cpu_for(cpu, o->table.rows, head_columns, o);
 }
 
 const struct bd_op bd_op_embed_forward = {"embed_forward", embed_forward},

@@ -9,10 +9,12 @@
 
 #define BD_TABLE_COLS 16384
 struct bd_table {
-	enum bd_ggml_type
-	    type;          /* one of gguf_table.h; rows wider than BD_TABLE_COLS only in F32, F16 and Q8_0 */
-	size_t rows, cols; /* V, C */
+	enum bd_ggml_type type; /* one of gguf_table.h */
+	size_t rows, cols;      /* V, C */
 	const void *p;
+	/* Quantised rows are multiplied as floats, as packed files of version 1 want it; rows no wider than
+	 * BD_TABLE_COLS. */
+	bool floats;
 };
 
 /* out[T,C] = scale table[ids[t]]. ids are checked by the caller. */
@@ -35,8 +37,8 @@ struct bd_embed_grad {
 };
 void bd_embed_backward(struct bd_dev *dev, const struct bd_embed_grad *o);
 
-/* The head of inference: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on
- * its row of h only. */
+/* The head of inference: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h only.
+ * Quantised rows (Q8_0, Q6_K, Q4_0) are multiplied as integers with h in int8 (kern.h, bd_kern_table). */
 struct bd_lm_head {
 	float *z;
 	const float *h;

@@ -8,7 +8,7 @@
 
 static void fill_table(struct bd_net *net, const struct bd_part *p, const struct bd_st_tensor *t)
 {
-	bool half = t->dtype == BD_F16 || (t->dtype == BD_BF16 && p->cols <= BD_TABLE_COLS);
+	bool half = t->dtype == BD_F16 || t->dtype == BD_BF16;
 	float *copy = NULL;
 	const float *x;
 

@@ -224,10 +224,6 @@ static void check_table(const char *dir, const struct bd_config *c, const char *
 		       "%s: --%s %s needs a hidden size that is a multiple of %zu, but it is %d; give f32 or "
 		       "f16",
 		       dir, option, bd_ggml_name(type), bd_ggml_block(type), c->hidden);
-	if (c->hidden > BD_TABLE_COLS && type != BD_GGML_F32 && type != BD_GGML_F16 && type != BD_GGML_Q8_0)
-		bd_die(BD_DATA,
-		       "%s: --%s %s needs a hidden size of at most %d, but it is %d; give f32, f16 or q8_0",
-		       dir, option, bd_ggml_name(type), BD_TABLE_COLS, c->hidden);
 }
 
 static void check(struct job *j, const struct bd_config *c)

@@ -30,12 +30,14 @@ static void own(const struct bd_gguf *g, struct bd_config *c, struct bd_layout *
 	const char *path = bd_gguf_path(g), *target = bd_gguf_str_or(g, "bd.target", "bd"), *text;
 	char *name = bd_sprintf("%s: bd.config", path), *why;
 	enum bd_target t;
+	uint64_t version;
 	json_t *json;
 	size_t n;
 
-	if (bd_gguf_uint(g, "bd.version") != BD_PACKED_VERSION)
-		bd_die(BD_DATA, "%s: bd.version %llu; this program reads version %d", path,
-		       (unsigned long long)bd_gguf_uint(g, "bd.version"), BD_PACKED_VERSION);
+	version = bd_gguf_uint(g, "bd.version");
+	if (version < 1 || version > BD_PACKED_VERSION)
+		bd_die(BD_DATA, "%s: bd.version %llu; this program reads versions 1 to %d", path,
+		       (unsigned long long)version, BD_PACKED_VERSION);
 	text = bd_gguf_str(g, "bd.config", &n);
 	json = bd_json_parse(text, n, name);
 	*c = bd_config_parse(json, name);

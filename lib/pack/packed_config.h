@@ -5,7 +5,8 @@
 
 #include "pack/target.h"
 
-#define BD_PACKED_VERSION 1
+/* Of version 1, heads of quantised rows are multiplied as floats (bd_table), since as integers. */
+#define BD_PACKED_VERSION 2
 /* over keys (the digests of the tensors among them) and names: identifies the whole file */
 #define BD_PACKED_DIGEST "bd.digest"
 

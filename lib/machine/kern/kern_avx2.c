@@ -35,14 +35,11 @@ static inline vf load_f16(const uint16_t *h)
 	return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)h));
 }
 
-static inline vf load_i8(const int8_t *q)
+static inline vf load_bf16(const uint16_t *h)
 {
-	return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)q)));
-}
+	const __m256i w = _mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)h));
 
-static inline float f16(uint16_t h)
-{
-	return _cvtsh_ss(h);
+	return (vf)_mm256_slli_epi32(w, 16);
 }
 
 #include "machine/kern/float.inc"
@@ -273,6 +270,81 @@ static void few(const struct bd_kern_product *product)
 		}
 	}
 }
+
+/* Tables: a vector is a block. vpmaddubsw wants one factor unsigned: |w|, and x with the sign of w; a pair of
+ * products is at most 2 * 128 * 127 < 2^15. */
+
+typedef __m256i vb;
+
+static inline vb load_bytes(const void *p)
+{
+	return _mm256_loadu_si256(p);
+}
+
+static inline vi begin_4(vb w)
+{
+	(void)w;
+	return (vi){0};
+}
+
+static inline vi dot_4(vi begin, vb w, vb x)
+{
+	const __m256i two = _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(x, w));
+
+	(void)begin;
+	return (vi)_mm256_madd_epi16(two, _mm256_set1_epi16(1));
+}
+
+static inline vf to_floats(vi x)
+{
+	return (vf)_mm256_cvtepi32_ps((__m256i)x);
+}
+
+static inline vb pair_q8_0(const uint8_t *lo, const uint8_t *hi, size_t j)
+{
+	return load_bytes(j == 0 ? lo : hi);
+}
+
+static inline vb pair_q4_0(const uint8_t *lo, const uint8_t *hi, size_t j)
+{
+	const __m128i b = _mm_loadu_si128((const __m128i *)(j == 0 ? lo : hi));
+	const __m256i q = _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(b, 4), b), _mm256_set1_epi8(15));
+
+	return _mm256_sub_epi8(q, _mm256_set1_epi8(8));
+}
+
+static inline vb pair_q6_k(const uint8_t *block, size_t i, size_t j)
+{
+	const __m256i ql = load_bytes(block + i / 2 * 64 + 32 * j), qh = load_bytes(block + 128 + i / 2 * 32);
+	const __m256i low =
+	    _mm256_and_si256(_mm256_srl_epi16(ql, _mm_cvtsi32_si128((int)(i % 2 * 4))), _mm256_set1_epi8(15));
+	const __m256i two = _mm256_and_si256(
+	    _mm256_srl_epi16(qh, _mm_cvtsi32_si128((int)(i % 2 * 4 + 2 * j))), _mm256_set1_epi8(3));
+
+	return _mm256_sub_epi8(_mm256_or_si256(low, _mm256_slli_epi16(two, 4)), _mm256_set1_epi8(32));
+}
+
+static inline vf pair_halves(const uint8_t *lo, const uint8_t *hi, size_t j)
+{
+	uint16_t h;
+
+	memcpy(&h, j == 0 ? lo : hi, sizeof(h));
+	return (vf)_mm256_cvtph_ps(_mm_set1_epi16((short)h));
+}
+
+static inline vf pair_floats(const float *x, size_t j)
+{
+	return splat(x[j]);
+}
+
+static inline vi four_scales(const int8_t *s, size_t j)
+{
+	const int a = s[2 * j], b = s[2 * j + 1];
+
+	return (vi){a, a, a, a, b, b, b, b};
+}
+
+#include "machine/kern/quantised.inc"
 
 extern const struct bd_kern bd_kern_avx2;
 const struct bd_kern bd_kern_avx2 = {

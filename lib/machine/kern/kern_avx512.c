@@ -36,14 +36,11 @@ static inline vf load_f16(const uint16_t *h)
 	return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)h));
 }
 
-static inline vf load_i8(const int8_t *q)
+static inline vf load_bf16(const uint16_t *h)
 {
-	return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)q)));
-}
+	const __m512i w = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)h));
 
-static inline float f16(uint16_t h)
-{
-	return _cvtsh_ss(h);
+	return (vf)_mm512_slli_epi32(w, 16);
 }
 
 #include "machine/kern/float.inc"
@@ -215,7 +212,7 @@ static void tile(const struct panel *p, float *out, const int8_t *q, const float
 }
 
 /* One block of two adjacent ones, 32 columns each */
-static inline __m512i pair(const void *lo, const void *hi)
+static inline __m512i halves(const void *lo, const void *hi)
 {
 	return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(lo)), _mm256_loadu_si256(hi), 1);
 }
@@ -246,8 +243,8 @@ static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *codes, const si
 	for (size_t i = 0; i < blocks; i += 2, q += 256, codes += 64) {
 		const __mmask8 half = i + 1 < blocks ? 0xff : 0x0f;
 		const size_t next = i + 1 < blocks ? 128 : 0;
-		const __m512i x0 = pair(q, q + next), x1 = pair(q + 32, q + 32 + next);
-		const __m512i x2 = pair(q + 64, q + 64 + next), x3 = pair(q + 96, q + 96 + next);
+		const __m512i x0 = halves(q, q + next), x1 = halves(q + 32, q + 32 + next);
+		const __m512i x2 = halves(q + 64, q + 64 + next), x3 = halves(q + 96, q + 96 + next);
 
 		ROWS(STEP)
 	}
@@ -282,6 +279,97 @@ static void few(const struct bd_kern_product *product)
 		}
 	}
 }
+
+/* Tables: a vector is a pair of blocks. vpdpbusd wants x unsigned, so it gets x + 128, and begins at -128 times
+ * the sum of w. */
+
+typedef __m512i vb;
+
+static inline vb load_bytes(const void *p)
+{
+	return _mm512_loadu_si512(p);
+}
+
+static inline vi begin_4(vb w)
+{
+	const __m512i minus = dpbusd(_mm512_setzero_si512(), _mm512_set1_epi8((char)128), w);
+
+	return (vi)_mm512_sub_epi32(_mm512_setzero_si512(), minus);
+}
+
+static inline vi dot_4(vi begin, vb w, vb x)
+{
+	return (vi)dpbusd((__m512i)begin, _mm512_xor_si512(x, _mm512_set1_epi8((char)128)), w);
+}
+
+static inline vf to_floats(vi x)
+{
+	return (vf)_mm512_cvtepi32_ps((__m512i)x);
+}
+
+static inline vb pair_q8_0(const uint8_t *lo, const uint8_t *hi, size_t j)
+{
+	(void)j;
+	return halves(lo, hi);
+}
+
+/* 16 bytes to the low and the high nibbles of a half */
+static inline vb pair_q4_0(const uint8_t *lo, const uint8_t *hi, size_t j)
+{
+	const __m512i twice = _mm512_inserti64x4(
+	    _mm512_castsi256_si512(_mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)lo))),
+	    _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)hi)), 1);
+	const __m512i shift = _mm512_set_epi64(4, 4, 0, 0, 4, 4, 0, 0);
+	const __m512i q = _mm512_and_si512(_mm512_srlv_epi64(twice, shift), _mm512_set1_epi8(15));
+
+	(void)j;
+	return _mm512_sub_epi8(q, _mm512_set1_epi8(8));
+}
+
+static inline vb pair_q6_k(const uint8_t *block, size_t i, size_t j)
+{
+	const __m512i low =
+	    _mm512_srl_epi64(_mm512_loadu_si512(block + i / 2 * 64), _mm_cvtsi32_si128((int)(i % 2 * 4)));
+	const __m512i high =
+	    _mm512_broadcast_i64x4(_mm256_loadu_si256((const __m256i *)(block + 128 + i / 2 * 32)));
+	/* bits 4i, 4i+1 of the first half and the next two of the second to bits 4, 5 */
+	const __m512i shift = _mm512_add_epi64(_mm512_set_epi64(2, 2, 2, 2, 0, 0, 0, 0),
+	                                       _mm512_set1_epi64((long long)(i % 2 * 4)));
+	const __m512i two = _mm512_and_si512(_mm512_srlv_epi64(high, shift), _mm512_set1_epi8(3));
+	const __m512i q =
+	    _mm512_or_si512(_mm512_and_si512(low, _mm512_set1_epi8(15)), _mm512_slli_epi64(two, 4));
+
+	(void)j;
+	return _mm512_sub_epi8(q, _mm512_set1_epi8(32));
+}
+
+static inline vf pair_halves(const uint8_t *lo, const uint8_t *hi, size_t j)
+{
+	uint16_t a, b;
+
+	(void)j;
+	memcpy(&a, lo, sizeof(a));
+	memcpy(&b, hi, sizeof(b));
+	return (vf)_mm512_cvtph_ps(_mm256_set_m128i(_mm_set1_epi16((short)b), _mm_set1_epi16((short)a)));
+}
+
+static inline vf pair_floats(const float *x, size_t j)
+{
+	(void)j;
+	return (vf)_mm512_mask_blend_ps(0xff00, _mm512_set1_ps(x[0]), _mm512_set1_ps(x[1]));
+}
+
+static inline vi four_scales(const int8_t *s, size_t j)
+{
+	const __m128i spread = _mm_set_epi8(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
+	int32_t four;
+
+	(void)j;
+	memcpy(&four, s, sizeof(four));
+	return (vi)_mm512_cvtepi8_epi32(_mm_shuffle_epi8(_mm_cvtsi32_si128(four), spread));
+}
+
+#include "machine/kern/quantised.inc"
 
 extern const struct bd_kern bd_kern_avx512vnni;
 const struct bd_kern bd_kern_avx512vnni = {

@@ -103,17 +103,12 @@ static float dot_f16(const float *x, const uint16_t *w, size_t n)
 	return lanes_sum(s);
 }
 
-static float dot_q8_0(const float *x, const uint8_t *w, size_t n)
+static float dot_bf16(const float *x, const uint16_t *w, size_t n)
 {
 	float s[LANES] = {0};
 
-	for (size_t i = 0; i < n; i++) {
-		const uint8_t *block = w + i / BD_Q8_0_BLOCK * BD_Q8_0_BYTES;
-		uint16_t d;
-
-		memcpy(&d, block, sizeof(d));
-		s[i % LANES] += x[i] * ((float)(int8_t)block[2 + i % BD_Q8_0_BLOCK] * bd_f16_to_f32(d));
-	}
+	for (size_t i = 0; i < n; i++)
+		s[i % LANES] += x[i] * bd_bf16_to_f32(w[i]);
 	return lanes_sum(s);
 }
 
@@ -122,6 +117,100 @@ static void head_f32(float *out, size_t ldo, const float *x, size_t T, const flo
 	for (size_t t = 0; t < T; t++)
 		for (size_t n = 0; n < N; n++)
 			out[t * ldo + n] = dot(x + t * k, w + n * k, k);
+}
+
+/* Tables of quantised rows */
+
+/* Block b of a row: 32 integers, their scale d, and s of either half. */
+typedef void load_block(int w[32], float *d, int s[2], const uint8_t *row, size_t b);
+
+static float half_at(const uint8_t *p)
+{
+	uint16_t h;
+
+	memcpy(&h, p, sizeof(h));
+	return bd_f16_to_f32(h);
+}
+
+static void load_q8_0(int w[32], float *d, int s[2], const uint8_t *row, size_t b)
+{
+	const uint8_t *p = row + b * BD_Q8_0_BYTES;
+
+	*d = half_at(p);
+	s[0] = s[1] = 1;
+	for (int i = 0; i < 32; i++)
+		w[i] = (int8_t)p[2 + i];
+}
+
+static void load_q4_0(int w[32], float *d, int s[2], const uint8_t *row, size_t b)
+{
+	const uint8_t *p = row + b * BD_Q4_0_BYTES;
+
+	*d = half_at(p);
+	s[0] = s[1] = 1;
+	for (int i = 0; i < 16; i++) {
+		w[i] = (p[2 + i] & 15) - 8;
+		w[16 + i] = (p[2 + i] >> 4) - 8;
+	}
+}
+
+static void load_q6_k(int w[32], float *d, int s[2], const uint8_t *row, size_t b)
+{
+	const uint8_t *p = row + b / 8 * BD_Q6_K_BYTES;
+	const size_t h = b % 8 / 4, k = b % 4; /* half of 128 columns, block in it */
+	const uint8_t *ql = p + 64 * h + 32 * (k % 2), *qh = p + 128 + 32 * h;
+
+	*d = half_at(p + 208);
+	for (int i = 0; i < 2; i++)
+		s[i] = (int8_t)p[192 + 2 * (b % 8) + (size_t)i];
+	for (int i = 0; i < 32; i++)
+		w[i] = ((ql[i] >> (k < 2 ? 0 : 4) & 15) | (qh[i] >> 2 * k & 3) << 4) - 32;
+}
+
+static float table_dot(const int8_t *q, const float *step, const uint8_t *row, size_t k, load_block *load)
+{
+	float lane[16] = {0}, d;
+	int w[32], s[2];
+
+	for (size_t b = 0; b < k / 32; b++, q += 32) {
+		load(w, &d, s, row, b);
+		for (size_t j = 0; j < 8; j++) {
+			int sum = 0;
+
+			for (size_t i = 4 * j; i < 4 * j + 4; i++)
+				sum += w[i] * q[i];
+			lane[8 * (b % 2) + j] += (float)(s[j / 4] * sum) * (d * step[b]);
+		}
+	}
+	for (size_t half = 8; half >= 1; half /= 2)
+		for (size_t l = 0; l < half; l++)
+			lane[l] = lane[l] + lane[half + l];
+	return lane[0];
+}
+
+static void table(const struct bd_kern_table *o, load_block *load, size_t stride)
+{
+	const size_t kpad = bd_table_cols(o->k);
+
+	for (size_t t = 0; t < o->T; t++)
+		for (size_t n = 0; n < o->N; n++)
+			o->out[t * o->ldo + n] = table_dot(o->q + t * kpad, o->step + t * (kpad / 32),
+			                                   o->w + n * stride, o->k, load);
+}
+
+static void table_q8_0(const struct bd_kern_table *o)
+{
+	table(o, load_q8_0, o->k / 32 * BD_Q8_0_BYTES);
+}
+
+static void table_q4_0(const struct bd_kern_table *o)
+{
+	table(o, load_q4_0, o->k / 32 * BD_Q4_0_BYTES);
+}
+
+static void table_q6_k(const struct bd_kern_table *o)
+{
+	table(o, load_q6_k, o->k / BD_Q6_K_BLOCK * BD_Q6_K_BYTES);
 }
 
 /* Elementwise and rows */
@@ -191,15 +280,5 @@ static void silu_mul(float *out, const float *gate, const float *up, size_t n)
 const struct bd_kern bd_kern_ref = {
     .name = "ref",
     .need = 0,
-    .quant_row = quant_row,
-    .ternary = ternary,
-    .dot = dot,
-    .dot_f16 = dot_f16,
-    .dot_q8_0 = dot_q8_0,
-    .head_f32 = head_f32,
-    .axpy = axpy,
-    .rmsnorm = rmsnorm,
-    .softmax = softmax,
-    .silu_mul = silu_mul,
-    .vexp = vexp,
+#include "machine/kern/table.inc"
 };

@@ -105,23 +105,23 @@ static size_t check_dots(const struct bd_kern *k)
 
 	for (size_t s = 0; s < SIZES; s++)
 		for (enum fill f = 0; f < FILLS; f++) {
-			const size_t n = sizes[s], blocks = n / 32;
-			struct guarded x = guarded(4 * n), y = guarded(4 * n), h = guarded(2 * n),
-			               q = guarded(34 * blocks);
+			const size_t n = sizes[s];
+			struct guarded x = guarded(4 * n), y = guarded(4 * n), h = guarded(2 * n);
 			float a[3] = {0}, b[3] = {0};
 
 			fill(x.p, n, f, 1);
 			fill(y.p, n, f == BROKEN ? NORMAL : f, 2);
-			bd_f16_row(h.p, y.p, n);
-			bd_q8_0_pack(q.p, y.p, blocks * 32);
 			a[0] = k->dot(x.p, y.p, n);
 			b[0] = bd_kern_ref.dot(x.p, y.p, n);
+			bd_f16_row(h.p, y.p, n);
 			a[1] = k->dot_f16(x.p, h.p, n);
 			b[1] = bd_kern_ref.dot_f16(x.p, h.p, n);
-			a[2] = k->dot_q8_0(x.p, q.p, blocks * 32);
-			b[2] = bd_kern_ref.dot_q8_0(x.p, q.p, blocks * 32);
+			for (size_t i = 0; i < n; i++)
+				((uint16_t *)h.p)[i] = bd_f32_to_bf16(((float *)y.p)[i]);
+			a[2] = k->dot_bf16(x.p, h.p, n);
+			b[2] = bd_kern_ref.dot_bf16(x.p, h.p, n);
 			bad += differ(a, b, 3);
-			release(x), release(y), release(h), release(q);
+			release(x), release(y), release(h);
 		}
 	return bad;
 }
@@ -311,6 +311,99 @@ static size_t check_ternary(const struct bd_kern *k)
 	return bad;
 }
 
+/* Tables of quantised rows: bytes at random, integers such that sums are as large as they get, scales that are not
+ * finite. */
+struct table {
+	const char *name;
+	size_t block, bytes, d; /* columns and bytes of a block; where its f16 scale is */
+	size_t at;              /* the product in a struct bd_kern */
+};
+static const struct table tables[] = {
+    {"q8_0", 32, BD_Q8_0_BYTES, 0, offsetof(struct bd_kern, table_q8_0)},
+    {"q4_0", 32, BD_Q4_0_BYTES, 0, offsetof(struct bd_kern, table_q4_0)},
+    {"q6_k", BD_Q6_K_BLOCK, BD_Q6_K_BYTES, 208, offsetof(struct bd_kern, table_q6_k)},
+};
+enum { TABLES = sizeof(tables) / sizeof(tables[0]) };
+
+typedef void table_fn(const struct bd_kern_table *);
+
+static table_fn *product_of(const struct bd_kern *k, const struct table *y)
+{
+	table_fn *fn;
+
+	memcpy(&fn, (const char *)k + y->at, sizeof(fn));
+	return fn;
+}
+
+enum rows { ANY, LOWEST, HIGHEST, NO_NUMBER, ROWS };
+
+static void fill_rows(uint8_t *w, const struct table *y, size_t blocks, enum rows r)
+{
+	for (size_t b = 0; b < blocks; b++, w += y->bytes) {
+		const float d = r == NO_NUMBER && b % 3 == 1 ? (b % 2 ? NAN : INFINITY)
+		                                             : (float)bd_rng_normal(31, 2, b) / 64;
+		uint16_t half = bd_f32_to_f16(d);
+
+		for (size_t i = 0; i < y->bytes; i++)
+			w[i] = r == LOWEST ? 0x80 : r == HIGHEST ? 0x7f : (uint8_t)bd_rng_u64(30, b, i);
+		memcpy(w + y->d, &half, sizeof(half));
+	}
+}
+
+/* Activations of T tokens of k columns, with zeros up to kpad. */
+static void fill_tokens(int8_t *q, float *step, size_t T, size_t k, enum rows r)
+{
+	const size_t kpad = bd_table_cols(k);
+
+	memset(q, 0, T * kpad);
+	memset(step, 0, T * (kpad / 32) * sizeof(*step));
+	for (size_t t = 0; t < T; t++) {
+		for (size_t i = 0; i < k; i++)
+			q[t * kpad + i] = r == LOWEST    ? -127
+			                  : r == HIGHEST ? 127
+			                                 : (int8_t)((int)bd_rng_below(32, t, i, 255) - 127);
+		for (size_t b = 0; b < k / 32; b++)
+			step[t * (kpad / 32) + b] = (float)fabs(bd_rng_normal(33, t, b)) / 100;
+	}
+}
+
+static size_t check_table(const struct bd_kern *k, const struct table *y, size_t T, size_t N, size_t cols,
+                          enum rows r)
+{
+	const size_t ldo = N + 3, n_out = (T - 1) * ldo + N, blocks = cols / y->block,
+	             kpad = bd_table_cols(cols);
+	struct guarded q = guarded(T * kpad), st = guarded(T * (kpad / 32) * 4),
+	               w = guarded(N * blocks * y->bytes), o = guarded(4 * n_out), want = guarded(4 * n_out);
+	struct bd_kern_table x = {o.p, ldo, q.p, st.p, T, w.p, N, cols};
+	size_t bad;
+
+	fill_rows(w.p, y, N * blocks, r);
+	fill_tokens(q.p, st.p, T, cols, r);
+	fill(o.p, n_out, NORMAL, 34); /* between the rows: untouched */
+	fill(want.p, n_out, NORMAL, 34);
+	product_of(k, y)(&x);
+	x.out = want.p;
+	product_of(&bd_kern_ref, y)(&x);
+	bad = differ(o.p, want.p, n_out);
+	release(q), release(st), release(w), release(o), release(want);
+	return bad;
+}
+
+static size_t check_tables(const struct bd_kern *k)
+{
+	static const size_t Ts[] = {1, 2, 4, 5, 9}, Ns[] = {1, 2, 5}, blocks[] = {1, 2, 3, 4, 7, 32};
+	size_t bad = 0;
+
+	for (size_t y = 0; y < TABLES; y++)
+		for (size_t t = 0; t < 5; t++)
+			for (size_t n = 0; n < 3; n++)
+				for (size_t b = 0; b < 6; b++)
+					for (enum rows r = 0; r < ROWS; r++)
+						bad += check_table(k, &tables[y], Ts[t], Ns[n],
+						                   blocks[b] * tables[y].block, r);
+	return bad;
+}
+
 /* The tests */
 
 typedef size_t check_fn(const struct bd_kern *);
@@ -359,6 +452,49 @@ static void test_ternary(void **state)
 {
 	(void)state;
 	all_tables(check_ternary);
+}
+
+static void test_tables(void **state)
+{
+	(void)state;
+	all_tables(check_tables);
+}
+
+/* One block by hand, and the order of lanes: 1e8 swallows a 1 in its own lane, in the next pair of blocks, not
+ * elsewhere. */
+static void test_table_by_hand(void **state)
+{
+	const uint16_t one = bd_f32_to_f16(1);
+	uint8_t w[4 * BD_Q8_0_BYTES] = {0};
+	int8_t q[128] = {0};
+	float step[4] = {0.5f, 1, 1, 1}, z;
+
+	(void)state;
+	for (size_t b = 0; b < 4; b++)
+		memcpy(w + b * BD_Q8_0_BYTES, &one, sizeof(one));
+	for (const struct bd_kern *const *k = bd_kern_all(); *k != NULL; k++) {
+		struct bd_kern_table x = {&z, 1, q, step, 1, w, 1, 128};
+
+		memset(q, 0, sizeof(q));
+		for (size_t i = 0; i < 32; i++)
+			w[2 + i] = 3;
+		q[0] = 7, q[4] = -2, q[31] = 100; /* 3 (7 - 2 + 100) / 2 */
+		x.k = 32;
+		(*k)->table_q8_0(&x);
+		assert_true(z == 157.5f);
+		x.k = 128;
+		for (size_t b = 0; b < 4; b++)
+			memset(w + b * BD_Q8_0_BYTES + 2, 1, 32);
+		memset(q, 0, sizeof(q));
+		step[0] = 1e8f, step[2] = 1;
+		q[0] = 1, q[64] = 1, q[1 + 64] = 1, q[32] = -1, step[1] = 1e8f;
+		(*k)->table_q8_0(&x); /* lane 0: 1e8 + 2 = 1e8; lane 8: -1e8 */
+		assert_true(z == 0);
+		q[64] = q[65] = 0, q[68] = q[69] = 1; /* lane 1 */
+		(*k)->table_q8_0(&x);
+		assert_true(z == 2);
+		step[0] = 0.5f, step[1] = 1;
+	}
 }
 
 /* The order of a sum, seen in its result: 1e8 swallows a 1 in its own lane and before the lanes meet, not
@@ -529,6 +665,13 @@ static void wrong_head(float *out, size_t ldo, const float *x, size_t T, const f
 		out[ldo - 1] = 0.0f; /* between the rows */
 }
 
+static void wrong_table(const struct bd_kern_table *o)
+{
+	bd_kern_ref.table_q6_k(o);
+	if (o->N == 5 && o->T == 9)
+		o->out[8 * o->ldo + 4] = nextafterf(o->out[8 * o->ldo + 4], 1e9f);
+}
+
 static void test_checks_can_fail(void **state)
 {
 	struct bd_kern bad = bd_kern_ref;
@@ -549,6 +692,8 @@ static void test_checks_can_fail(void **state)
 	assert_true(check_rows(&bad) > 0);
 	bad.quant_row = wrong_quant_row;
 	assert_true(check_quant_row(&bad) > 0);
+	bad.table_q6_k = wrong_table;
+	assert_true(check_tables(&bad) > 0);
 	bad.head_f32 = wrong_head;
 	assert_true(check_head(&bad) > 0);
 }
@@ -599,6 +744,8 @@ int main(void)
 	    cmocka_unit_test(test_head),
 	    cmocka_unit_test(test_quant_row),
 	    cmocka_unit_test(test_ternary),
+	    cmocka_unit_test(test_tables),
+	    cmocka_unit_test(test_table_by_hand),
 	    cmocka_unit_test(test_order),
 	    cmocka_unit_test(test_exp_and_log),
 	    cmocka_unit_test(test_softmax),

@@ -530,10 +530,10 @@ static void test_embed(void **state)
 	struct {
 		struct bd_table e;
 		const float *values;
-	} kinds[] = {{{BD_GGML_F32, V, C, f32}, f32},
-	             {{BD_GGML_F16, V, C, f16}, f16_values},
-	             {{BD_GGML_Q8_0, V, C, q8}, q8_values},
-	             {{BD_GGML_BF16, V, C, bf16}, bf16_values}};
+	} kinds[] = {{{BD_GGML_F32, V, C, f32, false}, f32},
+	             {{BD_GGML_F16, V, C, f16, false}, f16_values},
+	             {{BD_GGML_Q8_0, V, C, q8, true}, q8_values},
+	             {{BD_GGML_BF16, V, C, bf16, false}, bf16_values}};
 	for (size_t i = 0; i < 4; i++) {
 		const struct bd_table *e = &kinds[i].e;
 		ON(NULL, NULL, bd_embed_forward(dev, &(struct bd_embed){out, *e, 1, ids, T}));
@@ -572,36 +572,80 @@ static void test_embed(void **state)
 	    bd_free(z1), bd_free(want), bd_free(scaled), bd_free(bf16_values);
 }
 
+/* h as the integer head sees it: blocks of 32 rounded to multiples of max / 127. */
+static float *in_blocks(const float *h, size_t n)
+{
+	float *x = bd_alloc(n, sizeof(*x));
+
+	for (size_t b = 0; b < n; b += 32) {
+		float max = 0;
+
+		for (size_t i = b; i < b + 32; i++)
+			max = fabsf(h[i]) > max ? fabsf(h[i]) : max;
+		for (size_t i = b; i < b + 32; i++)
+			x[i] = rintf(h[i] * (127 / max)) * (max / 127);
+	}
+	return x;
+}
+
+/* The head of quantised rows against its definition in double, near; by rows, threads and kernels, the same. An
+ * odd number of blocks where the type allows it. */
+static void test_integer_head(void **state)
+{
+	enum { V = 70, P = 9 };
+	static const enum bd_ggml_type types[] = {BD_GGML_Q8_0, BD_GGML_Q4_0, BD_GGML_Q6_K};
+	struct bd_par *par = bd_par_new(3);
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		size_t C = types[i] == BD_GGML_Q6_K ? 512 : 288;
+		float *w = normal(V * C, 1), *h = normal(P * C, 1), *x = in_blocks(h, P * C),
+		      *z = normal(P * V, 1), *z1 = normal(P * V, 1);
+		uint8_t *rows = bd_alloc(bd_ggml_bytes(types[i], V, C), 1);
+		double *want = doubles(NULL, P * V);
+		struct bd_table e = {types[i], V, C, rows, false};
+		bd_table_store(types[i], rows, w, V * C);
+		bd_table_load(types[i], w, rows, V * C);
+		for (size_t p = 0; p < P; p++)
+			for (size_t v = 0; v < V; v++)
+				for (size_t c = 0; c < C; c++)
+					want[p * V + v] += (double)x[p * C + c] * (double)w[v * C + c];
+		EACH_KERN(k)
+		{
+			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, e, P}));
+			assert_near("integer head", z, want, P * V, 1e-6);
+			for (size_t p = 0; p < P; p++)
+				ON(NULL, &bd_kern_ref,
+				   bd_lm_head_forward(dev,
+				                      &(struct bd_lm_head){z1 + p * V, h + p * C, e, 1}));
+			assert_same("integer head by rows", z, z1, P * V);
+		}
+		bd_free(w), bd_free(h), bd_free(x), bd_free(z), bd_free(z1), bd_free(rows), bd_free(want);
+	}
+	bd_par_free(par);
+}
+
 /* Rows that are wider than the room they are converted in, for several positions as for one. */
 static void test_wide_head(void **state)
 {
 	enum { V = 5, C = BD_TABLE_COLS + 64, P = 3 };
 	float *values = normal(V * C, 1), *h = normal(P * C, 1), *z = normal(P * V, 1);
-	uint16_t *f16 = bd_alloc(V * C, sizeof(*f16));
-	uint8_t *q8 = bd_alloc(V * C / BD_Q8_0_BLOCK, BD_Q8_0_BYTES);
+	uint16_t *half = bd_alloc(V * C, sizeof(*half));
+	double *want = doubles(NULL, P * V);
 	(void)state;
-	bd_f16_row(f16, values, V * C);
-	bd_q8_0_pack(q8, values, V * C);
-	const struct bd_table tables[] = {{BD_GGML_F16, V, C, f16}, {BD_GGML_Q8_0, V, C, q8}};
-	for (size_t i = 0; i < 2; i++) {
-		if (i == 0)
-			bd_f32_row(values, f16, V * C);
-		else
-			bd_q8_0_unpack(values, q8, V * C);
-		double *want = doubles(NULL, P * V);
-		for (size_t p = 0; p < P; p++)
-			for (size_t v = 0; v < V; v++)
-				for (size_t c = 0; c < C; c++)
-					want[p * V + v] += (double)h[p * C + c] * (double)values[v * C + c];
-		EACH_KERN(k)
-		{
-			memset(z, 0, P * V * sizeof(*z));
-			ON(NULL, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, tables[i], P}));
-			assert_near("wide head", z, want, P * V, 1e-6);
-		}
-		bd_free(want);
+	bd_table_store(BD_GGML_BF16, half, values, V * C);
+	bd_table_load(BD_GGML_BF16, values, half, V * C);
+	for (size_t p = 0; p < P; p++)
+		for (size_t v = 0; v < V; v++)
+			for (size_t c = 0; c < C; c++)
+				want[p * V + v] += (double)h[p * C + c] * (double)values[v * C + c];
+	EACH_KERN(k)
+	{
+		memset(z, 0, P * V * sizeof(*z));
+		ON(NULL, k,
+		   bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, {BD_GGML_BF16, V, C, half, false}, P}));
+		assert_near("wide head", z, want, P * V, 1e-6);
 	}
-	bd_free(values), bd_free(h), bd_free(z), bd_free(f16), bd_free(q8);
+	bd_free(values), bd_free(h), bd_free(z), bd_free(half), bd_free(want);
 }
 
 /* Linear layers */
@@ -716,6 +760,7 @@ int main(void)
 	    cmocka_unit_test(test_attention_bits),
 	    cmocka_unit_test(test_attention_threads),
 	    cmocka_unit_test(test_embed),
+	    cmocka_unit_test(test_integer_head),
 	    cmocka_unit_test(test_wide_head),
 	    cmocka_unit_test(test_linear),
 	    cmocka_unit_test(test_ternary),
