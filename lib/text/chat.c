@@ -8,7 +8,8 @@
 
 #include <string.h>
 
-#define QWEN "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
+#define LLAMA_BOS "<|begin_of_text|>"
+#define QWEN      "You are Qwen, created by Alibaba Cloud. You are a helpful assistant."
 
 /* A list of named templates has the usual one as "default". */
 static const char *of_config(const json_t *value)
@@ -51,12 +52,14 @@ char *bd_chat_source(const char *path)
 
 static struct bd_chat *make(enum bd_chat_family family, const struct bd_tok *tok)
 {
-	static const char *const end[] = {"<|im_end|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>"};
-	static const char *const bos[] = {"", "", "<|begin_of_text|>", "<bos>"};
+	static const char *const end[] = {"<|im_end|>",    "<|im_end|>", "<|eot_id|>",
+	                                  "<end_of_turn>", "<|eot_id|>", "<|end_of_text|>"};
+	static const char *const bos[] = {"", "", LLAMA_BOS, "<bos>", LLAMA_BOS, LLAMA_BOS};
 	struct bd_chat *c = bd_zalloc(1, sizeof(*c));
 	int64_t id = tok != NULL ? bd_tok_bos(tok) : -1;
 
 	c->family = family;
+	c->no_system = family == BD_CHAT_BITNET_GGUF;
 	c->end = end[family];
 	if (id < 0 && tok != NULL && bd_tok_id(tok, bos[family]) < 0)
 		c->bos = bd_strdup("");
@@ -71,7 +74,9 @@ struct bd_chat *bd_chat_named(enum bd_chat_name name, const struct bd_tok *tok)
 	                                             [BD_CHAT_NAMED_QWEN25] = BD_CHAT_CHATML,
 	                                             [BD_CHAT_NAMED_QWEN3] = BD_CHAT_QWEN3,
 	                                             [BD_CHAT_NAMED_LLAMA3] = BD_CHAT_LLAMA3,
-	                                             [BD_CHAT_NAMED_GEMMA] = BD_CHAT_GEMMA};
+	                                             [BD_CHAT_NAMED_GEMMA] = BD_CHAT_GEMMA,
+	                                             [BD_CHAT_NAMED_BITNET] = BD_CHAT_BITNET,
+	                                             [BD_CHAT_NAMED_BITNET_GGUF] = BD_CHAT_BITNET_GGUF};
 	struct bd_chat *c;
 
 	if (name == BD_CHAT_AUTO)
@@ -128,7 +133,40 @@ static struct bd_chat *detect_chatml(const char *jinja, const struct bd_tok *tok
 	return NULL;
 }
 
-struct bd_chat *bd_chat_detect(const char *jinja, const struct bd_tok *tok)
+/* The two templates of BitNet b1.58 2B4T. */
+static struct bd_chat *detect_bitnet(const char *jinja, const struct bd_tok *tok)
+{
+	struct bd_chat *c = NULL;
+
+	if (has(jinja, "| capitalize + ': '") && has(jinja, "| trim + '<|eot_id|>'") &&
+	    has(jinja, "{{ 'Assistant: ' }}"))
+		c = make(BD_CHAT_BITNET, tok);
+	else if (has(jinja, "'Human: ' +") && has(jinja, "BITNETAssistant: ' + eos_token"))
+		c = make(BD_CHAT_BITNET_GGUF, tok);
+	if (c != NULL && !has(jinja, "bos_token"))
+		*c->bos = '\0';
+	return c;
+}
+
+/* What the template says to learn, between {% generation %} and {% endgeneration %}. */
+static void find_span(struct bd_chat *c, const char *jinja)
+{
+	static const char *const head[] = {"<|im_start|>",    "<|im_start|>", "<|start_header_id|>",
+	                                   "<start_of_turn>", "'Assistant",   "BITNETAssistant"};
+	const char *from = strstr(jinja, " generation "), *to = strstr(jinja, " endgeneration ");
+	char *block, *end;
+
+	if (from == NULL || to == NULL || to < from)
+		return;
+	block = bd_strndup(from, (size_t)(to - from));
+	end = strstr(block, c->family == BD_CHAT_BITNET_GGUF ? "eos_token" : c->end);
+	c->span_from_head = has(block, head[c->family]);
+	c->span_without_end = end == NULL;
+	c->span_to_next = end != NULL && (has(end, "\\n") || end[strlen(c->end)] == '\n');
+	bd_free(block);
+}
+
+static struct bd_chat *detect(const char *jinja, const struct bd_tok *tok)
 {
 	struct bd_chat *c = NULL;
 
@@ -146,7 +184,18 @@ struct bd_chat *bd_chat_detect(const char *jinja, const struct bd_tok *tok)
 	           (has(jinja, "first_user_prefix") || has(jinja, "System role not supported"))) {
 		c = make(BD_CHAT_GEMMA, tok);
 		c->no_system = !has(jinja, "first_user_prefix");
+	} else {
+		c = detect_bitnet(jinja, tok);
 	}
+	return c;
+}
+
+struct bd_chat *bd_chat_detect(const char *jinja, const struct bd_tok *tok)
+{
+	struct bd_chat *c = detect(jinja, tok);
+
+	if (c != NULL)
+		find_span(c, jinja);
 	return c;
 }
 

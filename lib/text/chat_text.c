@@ -7,6 +7,40 @@
 #include <string.h>
 #include <time.h>
 
+/* A conversation being written. */
+struct text {
+	const struct bd_chat *c;
+	struct bd_buf *out;
+	size_t head, body;    /* where the turn and its text begin */
+	struct bd_span *span; /* [n], the answers; NULL: not asked for */
+	size_t n;
+};
+
+/* head has one %s, for the role. */
+__attribute__((format(printf, 2, 0))) static void open_turn(struct text *t, const char *head,
+                                                            const char *role)
+{
+	t->head = t->out->n;
+	bd_buf_fmt(t->out, head, role);
+	t->body = t->out->n;
+}
+
+/* Writes the end token and what follows it. */
+static void close_turn(struct text *t, bool answer, const char *after)
+{
+	const struct bd_chat *c = t->c;
+	size_t text = t->out->n, end;
+
+	bd_buf_str(t->out, c->end);
+	end = t->out->n;
+	bd_buf_str(t->out, after);
+	if (answer && t->span != NULL)
+		t->span[t->n++] =
+		    (struct bd_span){c->span_from_head ? t->head : t->body, c->span_without_end ? text
+		                                                            : c->span_to_next   ? t->out->n
+		                                                                                : end};
+}
+
 static bool is(const struct bd_message *m, const char *role)
 {
 	return strcmp(m->role, role) == 0;
@@ -49,18 +83,19 @@ static void add_unlined(struct bd_buf *out, const char *s, size_t n, bool left, 
 	bd_buf_add(out, s, n);
 }
 
-static void chatml_turn(struct bd_buf *out, const char *role, const char *text)
+static void chatml_turn(struct text *t, const char *role, const char *text)
 {
-	bd_buf_fmt(out, "<|im_start|>%s\n%s<|im_end|>\n", role, text);
+	open_turn(t, "<|im_start|>%s\n", role);
+	bd_buf_str(t->out, text);
+	close_turn(t, strcmp(role, "assistant") == 0, "\n");
 }
 
-static void chatml(const struct bd_chat *c, const struct bd_message *m, size_t n, struct bd_buf *out)
+static void chatml(struct text *t, const struct bd_message *m, size_t n)
 {
-	if (c->system != NULL && !is(&m[0], "system"))
-		chatml_turn(out, "system", c->system);
+	if (t->c->system != NULL && !is(&m[0], "system"))
+		chatml_turn(t, "system", t->c->system);
 	for (size_t i = 0; i < n; i++)
-		chatml_turn(out, m[i].role, m[i].text);
-	bd_buf_str(out, "<|im_start|>assistant\n");
+		chatml_turn(t, m[i].role, m[i].text);
 }
 
 /* The last `what` in s[n], or NULL. */
@@ -76,7 +111,7 @@ static const char *last(const char *s, size_t n, const char *what)
 
 /* An answer: its thoughts, between <think> and </think>, are omitted, unless it answers the last question
  * (then even empty ones are written). */
-static void qwen3_answer(const char *text, bool after, bool final, struct bd_buf *out)
+static void qwen3_answer(struct text *t, const char *text, bool after, bool final)
 {
 	static const char open[] = "<think>", close[] = "</think>";
 	const char *thought = text, *end = strstr(text, close), *answer = last(text, strlen(text), close),
@@ -92,12 +127,14 @@ static void qwen3_answer(const char *text, bool after, bool final, struct bd_buf
 		add_unlined(&thoughts, thought, n - (size_t)(thought - text), true, true);
 		text = answer + strlen(close);
 	}
-	bd_buf_str(out, "<|im_start|>assistant\n");
+	open_turn(t, "<|im_start|>%s\n", "assistant");
 	after = after && (final || thoughts.n > 0);
 	if (after)
-		bd_buf_fmt(out, "<think>\n%s\n</think>\n\n", thoughts.n > 0 ? thoughts.p : "");
-	add_unlined(out, text, strlen(text), after || end != NULL, false);
-	bd_buf_str(out, "<|im_end|>\n");
+		bd_buf_fmt(t->out, "<think>\n%s\n</think>\n\n", thoughts.n > 0 ? thoughts.p : "");
+	if (after && thoughts.n == 0 && t->c->no_thinking)
+		t->body = t->out->n; /* the empty one belongs to the question */
+	add_unlined(t->out, text, strlen(text), after || end != NULL, false);
+	close_turn(t, true, "\n");
 	bd_buf_free(&thoughts);
 }
 
@@ -111,7 +148,7 @@ static bool tool_response(const char *text)
 	       strcmp(text + n - strlen(close), close) == 0;
 }
 
-static void qwen3(const struct bd_chat *c, const struct bd_message *m, size_t n, struct bd_buf *out)
+static void qwen3(struct text *t, const struct bd_message *m, size_t n)
 {
 	size_t question = n - 1;
 
@@ -122,12 +159,9 @@ static void qwen3(const struct bd_chat *c, const struct bd_message *m, size_t n,
 		}
 	for (size_t i = 0; i < n; i++)
 		if (is(&m[i], "assistant"))
-			qwen3_answer(m[i].text, i > question, i + 1 == n, out);
+			qwen3_answer(t, m[i].text, i > question, i + 1 == n);
 		else
-			chatml_turn(out, m[i].role, m[i].text);
-	bd_buf_str(out, "<|im_start|>assistant\n");
-	if (c->no_thinking)
-		bd_buf_str(out, "<think>\n\n</think>\n\n");
+			chatml_turn(t, m[i].role, m[i].text);
 }
 
 /* Today, or the day given by $SOURCE_DATE_EPOCH, so that texts can be reproduced. */
@@ -144,22 +178,16 @@ static void add_date(struct bd_buf *out)
 	bd_buf_str(out, date);
 }
 
-static void llama3_turn(struct bd_buf *out, const char *role, const char *text)
+static void llama3(struct text *t, const struct bd_message *m, size_t n)
 {
-	bd_buf_fmt(out, "<|start_header_id|>%s<|end_header_id|>\n\n", role);
-	add_trimmed(out, text);
-	bd_buf_str(out, "<|eot_id|>");
-}
-
-static void llama3(const struct bd_chat *c, const struct bd_message *m, size_t n, struct bd_buf *out)
-{
+	struct bd_buf *out = t->out;
 	size_t i = 0;
 
-	bd_buf_str(out, c->bos);
-	if (c->dated) {
+	bd_buf_str(out, t->c->bos);
+	if (t->c->dated) {
 		bd_buf_str(out, "<|start_header_id|>system<|end_header_id|>\n\nCutting Knowledge Date: "
 		                "December 2023\nToday Date: ");
-		if (c->today)
+		if (t->c->today)
 			add_date(out);
 		else
 			bd_buf_str(out, "26 Jul 2024");
@@ -168,56 +196,122 @@ static void llama3(const struct bd_chat *c, const struct bd_message *m, size_t n
 			add_trimmed(out, m[i++].text);
 		bd_buf_str(out, "<|eot_id|>");
 	}
-	for (; i < n; i++)
-		llama3_turn(out, m[i].role, m[i].text);
-	bd_buf_str(out, "<|start_header_id|>assistant<|end_header_id|>\n\n");
+	for (; i < n; i++) {
+		open_turn(t, "<|start_header_id|>%s<|end_header_id|>\n\n", m[i].role);
+		add_trimmed(out, m[i].text);
+		close_turn(t, is(&m[i], "assistant"), "");
+	}
 }
 
-static void gemma(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
-                  struct bd_buf *out)
+static void gemma(struct text *t, const struct bd_message *m, size_t n, const char *where)
 {
 	size_t first = is(&m[0], "system");
 
-	if (first > 0 && c->no_system)
-		bd_die(BD_DATA, "%s: the model's chat template does not support system messages", where);
-	bd_buf_str(out, c->bos);
+	bd_buf_str(t->out, t->c->bos);
 	for (size_t i = first; i < n; i++) {
-		if (!is(&m[i], (i - first) % 2 == 0 ? "user" : "assistant"))
+		bool answer = (i - first) % 2 == 1;
+
+		if (!is(&m[i], answer ? "assistant" : "user"))
 			bd_die(BD_DATA,
 			       "%s: message %zu is from the %s; in the model's chat template, user and "
 			       "assistant must alternate",
 			       where, i + 1, m[i].role);
-		bd_buf_fmt(out, "<start_of_turn>%s\n", is(&m[i], "user") ? "user" : "model");
+		open_turn(t, "<start_of_turn>%s\n", answer ? "model" : "user");
 		if (first > 0 && i == first)
-			bd_buf_fmt(out, "%s\n\n", m[0].text);
-		add_trimmed(out, m[i].text);
-		bd_buf_str(out, "<end_of_turn>\n");
+			bd_buf_fmt(t->out, "%s\n\n", m[0].text);
+		add_trimmed(t->out, m[i].text);
+		close_turn(t, answer, "\n");
 	}
-	bd_buf_str(out, "<start_of_turn>model\n");
+}
+
+static void bitnet(struct text *t, const struct bd_message *m, size_t n)
+{
+	bd_buf_str(t->out, t->c->bos);
+	for (size_t i = 0; i < n; i++) {
+		bool answer = is(&m[i], "assistant");
+
+		open_turn(t, "%s: ", answer ? "Assistant" : is(&m[i], "user") ? "User" : "System");
+		add_trimmed(t->out, m[i].text);
+		close_turn(t, answer, "");
+	}
+}
+
+static void bitnet_gguf(struct text *t, const struct bd_message *m, size_t n)
+{
+	bd_buf_str(t->out, t->c->bos);
+	for (size_t i = 0; i < n; i++) {
+		bool answer = is(&m[i], "assistant");
+
+		open_turn(t, answer ? "%s" : "Human: %s", "");
+		bd_buf_fmt(t->out, answer ? "%s" : "%s\n\nBITNETAssistant: ", m[i].text);
+		close_turn(t, answer, "");
+	}
+}
+
+/* The beginning of the next answer. */
+static void add_next(const struct bd_chat *c, struct bd_buf *out)
+{
+	static const char *const next[] = {
+	    [BD_CHAT_CHATML] = "<|im_start|>assistant\n",
+	    [BD_CHAT_QWEN3] = "<|im_start|>assistant\n",
+	    [BD_CHAT_LLAMA3] = "<|start_header_id|>assistant<|end_header_id|>\n\n",
+	    [BD_CHAT_GEMMA] = "<start_of_turn>model\n",
+	    [BD_CHAT_BITNET] = "Assistant: ",
+	    [BD_CHAT_BITNET_GGUF] = "",
+	};
+
+	bd_buf_str(out, next[c->family]);
+	if (c->family == BD_CHAT_QWEN3 && c->no_thinking)
+		bd_buf_str(out, "<think>\n\n</think>\n\n");
+}
+
+static void check_messages(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where)
+{
+	if (n == 0)
+		bd_die(BD_DATA, "%s: a conversation without messages", where);
+	for (size_t i = 0; i < n; i++) {
+		if (!is(&m[i], "system") && !is(&m[i], "user") && !is(&m[i], "assistant"))
+			bd_die(BD_DATA,
+			       "%s: message %zu has the role \"%s\"; it must be system, user or assistant",
+			       where, i + 1, m[i].role);
+		if (c->no_system && is(&m[i], "system"))
+			bd_die(BD_DATA, "%s: the model's chat template does not support system messages",
+			       where);
+	}
+}
+
+size_t bd_chat_spans(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
+                     struct bd_buf *out, struct bd_span *span)
+{
+	struct text t = {.c = c, .out = out, .span = span};
+
+	check_messages(c, m, n, where);
+	switch (c->family) {
+	case BD_CHAT_CHATML:
+		chatml(&t, m, n);
+		break;
+	case BD_CHAT_QWEN3:
+		qwen3(&t, m, n);
+		break;
+	case BD_CHAT_LLAMA3:
+		llama3(&t, m, n);
+		break;
+	case BD_CHAT_GEMMA:
+		gemma(&t, m, n, where);
+		break;
+	case BD_CHAT_BITNET:
+		bitnet(&t, m, n);
+		break;
+	case BD_CHAT_BITNET_GGUF:
+		bitnet_gguf(&t, m, n);
+		break;
+	}
+	return t.n;
 }
 
 void bd_chat_render(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
                     struct bd_buf *out)
 {
-	if (n == 0)
-		bd_die(BD_DATA, "%s: a conversation without messages", where);
-	for (size_t i = 0; i < n; i++)
-		if (!is(&m[i], "system") && !is(&m[i], "user") && !is(&m[i], "assistant"))
-			bd_die(BD_DATA,
-			       "%s: message %zu has the role \"%s\"; it must be system, user or assistant",
-			       where, i + 1, m[i].role);
-	switch (c->family) {
-	case BD_CHAT_CHATML:
-		chatml(c, m, n, out);
-		break;
-	case BD_CHAT_QWEN3:
-		qwen3(c, m, n, out);
-		break;
-	case BD_CHAT_LLAMA3:
-		llama3(c, m, n, out);
-		break;
-	case BD_CHAT_GEMMA:
-		gemma(c, m, n, where, out);
-		break;
-	}
+	bd_chat_spans(c, m, n, where, out, NULL);
+	add_next(c, out);
 }

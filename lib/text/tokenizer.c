@@ -1,6 +1,4 @@
-/* Tokenizers: tokenizer.json's parts put together. Added tokens are cut out of a text, the rest is
- * normalised, the added tokens in normal form are cut out, the rest is split by the pre-tokenizer, and each
- * piece is merged by the model. */
+/* Tokenizers: tokenizer.json's parts put together, and from ids to text. */
 #include "text/tokenizer.h"
 
 #include "base/hash.h"
@@ -8,29 +6,10 @@
 #include "base/json.h"
 #include "base/msg.h"
 #include "format/gguf.h"
-#include "text/tok_added.h"
-#include "text/tok_bpe.h"
-#include "text/tok_dec.h"
-#include "text/tok_norm.h"
-#include "text/tok_post.h"
-#include "text/tok_pre.h"
-#include "text/unicode.h"
+#include "text/tok_parts.h"
 
 #include <inttypes.h>
 #include <string.h>
-
-struct bd_tok {
-	char digest[BD_HEX];
-	char *json;
-	size_t json_n;
-	struct bd_tok_norm norm;
-	struct bd_pre pre;
-	struct bd_bpe *bpe;
-	const struct bd_vocab *vocab;
-	struct bd_addeds added;
-	struct bd_dec dec;
-	struct bd_post post;
-};
 
 /* Added tokens share ids with the vocabulary only where the spelling is the same. */
 static void check_added(const struct bd_tok *t, const char *name)
@@ -176,76 +155,6 @@ void bd_tok_free(struct bd_tok *t)
 	bd_dec_free(&t->dec);
 	bd_free(t->json);
 	bd_free(t);
-}
-
-/* One call of bd_tok_encode. */
-struct job {
-	const struct bd_tok *t;
-	struct bd_ids *out;
-	bool plain;
-	struct bd_bpe_work work;
-	struct bd_buf norm[2], pre;
-};
-
-static void merge_piece(void *ctx, const char *s, size_t n)
-{
-	struct job *j = ctx;
-
-	bd_bpe_piece(j->t->bpe, s, n, &j->work, j->out);
-}
-
-/* Text without added tokens of the raw kind. */
-static void encode_text(struct job *j, const char *s, size_t n, enum bd_place place)
-{
-	const struct bd_tok *t = j->t;
-	struct bd_added_scan scan = {.plain = j->plain};
-	struct bd_piece piece;
-
-	s = bd_tok_norm_run(&t->norm, s, &n, place != BD_CONTINUED, j->norm);
-	while (bd_added_next(&t->added.normal, s, n, &scan, &piece)) {
-		if (piece.token != NULL)
-			bd_ids_push(j->out, piece.token->id);
-		else
-			bd_pre_run(&t->pre, s + piece.start, piece.end - piece.start,
-			           piece.start ? BD_LATER : place, &j->pre, merge_piece, j);
-	}
-}
-
-static void push_all(struct bd_ids *out, const struct bd_ids *ids)
-{
-	for (size_t i = 0; i < ids->n; i++)
-		bd_ids_push(out, ids->id[i]);
-}
-
-void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned flags, struct bd_ids *out)
-{
-	struct job j = {.t = t, .out = out, .plain = flags & BD_TOK_PLAIN};
-	struct bd_buf repaired = {0};
-	struct bd_added_scan scan = {.plain = j.plain};
-	struct bd_piece piece;
-	enum bd_place first = flags & BD_TOK_CONT ? BD_CONTINUED : BD_FIRST;
-
-	if (flags & BD_TOK_BOS && !(flags & BD_TOK_CONT))
-		push_all(out, &t->post.front);
-	if (!bd_utf8_valid(text, n)) {
-		bd_utf8_repair(text, n, &repaired);
-		text = repaired.p;
-		n = repaired.n;
-	}
-	while (bd_added_next(&t->added.raw, text, n, &scan, &piece)) {
-		if (piece.token != NULL)
-			bd_ids_push(out, piece.token->id);
-		else
-			encode_text(&j, text + piece.start, piece.end - piece.start,
-			            piece.start ? BD_LATER : first);
-	}
-	if (flags & BD_TOK_EOS)
-		push_all(out, &t->post.back);
-	bd_bpe_work_free(&j.work);
-	bd_buf_free(&j.norm[0]);
-	bd_buf_free(&j.norm[1]);
-	bd_buf_free(&j.pre);
-	bd_buf_free(&repaired);
 }
 
 static const char *spelling(const struct bd_tok *t, uint32_t id, size_t *n)

@@ -31,6 +31,13 @@ enum bd_tok_flag {
 };
 /* Appends the ids of text[n] (any bytes; invalid UTF-8 becomes U+FFFD as HF does). */
 void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned flags, struct bd_ids *out);
+/* The same, text valid UTF-8, and where given bytes of it went: the tokens of span[k], from the first that has a
+ * byte of it to before found[k].end, are those of out from found[k].begin. Spans ascend and do not overlap. */
+struct bd_span {
+	size_t begin, end;
+};
+void bd_tok_encode_spans(const struct bd_tok *t, const char *text, size_t n, unsigned flags,
+                         const struct bd_span *span, size_t spans, struct bd_ids *out, struct bd_span *found);
 /* Appends the text of id[n]; special tokens are omitted unless requested. Whole sequence, lossy UTF-8 as HF's
  * decoders. */
 void bd_tok_decode(const struct bd_tok *t, const uint32_t *id, size_t n, bool special, struct bd_buf *out);
