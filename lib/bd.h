@@ -105,7 +105,7 @@ typedef struct bd_options {
 	size_t repeat_last;      /* among so many tokens before; 0: 64 */
 	const char *const *stop; /* [n_stop] texts, ended by NUL, that end it and are not part of it */
 	size_t n_stop;
-	const char *chat_template; /* chatml, qwen2.5, qwen3, llama3 or gemma; NULL: the model's own */
+	const char *chat_template; /* one of bd-run's --template; NULL: the model's own */
 	int32_t no_thinking;       /* 1: qwen3 answers without thoughts */
 } bd_options;
 

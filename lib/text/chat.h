@@ -75,10 +75,10 @@ void bd_chat_render(const struct bd_chat *c, const struct bd_message *m, size_t 
                     struct bd_buf *out);
 
 /* To train on a conversation: the same without the beginning of another answer, and the bytes of out, from
- * begin to before end, that the model is to learn: in span[n], as many as returned, the text of each answer of
- * the assistant with its end token, as the template writes them (Qwen3 omits earlier thoughts); or what
- * {% generation %} encloses, if the template has it: the assistant mask of transformers' apply_chat_template.
- * bd_tok_encode_spans finds their tokens. */
+ * begin to before end, that the model is to learn: in span[n], as many as returned, the text of each answer
+ * of the assistant with its end token, as the template writes them (Qwen3 omits earlier thoughts); or what
+ * {% generation %} encloses, if the template has it: the assistant mask of transformers'
+ * apply_chat_template. bd_tok_encode_spans finds their tokens; encode without BD_TOK_BOS and BD_TOK_EOS. */
 size_t bd_chat_spans(const struct bd_chat *c, const struct bd_message *m, size_t n, const char *where,
                      struct bd_buf *out, struct bd_span *span);
 

@@ -277,11 +277,11 @@ static void pieces(const struct bd_pre *p, size_t step, const char *s, size_t n,
 	}
 }
 
-void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,
-                bd_emit *emit, void *ctx)
+const char *bd_pre_rewrite(const struct bd_pre *p, const char *s, size_t *n, enum bd_place place,
+                           struct bd_buf *buf)
 {
-	if (!n)
-		return;
+	if (!*n)
+		return s;
 	if (p->metaspace) {
 		bool prepend = p->metaspace == BD_META_ALWAYS
 		                   ? place != BD_CONTINUED
@@ -289,16 +289,24 @@ void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place p
 		size_t mark = strlen(BD_METASPACE);
 
 		bd_buf_clear(buf);
-		if (prepend && *s != ' ' && (n < mark || memcmp(s, BD_METASPACE, mark)))
+		if (prepend && *s != ' ' && (*n < mark || memcmp(s, BD_METASPACE, mark)))
 			bd_buf_str(buf, BD_METASPACE);
-		bd_tok_replace(s, n, " ", BD_METASPACE, buf);
+		bd_tok_replace(s, *n, " ", BD_METASPACE, buf);
 	} else if (p->prefix_space && *s != ' ' && place != BD_CONTINUED) {
 		bd_buf_clear(buf);
 		bd_buf_str(buf, " ");
-		bd_buf_add(buf, s, n);
+		bd_buf_add(buf, s, *n);
 	} else {
-		pieces(p, 0, s, n, emit, ctx);
-		return;
+		return s;
 	}
-	pieces(p, 0, buf->p, buf->n, emit, ctx);
+	*n = buf->n;
+	return buf->p;
+}
+
+void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,
+                bd_emit *emit, void *ctx)
+{
+	s = bd_pre_rewrite(p, s, &n, place, buf);
+	if (n)
+		pieces(p, 0, s, n, emit, ctx);
 }

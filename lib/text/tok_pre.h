@@ -24,6 +24,9 @@ void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name);
 
 /* Where the piece is: the prefix rules depend on it. */
 enum bd_place { BD_FIRST, BD_LATER, BD_CONTINUED };
+/* s[*n] with the space that is put before it, or U+2581 for its spaces; *n is updated: s itself or in buf. */
+const char *bd_pre_rewrite(const struct bd_pre *p, const char *s, size_t *n, enum bd_place place,
+                           struct bd_buf *buf);
 typedef void bd_emit(void *ctx, const char *s, size_t n);
 /* Calls emit with every piece of s[n]; buf is scratch. */
 void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,

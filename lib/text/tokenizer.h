@@ -31,8 +31,9 @@ enum bd_tok_flag {
 };
 /* Appends the ids of text[n] (any bytes; invalid UTF-8 becomes U+FFFD as HF does). */
 void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned flags, struct bd_ids *out);
-/* The same, text valid UTF-8, and where given bytes of it went: the tokens of span[k], from the first that has a
- * byte of it to before found[k].end, are those of out from found[k].begin. Spans ascend and do not overlap. */
+/* The same, text valid UTF-8, and where given bytes of it went: the tokens that have bytes of span[k] are
+ * those of out from found[k].begin to before found[k].end. Spans ascend and do not overlap. Unknown tokens do
+ * not say which bytes they stand for: next to them, one token more or less. */
 struct bd_span {
 	size_t begin, end;
 };

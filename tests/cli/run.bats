@@ -182,7 +182,7 @@ right() {
 	bd-run talker.gguf --chat -p 'the end' -n 5 >c
 	bd-run talker-student --chat -p 'the end' -n 5 >d
 	cmp c d
-	for name in qwen2.5 qwen3 llama3 gemma; do
+	for name in qwen2.5 qwen3 llama3 gemma bitnet; do
 		bd-run talker --chat --template $name -p 'the end' -n 5 --context 1000 --system 'Be brief.' >/dev/null
 	done
 	dies 2 "unknown" bd-run talker --chat --template no-such -p x

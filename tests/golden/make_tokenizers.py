@@ -164,16 +164,27 @@ def random_text(r):
     return "".join(r.choice(kinds)() for _ in range(r.randrange(1, 16)))
 
 
+def span_of(r, text, encoding):
+    """Two random places in the text, in bytes, and the tokens that have something of the text between them; None if one is in no token or there are unknown ones (tokens overlap in "flags": none)."""
+    begin = r.randrange(len(text))
+    end = r.randrange(begin, len(text)) + 1
+    at = lambda place: [i for i, (a, b) in enumerate(encoding.offsets) if a <= place < b]
+    if not at(begin) or not at(end - 1) or "<unk>" in encoding.tokens:
+        return None
+    return [len(text[:begin].encode()), len(text[:end].encode()), at(begin)[0], at(end - 1)[-1] + 1]
+
+
 def main():
-    r = random.Random(1)
+    r, places = random.Random(1), random.Random(2)
     for name, definition in tokenizers():
         text = json.dumps(definition, ensure_ascii=False, separators=(",", ":"))
         (HERE / f"tok-{name}.json").write_text(text + "\n")
         t = Tokenizer.from_str(text)
         cases = []
         for s in FIXED + [random_text(r) for _ in range(24)]:
-            ids = t.encode(s).ids
-            cases.append(dict(text=s, ids=ids, decoded=t.decode(ids, skip_special_tokens=False), plain=t.decode(ids)))
+            encoding = t.encode(s)
+            ids = encoding.ids
+            cases.append(dict(text=s, ids=ids, decoded=t.decode(ids, skip_special_tokens=False), plain=t.decode(ids), span=span_of(places, s, encoding) if s and name != "flags" else None))
         lines = ",\n".join(json.dumps(c, separators=(",", ":")) for c in cases)
         (HERE / f"tok-{name}.cases.json").write_text(f"[\n{lines}\n]\n")
 

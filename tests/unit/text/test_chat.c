@@ -49,6 +49,28 @@ static struct bd_chat *chat_of(const json_t *c)
 	return chat;
 }
 
+/* The conversation to train on, and its answers. */
+static void check_spans(const struct bd_chat *chat, const struct bd_message *m, size_t n, const json_t *c,
+                        const char *what)
+{
+	const char *want = json_string_value(json_object_get(c, "whole"));
+	const json_t *spans = json_object_get(c, "spans"), *j;
+	struct bd_span *span = bd_alloc(n, sizeof(*span));
+	struct bd_buf out = {0};
+	size_t i;
+
+	assert_int_equal(bd_chat_spans(chat, m, n, "test", &out, span), json_array_size(spans));
+	if (strcmp(out.p, want) != 0)
+		fail_msg("%s: \"%s\", not \"%s\"", what, out.p, want);
+	json_array_foreach(spans, i, j)
+		if (span[i].begin != (size_t)json_integer_value(json_array_get(j, 0)) ||
+		    span[i].end != (size_t)json_integer_value(json_array_get(j, 1)))
+			fail_msg("%s: answer %zu of \"%s\" is from %zu to %zu", what, i, out.p, span[i].begin,
+			         span[i].end);
+	bd_buf_free(&out);
+	bd_free(span);
+}
+
 static void check(const struct bd_chat *chat, const json_t *c, size_t i)
 {
 	size_t n;
@@ -60,6 +82,7 @@ static void check(const struct bd_chat *chat, const json_t *c, size_t i)
 	if (strcmp(out.p, want) != 0)
 		fail_msg("case %zu, %s: \"%s\", not \"%s\"", i,
 		         json_string_value(json_object_get(c, "template")), out.p, want);
+	check_spans(chat, m, n, c, json_string_value(json_object_get(c, "template")));
 	bd_buf_free(&out);
 	bd_free(m);
 }
@@ -145,6 +168,7 @@ static void detection(void **state)
 	assert_true(c->family == BD_CHAT_LLAMA3 && c->dated && !c->today);
 	assert_string_equal(c->end, "<|eot_id|>");
 	bd_chat_free(c);
+	is_unknown("message['role'] | capitalize + ': ' message['content'] | trim + '<|eot_id|>' 'Bot: '");
 }
 
 static void try_render(void *arg)
@@ -154,7 +178,7 @@ static void try_render(void *arg)
 	struct bd_buf out = {0};
 	size_t n;
 
-	chat->no_system = chat->family == BD_CHAT_GEMMA && json_array_size(arg) == 3;
+	chat->no_system = chat->no_system || json_array_size(arg) == 3;
 	bd_chat_render(chat, messages_of(list, &n), json_array_size(list), "here", &out);
 }
 
@@ -172,6 +196,7 @@ static void refusals(void **state)
 	(void)state;
 	refused("[\"chatml\", []]", "here: a conversation without messages");
 	refused("[\"chatml\", [{\"role\":\"tool\",\"content\":\"x\"}]]", "\"tool\"");
+	refused("[\"bitnet-gguf\", [{\"role\":\"system\",\"content\":\"x\"}]]", "system message");
 	refused("[\"gemma\", [{\"role\":\"assistant\",\"content\":\"x\"}]]", "must alternate");
 	refused("[\"gemma\", [{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"user\",\"content\":\"x\"}]]",
 	        "message 2");

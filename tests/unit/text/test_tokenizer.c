@@ -84,6 +84,26 @@ static void check_case(const struct bd_tok *t, const json_t *c, const char *name
 	bd_free(what);
 }
 
+/* Two places of the text, and the tokens between them. */
+static void check_span(const struct bd_tok *t, const json_t *c, const char *name)
+{
+	const json_t *text = json_object_get(c, "text"), *want = json_object_get(c, "span");
+	size_t v[4];
+	struct bd_ids ids = {0};
+	struct bd_span found;
+
+	if (!json_is_array(want))
+		return;
+	for (size_t i = 0; i < 4; i++)
+		v[i] = (size_t)json_integer_value(json_array_get(want, i));
+	bd_tok_encode_spans(t, json_string_value(text), json_string_length(text), BD_TOK_BOS | BD_TOK_EOS,
+	                    &(struct bd_span){v[0], v[1]}, 1, &ids, &found);
+	if (found.begin != v[2] || found.end != v[3])
+		fail_msg("%s: \"%s\": bytes %zu to %zu are tokens %zu to %zu, not %zu to %zu", name,
+		         json_string_value(text), v[0], v[1], v[2], v[3], found.begin, found.end);
+	bd_ids_free(&ids);
+}
+
 static void golden_cases(void **state)
 {
 	(void)state;
@@ -95,8 +115,10 @@ static void golden_cases(void **state)
 		size_t i;
 
 		assert_true(json_array_size(list) > 50);
-		json_array_foreach(list, i, c)
+		json_array_foreach(list, i, c) {
 			check_case(t, c, names[k]);
+			check_span(t, c, names[k]);
+		}
 		json_decref(list);
 		bd_tok_free(t);
 		bd_free(path);
@@ -105,6 +127,31 @@ static void golden_cases(void **state)
 }
 
 /* ---- properties ---- */
+
+/* Many spans at once: words of a text with and without added tokens share out the tokens among themselves. */
+static void many_spans(void **state)
+{
+	static const char text[] = "the story<|end|> was good the thing inside <tool>yes";
+	static const struct bd_span span[] = {{0, 3},   {3, 9},   {9, 16},  {16, 20},
+	                                      {20, 25}, {25, 42}, {43, 49}, {49, 52}};
+	enum { N = sizeof(span) / sizeof(*span) };
+	struct bd_tok *t = bd_tok_open(GOLDEN "tok-bytes.json");
+	struct bd_ids ids = {0};
+	struct bd_span found[N];
+
+	(void)state;
+	bd_tok_encode_spans(t, text, strlen(text), 0, span, N, &ids, found);
+	for (size_t i = 0; i < N; i++) {
+		struct bd_buf back = {0};
+
+		bd_tok_decode(t, ids.id + found[i].begin, found[i].end - found[i].begin, true, &back);
+		assert_int_equal(back.n, span[i].end - span[i].begin);
+		assert_memory_equal(back.p, text + span[i].begin, back.n);
+		bd_buf_free(&back);
+	}
+	bd_ids_free(&ids);
+	bd_tok_free(t);
+}
 
 static void encode_str(const struct bd_tok *t, const char *s, unsigned flags, struct bd_ids *out)
 {
@@ -662,21 +709,14 @@ static void corpus(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(golden_cases),
-	    cmocka_unit_test(invalid_bytes),
-	    cmocka_unit_test(continuation),
-	    cmocka_unit_test(streaming),
-	    cmocka_unit_test(broken_bytes),
-	    cmocka_unit_test(getters),
-	    cmocka_unit_test(digests),
-	    cmocka_unit_test(inside_gguf),
-	    cmocka_unit_test(config_flags),
-	    cmocka_unit_test(plain_text),
-	    cmocka_unit_test(refusals),
-	    cmocka_unit_test(classes),
-	    cmocka_unit_test(many_marks),
-	    cmocka_unit_test(vectors),
-	    cmocka_unit_test(sentencepiece_vectors),
+	    cmocka_unit_test(golden_cases),  cmocka_unit_test(many_spans),
+	    cmocka_unit_test(invalid_bytes), cmocka_unit_test(continuation),
+	    cmocka_unit_test(streaming),     cmocka_unit_test(broken_bytes),
+	    cmocka_unit_test(getters),       cmocka_unit_test(digests),
+	    cmocka_unit_test(inside_gguf),   cmocka_unit_test(config_flags),
+	    cmocka_unit_test(plain_text),    cmocka_unit_test(refusals),
+	    cmocka_unit_test(classes),       cmocka_unit_test(many_marks),
+	    cmocka_unit_test(vectors),       cmocka_unit_test(sentencepiece_vectors),
 	    cmocka_unit_test(corpus),
 	};
 
