@@ -67,9 +67,18 @@ struct bd_kern {
 	/* out = gain * (x * r), r = 1 / sqrtf(dot(x, x) / n + eps); gain NULL: ones.
 	 * Returns r. out may be x. */
 	float (*rmsnorm)(float *out, const float *x, const float *gain, float eps, size_t n);
-	/* In place: x = exp(x - max) / sum (sum in lane order). Returns max + logf(sum). exp is this module's
-	 * own polynomial, the same bits everywhere. */
+	/* In place: x = exp(x - *max), *max the largest x. Returns the sum in lane order. exp is this module's own
+	 * polynomial, the same bits everywhere. */
+	float (*exps)(float *x, size_t n, float *max);
+	/* The same, divided by the sum; returns max + logf(sum). */
 	float (*softmax)(float *x, size_t n);
+	/* s[t*lds + j] = q[t] k[j] for t < T, j < m, rows of q D floats apart, of k ldk. A fused multiply-add for each
+	 * product: lane l of 16 adds those of d = l, l + 16, ..., zeros from D to a multiple of 16; then by halves. */
+	void (*scores)(float *s, size_t lds, const float *q, size_t T, const float *k, size_t ldk, size_t m,
+	               size_t D);
+	/* out[t,d] += p[t*ldp + j] v[j*ldv + d], fused, for j = 0, 1, ... m - 1 */
+	void (*mix)(float *out, const float *p, size_t ldp, size_t T, const float *v, size_t ldv, size_t m,
+	            size_t D);
 	/* out = gate * sigmoid(gate) * up, with the same exp. */
 	void (*silu_mul)(float *out, const float *gate, const float *up, size_t n);
 	/* y = exp(x) elementwise, the same polynomial; 0 below -87.3. */

@@ -47,14 +47,15 @@ static void embed_backward(struct bd_cpu *cpu, const void *operands)
 typedef void integer_fn(const struct bd_kern_table *o);
 
 /* The integer product for rows of a type, or NULL: the head is a product of floats. */
-static integer_fn *integer_product(const struct bd_kern *kern, const struct bd_table *e)
+static integer_fn *integer_product(const struct bd_kern *kern, const struct bd_lm_head *o)
 {
-	if (e->floats)
-		return NULL;
-	return e->type == BD_GGML_Q8_0   ? kern->table_q8_0
-	       : e->type == BD_GGML_Q6_K ? kern->table_q6_k
-	       : e->type == BD_GGML_Q4_0 ? kern->table_q4_0
-	                                 : NULL;
+	enum bd_ggml_type type = o->table.type;
+
+	return o->first               ? NULL
+	       : type == BD_GGML_Q8_0 ? kern->table_q8_0
+	       : type == BD_GGML_Q6_K ? kern->table_q6_k
+	       : type == BD_GGML_Q4_0 ? kern->table_q4_0
+	                              : NULL;
 }
 
 /* h in int8 blocks of 32. */
@@ -111,41 +112,37 @@ static void integer_head(struct bd_cpu *cpu, const struct bd_lm_head *o, integer
 	bd_cpu_for(cpu, o->table.rows, integer_columns, &x);
 }
 
-/* Columns [v0, v1) of z from rows of two-byte floats as they are stored. */
+/* Columns [v0, v1) of z, of one position, from rows of two-byte floats as they are stored. */
 static void head_stored(const struct bd_kern *kern, const struct bd_lm_head *o, size_t v0, size_t v1)
 {
-	size_t V = o->table.rows, C = o->table.cols;
 	float (*dot)(const float *, const uint16_t *, size_t) =
 	    o->table.type == BD_GGML_F16 ? kern->dot_f16 : kern->dot_bf16;
 
 	for (size_t v = v0; v < v1; v++)
-		for (size_t p = 0; p < o->P; p++)
-			o->z[p * V + v] =
-			    dot(o->h + p * C, (const uint16_t *)(const void *)table_row(&o->table, v), C);
+		o->z[v] = dot(o->h, (const uint16_t *)(const void *)table_row(&o->table, v), o->table.cols);
 }
 
 /* One position multiplies the rows as they are stored; for several, converting a block of rows first is cheaper
  * and gives the same bits. */
 static void head_columns(struct bd_cpu *cpu, const void *operands, size_t v0, size_t v1, int slice)
 {
-	enum { BLOCK = BD_TABLE_COLS }; /* floats: a 64 KiB block of converted rows */
-	float w[BLOCK];
+	enum { BLOCK = 16384 }; /* floats: 64 KiB of converted rows */
 	const struct bd_lm_head *o = operands;
 	const struct bd_table *e = &o->table;
-	size_t V = e->rows, C = e->cols, step = BLOCK / C;
+	size_t V = e->rows, C = e->cols, step = C < BLOCK ? BLOCK / C : 1, n;
+	float *w;
 
-	(void)slice;
 	if (e->type == BD_GGML_F32) {
 		cpu->kern->head_f32(o->z + v0, V, o->h, o->P, (const float *)e->p + v0 * C, v1 - v0, C);
 		return;
 	}
-	if ((o->P == 1 || step == 0) && (e->type == BD_GGML_F16 || e->type == BD_GGML_BF16)) {
+	if (o->P == 1 && (e->type == BD_GGML_F16 || e->type == BD_GGML_BF16)) {
 		head_stored(cpu->kern, o, v0, v1);
 		return;
 	}
-	for (size_t v = v0; v < v1; v += step) {
-		size_t n = v1 - v < step ? v1 - v : step;
-
+	w = bd_cpu_scratch(cpu, slice, step * C);
+	for (size_t v = v0; v < v1; v += n) {
+		n = v1 - v < step ? v1 - v : step;
 		table_read(w, e, v, n);
 		cpu->kern->head_f32(o->z + v, V, o->h, o->P, w, n, C);
 	}
@@ -154,7 +151,7 @@ static void head_columns(struct bd_cpu *cpu, const void *operands, size_t v0, si
 static void lm_head_forward(struct bd_cpu *cpu, const void *operands)
 {
 	const struct bd_lm_head *o = operands;
-	integer_fn *product = integer_product(cpu->kern, &o->table);
+	integer_fn *product = integer_product(cpu->kern, o);
 
 	if (product != NULL)
 		integer_head(cpu, o, product);

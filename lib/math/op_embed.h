@@ -7,14 +7,10 @@
 #include "machine/dev.h"
 #include "format/gguf.h"
 
-#define BD_TABLE_COLS 16384
 struct bd_table {
 	enum bd_ggml_type type; /* one of gguf_table.h */
 	size_t rows, cols;      /* V, C */
 	const void *p;
-	/* Quantised rows are multiplied as floats, as packed files of version 1 want it; rows no wider than
-	 * BD_TABLE_COLS. */
-	bool floats;
 };
 
 /* out[T,C] = scale table[ids[t]]. ids are checked by the caller. */
@@ -38,12 +34,14 @@ struct bd_embed_grad {
 void bd_embed_backward(struct bd_dev *dev, const struct bd_embed_grad *o);
 
 /* The head of inference: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h only.
- * Quantised rows (Q8_0, Q6_K, Q4_0) are multiplied as integers with h in int8 (kern.h, bd_kern_table). */
+ * Quantised rows (Q8_0, Q6_K, Q4_0) are multiplied as integers with h in int8 (kern.h, bd_kern_table), or, if `first`
+ * says so, as floats: the arithmetic of packed files of version 1. */
 struct bd_lm_head {
 	float *z;
 	const float *h;
 	struct bd_table table;
 	size_t P;
+	bool first;
 };
 void bd_lm_head_forward(struct bd_dev *dev, const struct bd_lm_head *o);
 

@@ -171,7 +171,7 @@ void bd_net_logits(struct bd_net *net, float *z, const float *h, const size_t *r
 		    net->dev,
 		    &(struct bd_dense){.y = z, .x = g, .w = e->p, .T = P, .N = e->rows, .K = e->cols});
 	else
-		bd_lm_head_forward(net->dev, &(struct bd_lm_head){z, g, *e, P});
+		bd_lm_head_forward(net->dev, &(struct bd_lm_head){z, g, *e, P, net->first});
 }
 
 void bd_net_logits_backward(struct bd_net *net, float *dh, float *dhead, const float *dz, const float *h,

@@ -42,6 +42,7 @@ struct bd_net {
 	struct bd_dev *dev;          /* borrowed; every tensor below is in its memory */
 	float *params;               /* m->data in the device's memory, if made from a model m; else NULL */
 	struct bd_table embed, head; /* head.p == embed.p when tied */
+	bool first; /* the arithmetic of packed files of version 1, to check their golden prompts */
 	const float *final_norm;
 	struct bd_block *block; /* [L] */
 	struct bd_angles {

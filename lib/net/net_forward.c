@@ -162,6 +162,7 @@ static void attention(const struct pass *p)
 	                                 .q = y->q,
 	                                 .out = y->att,
 	                                 .lse = y->lse,
+	                                 .first = p->net->first,
 	                             });
 }
 

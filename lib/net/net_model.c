@@ -26,7 +26,7 @@ struct bd_net *bd_net_from_model(const struct bd_model *m, struct bd_dev *dev, b
 		const float *data = net->params + bd_model_param(m, p->slot, p->layer)->off;
 
 		if (p->kind == BD_KIND_TABLE)
-			*p->table = (struct bd_table){BD_GGML_F32, p->rows, p->cols, data, false};
+			*p->table = (struct bd_table){BD_GGML_F32, p->rows, p->cols, data};
 		else if (p->kind == BD_KIND_LINEAR)
 			fill_linear(net, p->linear, data, train);
 		else

@@ -59,18 +59,14 @@ static const float *vector(struct reader *r, const char *name, size_t n)
 static struct bd_table table(struct reader *r, const char *name, size_t rows, size_t cols)
 {
 	const struct bd_gguf_tensor *t = tensor(r, name);
-	bool floats = bd_gguf_has(r->g, "bd.version") && bd_gguf_uint(r->g, "bd.version") == 1,
-	     wide = floats && cols > BD_TABLE_COLS && bd_ggml_block(t->type) > 1;
 
-	want_type(r, t, bd_ggml_table(t->type) && !wide,
-	          wide ? "F32, F16 or BF16" : "F32, F16, BF16, Q8_0, Q6_K or Q4_0");
+	want_type(r, t, bd_ggml_table(t->type), "F32, F16, BF16, Q8_0, Q6_K or Q4_0");
 	if (t->rows != rows || t->cols != cols)
 		die_shape(r, t, rows, cols);
 	return (struct bd_table){.type = (enum bd_ggml_type)t->type,
 	                         .rows = rows,
 	                         .cols = cols,
-	                         .p = bd_net_map(r->net, t->data, t->bytes),
-	                         .floats = floats};
+	                         .p = bd_net_map(r->net, t->data, t->bytes)};
 }
 
 /* ---- linears ---- */

@@ -86,6 +86,7 @@ size_t bd_packed_verify(const char *path, struct bd_dev *dev, size_t *n)
 	const char *text = bd_gguf_str(g, "bd.golden", &len);
 	json_t *golden = bd_json_parse(text, len, path);
 
+	net->first = bd_gguf_uint(g, "bd.version") == 1;
 	*n = json_array_size(golden);
 	for (size_t i = 0; i < *n; i++) {
 		const json_t *stored = json_array_get(golden, i);

@@ -5,7 +5,7 @@
 
 #include "pack/target.h"
 
-/* Of version 1, heads of quantised rows are multiplied as floats (bd_table), since as integers. */
+/* The golden prompts of a file of version 1 are those of bd_net.first. */
 #define BD_PACKED_VERSION 2
 /* over keys (the digests of the tensors among them) and names: identifies the whole file */
 #define BD_PACKED_DIGEST "bd.digest"

@@ -1,4 +1,4 @@
-/* AVX2, FMA (unused: every product is rounded) and F16C. */
+/* AVX2, FMA (in attention only) and F16C. */
 #if defined(__x86_64__)
 
 #include "machine/cpu.h"
@@ -43,6 +43,15 @@ static inline vf load_bf16(const uint16_t *h)
 }
 
 #include "machine/kern/float.inc"
+
+static inline vf fused(vf a, vf b, vf c)
+{
+	return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+}
+
+enum { SCORE_T = 2, SCORE_K = 2, MIX_T = 4, MIX_V = 2 };
+
+#include "machine/kern/attention.inc"
 
 static inline __m256 load_8(const float *x, size_t n)
 {

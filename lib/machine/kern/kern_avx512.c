@@ -45,6 +45,15 @@ static inline vf load_bf16(const uint16_t *h)
 
 #include "machine/kern/float.inc"
 
+static inline vf fused(vf a, vf b, vf c)
+{
+	return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+}
+
+enum { SCORE_T = 4, SCORE_K = 4, MIX_T = 4, MIX_V = 4 };
+
+#include "machine/kern/attention.inc"
+
 static inline __mmask16 first_lanes(size_t n)
 {
 	return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffffu);

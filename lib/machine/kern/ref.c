@@ -75,14 +75,19 @@ static void ternary(const struct bd_kern_product *o)
 
 /* Sums of 64 lanes */
 
-static float lanes_sum(float s[LANES])
+static float halves_sum(float s[16])
 {
-	for (int l = 0; l < 16; l++)
-		s[l] = (s[l] + s[16 + l]) + (s[32 + l] + s[48 + l]);
 	for (int half = 8; half >= 1; half /= 2)
 		for (int l = 0; l < half; l++)
 			s[l] = s[l] + s[half + l];
 	return s[0];
+}
+
+static float lanes_sum(float s[LANES])
+{
+	for (int l = 0; l < 16; l++)
+		s[l] = (s[l] + s[16 + l]) + (s[32 + l] + s[48 + l]);
+	return halves_sum(s);
 }
 
 static float dot(const float *x, const float *y, size_t n)
@@ -182,10 +187,7 @@ static float table_dot(const int8_t *q, const float *step, const uint8_t *row, s
 			lane[8 * (b % 2) + j] += (float)(s[j / 4] * sum) * (d * step[b]);
 		}
 	}
-	for (size_t half = 8; half >= 1; half /= 2)
-		for (size_t l = 0; l < half; l++)
-			lane[l] = lane[l] + lane[half + l];
-	return lane[0];
+	return halves_sum(lane);
 }
 
 static void table(const struct bd_kern_table *o, load_block *load, size_t stride)
@@ -255,20 +257,53 @@ static void vexp(float *y, const float *x, size_t n)
 		y[i] = exp1(x[i]);
 }
 
-static float softmax(float *x, size_t n)
+static float exps(float *x, size_t n, float *max)
 {
-	float max = -INFINITY, s[LANES] = {0};
+	float s[LANES] = {0};
 
+	*max = -INFINITY;
 	for (size_t i = 0; i < n; i++)
-		max = x[i] > max ? x[i] : max;
+		*max = x[i] > *max ? x[i] : *max;
 	for (size_t i = 0; i < n; i++) {
-		x[i] = exp1(x[i] - max);
+		x[i] = exp1(x[i] - *max);
 		s[i % LANES] += x[i];
 	}
-	const float sum = lanes_sum(s);
+	return lanes_sum(s);
+}
+
+static float softmax(float *x, size_t n)
+{
+	float max;
+	const float sum = exps(x, n, &max);
+
 	for (size_t i = 0; i < n; i++)
 		x[i] = x[i] / sum;
 	return max + kern_log(sum);
+}
+
+/* Attention */
+
+static void scores(float *s, size_t lds, const float *q, size_t T, const float *k, size_t ldk, size_t m,
+                   size_t D)
+{
+	for (size_t t = 0; t < T; t++)
+		for (size_t j = 0; j < m; j++) {
+			float lane[16] = {0};
+
+			for (size_t d = 0; d < (D + 15) / 16 * 16; d++)
+				lane[d % 16] = d < D ? fmaf(q[t * D + d], k[j * ldk + d], lane[d % 16])
+				                     : fmaf(0, 0, lane[d % 16]);
+			s[t * lds + j] = halves_sum(lane);
+		}
+}
+
+static void mix(float *out, const float *p, size_t ldp, size_t T, const float *v, size_t ldv, size_t m,
+                size_t D)
+{
+	for (size_t t = 0; t < T; t++)
+		for (size_t j = 0; j < m; j++)
+			for (size_t d = 0; d < D; d++)
+				out[t * D + d] = fmaf(p[t * ldp + j], v[j * ldv + d], out[t * D + d]);
 }
 
 static void silu_mul(float *out, const float *gate, const float *up, size_t n)

@@ -213,6 +213,49 @@ static size_t check_head(const struct bd_kern *k)
 	return bad;
 }
 
+/* scores, exps and mix: T queries, m keys of D numbers, in rows that are further apart. */
+static size_t check_attention_shape(const struct bd_kern *k, size_t T, size_t m, size_t D, enum fill f)
+{
+	const size_t ld = D + 5, lds = m + 2, n_k = (m - 1) * ld + D, n_s = (T - 1) * lds + m;
+	struct guarded q = guarded(4 * T * D), key = guarded(4 * n_k), s = guarded(4 * n_s),
+	               o = guarded(4 * T * D);
+	float *want_s = calloc(n_s, 4), *want_o = calloc(T * D, 4), a[2], b[2];
+	size_t bad;
+
+	fill(q.p, T * D, f, 40);
+	fill(key.p, n_k, f, 41);
+	fill(s.p, n_s, NORMAL, 42);
+	fill(want_s, n_s, NORMAL, 42);
+	k->scores(s.p, lds, q.p, T, key.p, ld, m, D);
+	bd_kern_ref.scores(want_s, lds, q.p, T, key.p, ld, m, D);
+	bad = differ(s.p, want_s, n_s);
+	fill(o.p, T * D, f, 43);
+	fill(want_o, T * D, f, 43);
+	k->mix(o.p, want_s, lds, T, key.p, ld, m, D);
+	bd_kern_ref.mix(want_o, want_s, lds, T, key.p, ld, m, D);
+	bad += differ(o.p, want_o, T * D);
+	a[0] = k->exps(s.p, m, &a[1]);
+	b[0] = bd_kern_ref.exps(want_s, m, &b[1]);
+	bad += differ(a, b, 2) + differ(s.p, want_s, m);
+	release(q), release(key), release(s), release(o);
+	free(want_s), free(want_o);
+	return bad;
+}
+
+static size_t check_attention(const struct bd_kern *k)
+{
+	static const size_t Ts[] = {1, 2, 3, 4, 5, 16}, ms[] = {1, 2, 3, 4, 7, 64, 66},
+	                    Ds[] = {1, 7, 8, 16, 20, 31, 32, 64, 80, 128, 192};
+	size_t bad = 0;
+
+	for (size_t t = 0; t < 6; t++)
+		for (size_t m = 0; m < 7; m++)
+			for (size_t d = 0; d < 11; d++)
+				for (enum fill f = 0; f < FILLS; f++)
+					bad += check_attention_shape(k, Ts[t], ms[m], Ds[d], f);
+	return bad;
+}
+
 static size_t check_quant_row(const struct bd_kern *k)
 {
 	size_t bad = 0;
@@ -454,6 +497,45 @@ static void test_ternary(void **state)
 	all_tables(check_ternary);
 }
 
+static void test_attention(void **state)
+{
+	(void)state;
+	all_tables(check_attention);
+}
+
+/* In a score a product is not rounded: (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24. 1e8 swallows a 1 in its lane, and lanes
+ * meet by halves; in mix, in the order of the keys. */
+static void test_attention_by_hand(void **state)
+{
+	float q[32] = {0}, k[32] = {0}, s, v[3] = {1e8f, 1, -1e8f}, p[3] = {1, 1, 1}, out;
+
+	(void)state;
+	for (const struct bd_kern *const *kern = bd_kern_all(); *kern != NULL; kern++) {
+		memset(q, 0, sizeof(q));
+		for (int i = 0; i < 32; i++)
+			k[i] = 1;
+		q[0] = k[0] = 1.0f + 0x1p-12f;
+		q[16] = -1.0f - 0x1p-11f;
+		(*kern)->scores(&s, 1, q, 1, k, 32, 1,
+		                32); /* the first is added last: rounded with the sum */
+		assert_true(s == (float)((1 + 0x1p-12) * (1 + 0x1p-12)) - (1.0f + 0x1p-11f));
+		q[0] = -1.0f - 0x1p-11f, k[0] = 1;
+		q[16] = k[16] = 1.0f + 0x1p-12f;
+		(*kern)->scores(&s, 1, q, 1, k, 32, 1, 32);
+		assert_true(s == 0x1p-24f);
+		memset(q, 0, sizeof(q));
+		q[0] = 1e8f, q[16 % 16 + 8] = -1e8f, q[4] = 1, k[16] = 1;
+		(*kern)->scores(&s, 1, q, 1, k, 32, 1, 16); /* lanes 0 and 8 meet before 4 joins */
+		assert_true(s == 1);
+		q[4] = 0, q[16] = 1; /* in lane 0 */
+		(*kern)->scores(&s, 1, q, 1, k, 32, 1, 32);
+		assert_true(s == 0);
+		out = 0;
+		(*kern)->mix(&out, p, 3, 1, v, 1, 3, 1);
+		assert_true(out == 0);
+	}
+}
+
 static void test_tables(void **state)
 {
 	(void)state;
@@ -665,6 +747,14 @@ static void wrong_head(float *out, size_t ldo, const float *x, size_t T, const f
 		out[ldo - 1] = 0.0f; /* between the rows */
 }
 
+static void wrong_mix(float *out, const float *p, size_t ldp, size_t T, const float *v, size_t ldv, size_t m,
+                      size_t D)
+{
+	bd_kern_ref.mix(out, p, ldp, T, v, ldv, m, D);
+	if (T == 16 && m == 66 && D == 20)
+		out[7] = nextafterf(out[7], 0);
+}
+
 static void wrong_table(const struct bd_kern_table *o)
 {
 	bd_kern_ref.table_q6_k(o);
@@ -692,6 +782,8 @@ static void test_checks_can_fail(void **state)
 	assert_true(check_rows(&bad) > 0);
 	bad.quant_row = wrong_quant_row;
 	assert_true(check_quant_row(&bad) > 0);
+	bad.mix = wrong_mix;
+	assert_true(check_attention(&bad) > 0);
 	bad.table_q6_k = wrong_table;
 	assert_true(check_tables(&bad) > 0);
 	bad.head_f32 = wrong_head;
@@ -744,6 +836,8 @@ int main(void)
 	    cmocka_unit_test(test_head),
 	    cmocka_unit_test(test_quant_row),
 	    cmocka_unit_test(test_ternary),
+	    cmocka_unit_test(test_attention),
+	    cmocka_unit_test(test_attention_by_hand),
 	    cmocka_unit_test(test_tables),
 	    cmocka_unit_test(test_table_by_hand),
 	    cmocka_unit_test(test_order),

@@ -530,10 +530,10 @@ static void test_embed(void **state)
 	struct {
 		struct bd_table e;
 		const float *values;
-	} kinds[] = {{{BD_GGML_F32, V, C, f32, false}, f32},
-	             {{BD_GGML_F16, V, C, f16, false}, f16_values},
-	             {{BD_GGML_Q8_0, V, C, q8, true}, q8_values},
-	             {{BD_GGML_BF16, V, C, bf16, false}, bf16_values}};
+	} kinds[] = {{{BD_GGML_F32, V, C, f32}, f32},
+	             {{BD_GGML_F16, V, C, f16}, f16_values},
+	             {{BD_GGML_Q8_0, V, C, q8}, q8_values},
+	             {{BD_GGML_BF16, V, C, bf16}, bf16_values}};
 	for (size_t i = 0; i < 4; i++) {
 		const struct bd_table *e = &kinds[i].e;
 		ON(NULL, NULL, bd_embed_forward(dev, &(struct bd_embed){out, *e, 1, ids, T}));
@@ -547,12 +547,12 @@ static void test_embed(void **state)
 					    (double)h[p * C + c] * (double)kinds[i].values[v * C + c];
 		EACH_KERN(k)
 		{
-			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, *e, P}));
+			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, *e, P, true}));
 			assert_near("head", z, want, P * V, 1e-6);
 			for (size_t p = 0; p < P; p++)
 				ON(NULL, &bd_kern_ref,
-				   bd_lm_head_forward(dev,
-				                      &(struct bd_lm_head){z1 + p * V, h + p * C, *e, 1}));
+				   bd_lm_head_forward(
+				       dev, &(struct bd_lm_head){z1 + p * V, h + p * C, *e, 1, true}));
 			assert_same("head by rows", z, z1, P * V);
 		}
 		bd_free(want);
@@ -602,7 +602,7 @@ static void test_integer_head(void **state)
 		      *z = normal(P * V, 1), *z1 = normal(P * V, 1);
 		uint8_t *rows = bd_alloc(bd_ggml_bytes(types[i], V, C), 1);
 		double *want = doubles(NULL, P * V);
-		struct bd_table e = {types[i], V, C, rows, false};
+		struct bd_table e = {types[i], V, C, rows};
 		bd_table_store(types[i], rows, w, V * C);
 		bd_table_load(types[i], w, rows, V * C);
 		for (size_t p = 0; p < P; p++)
@@ -611,12 +611,12 @@ static void test_integer_head(void **state)
 					want[p * V + v] += (double)x[p * C + c] * (double)w[v * C + c];
 		EACH_KERN(k)
 		{
-			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, e, P}));
+			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, e, P, false}));
 			assert_near("integer head", z, want, P * V, 1e-6);
 			for (size_t p = 0; p < P; p++)
 				ON(NULL, &bd_kern_ref,
-				   bd_lm_head_forward(dev,
-				                      &(struct bd_lm_head){z1 + p * V, h + p * C, e, 1}));
+				   bd_lm_head_forward(
+				       dev, &(struct bd_lm_head){z1 + p * V, h + p * C, e, 1, false}));
 			assert_same("integer head by rows", z, z1, P * V);
 		}
 		bd_free(w), bd_free(h), bd_free(x), bd_free(z), bd_free(z1), bd_free(rows), bd_free(want);
@@ -627,7 +627,7 @@ static void test_integer_head(void **state)
 /* Rows that are wider than the room they are converted in, for several positions as for one. */
 static void test_wide_head(void **state)
 {
-	enum { V = 5, C = BD_TABLE_COLS + 64, P = 3 };
+	enum { V = 5, C = 16384 + 64, P = 3 };
 	float *values = normal(V * C, 1), *h = normal(P * C, 1), *z = normal(P * V, 1);
 	uint16_t *half = bd_alloc(V * C, sizeof(*half));
 	double *want = doubles(NULL, P * V);
@@ -642,7 +642,7 @@ static void test_wide_head(void **state)
 	{
 		memset(z, 0, P * V * sizeof(*z));
 		ON(NULL, k,
-		   bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, {BD_GGML_BF16, V, C, half, false}, P}));
+		   bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, {BD_GGML_BF16, V, C, half}, P, false}));
 		assert_near("wide head", z, want, P * V, 1e-6);
 	}
 	bd_free(values), bd_free(h), bd_free(z), bd_free(half), bd_free(want);
