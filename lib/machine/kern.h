@@ -26,11 +26,11 @@ struct bd_kern_product {
 };
 
 /* out[t*ldo + n] = table row n times token t, for t < T, n < N, k a multiple of the type's block. The
- * activations are int8 in blocks of 32 with a step each (quant_row of the block). Lane 8 (b mod 2) + j, j < 8, adds for the
- * blocks b = 0, 1, ... of 32 columns
+ * activations are int8 in blocks of 32 with a step each (quant_row of the block). Lane 8 (b mod 2) + j, j <
+ * 8, adds for the blocks b = 0, 1, ... of 32 columns
  *	(float)(s sum_i w[32b + 4j + i] q[32b + 4j + i], i < 4) * (d * step[b])
- * where w is the stored integer (q8_0: q; q4_0: q - 8; q6_k: q - 32), d the block's scale and s that of the 16
- * columns in q6_k, else 1; then the 16 lanes by halves 8, 4, 2, 1. The integers are below 2^24. */
+ * where w is the stored integer (q8_0: q; q4_0: q - 8; q6_k: q - 32), d the block's scale and s that of the
+ * 16 columns in q6_k, else 1; then the 16 lanes by halves 8, 4, 2, 1. The integers are below 2^24. */
 struct bd_kern_table {
 	float *out;
 	size_t ldo;
@@ -67,13 +67,14 @@ struct bd_kern {
 	/* out = gain * (x * r), r = 1 / sqrtf(dot(x, x) / n + eps); gain NULL: ones.
 	 * Returns r. out may be x. */
 	float (*rmsnorm)(float *out, const float *x, const float *gain, float eps, size_t n);
-	/* In place: x = exp(x - *max), *max the largest x. Returns the sum in lane order. exp is this module's own
-	 * polynomial, the same bits everywhere. */
+	/* In place: x = exp(x - *max), *max the largest x. Returns the sum in lane order. exp is this
+	 * module's own polynomial, the same bits everywhere. */
 	float (*exps)(float *x, size_t n, float *max);
 	/* The same, divided by the sum; returns max + logf(sum). */
 	float (*softmax)(float *x, size_t n);
-	/* s[t*lds + j] = q[t] k[j] for t < T, j < m, rows of q D floats apart, of k ldk. A fused multiply-add for each
-	 * product: lane l of 16 adds those of d = l, l + 16, ..., zeros from D to a multiple of 16; then by halves. */
+	/* s[t*lds + j] = q[t] k[j] for t < T, j < m, rows of q D floats apart, of k ldk. A fused multiply-add
+	 * for each product: lane l of 16 adds those of d = l, l + 16, ..., zeros from D to a multiple of 16;
+	 * then by halves. */
 	void (*scores)(float *s, size_t lds, const float *q, size_t T, const float *k, size_t ldk, size_t m,
 	               size_t D);
 	/* out[t,d] += p[t*ldp + j] v[j*ldv + d], fused, for j = 0, 1, ... m - 1 */

@@ -1,5 +1,5 @@
-/* Causal attention. Forward sees the keys in blocks, whose probabilities are never all held; backward recomputes those
- * of a block of queries and is five products through gemm.h. */
+/* Causal attention. Forward sees the keys in blocks, whose probabilities are never all held; backward
+ * recomputes those of a block of queries and is five products through gemm.h. */
 #include "math/op_attention.h"
 
 #include <math.h>
@@ -46,8 +46,8 @@ size_t bd_attention_scratch(const struct bd_heads *a, size_t past, size_t n)
 
 /* ---- forward ---- */
 
-/* Some queries of one sequence and of heads that share keys, and what they have seen so far: the sum of exp(s - max)
- * and of exp(s - max) v. */
+/* Some queries of one sequence and of heads that share keys, and what they have seen so far: the sum of exp(s
+ * - max) and of exp(s - max) v. */
 struct rows {
 	const struct bd_kern *kern;
 	size_t D, T;               /* T <= ROWS */
@@ -209,8 +209,8 @@ static void heads_forward(struct bd_cpu *cpu, const struct shared *x, int slice)
 	}
 }
 
-/* A sequence of few queries reads its keys once for all heads that share them; many queries are work enough for a head
- * of its own. Item s H + h. */
+/* A sequence of few queries reads its keys once for all heads that share them; many queries are work enough
+ * for a head of its own. Item s H + h. */
 static void forward_heads(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)
 {
 	const struct bd_attention *o = operands;

@@ -15,10 +15,10 @@ struct bd_heads {
 
 /* Sequence s: its queries are tokens start[s] .. start[s+1] of q, out, lse; its keys and values are key[s],
  * val[s] [past[s] + n,G,D], of which query i sees those up to past[s] + i. The bits of a query's result
- * depend only on it and on the keys and values that it sees: its scores are of q * scale; the keys come in blocks that
- * begin at multiples of 256, each with its own maximum m, total of e = exp(s - m), and sum of e v (kern.h: scores,
- * exps, mix); with what was seen before, M, they are joined as x exp(M - max) + y exp(m - max), max = max(M, m), and
- * the sum is divided by the total at last. */
+ * depend only on it and on the keys and values that it sees: its scores are of q * scale; the keys come in
+ * blocks that begin at multiples of 256, each with its own maximum m, total of e = exp(s - m), and sum of e v
+ * (kern.h: scores, exps, mix); with what was seen before, M, they are joined as x exp(M - max) + y exp(m -
+ * max), max = max(M, m), and the sum is divided by the total at last. */
 struct bd_attention {
 	struct bd_heads heads;
 	size_t n_seq;

@@ -122,8 +122,8 @@ static void head_stored(const struct bd_kern *kern, const struct bd_lm_head *o, 
 		o->z[v] = dot(o->h, (const uint16_t *)(const void *)table_row(&o->table, v), o->table.cols);
 }
 
-/* One position multiplies the rows as they are stored; for several, converting a block of rows first is cheaper
- * and gives the same bits. */
+/* One position multiplies the rows as they are stored; for several, converting a block of rows first is
+ * cheaper and gives the same bits. */
 static void head_columns(struct bd_cpu *cpu, const void *operands, size_t v0, size_t v1, int slice)
 {
 	enum { BLOCK = 16384 }; /* floats: 64 KiB of converted rows */

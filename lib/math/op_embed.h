@@ -33,9 +33,9 @@ struct bd_embed_grad {
 };
 void bd_embed_backward(struct bd_dev *dev, const struct bd_embed_grad *o);
 
-/* The head of inference: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h only.
- * Quantised rows (Q8_0, Q6_K, Q4_0) are multiplied as integers with h in int8 (kern.h, bd_kern_table), or, if `first`
- * says so, as floats: the arithmetic of packed files of version 1. */
+/* The head of inference: z[P,V] = h[P,C] table^T in kern.h's order, so a row of z depends on its row of h
+ * only. Quantised rows (Q8_0, Q6_K, Q4_0) are multiplied as integers with h in int8 (kern.h, bd_kern_table),
+ * or, if `first` says so, as floats: the arithmetic of packed files of version 1. */
 struct bd_lm_head {
 	float *z;
 	const float *h;

@@ -289,8 +289,8 @@ static void few(const struct bd_kern_product *product)
 	}
 }
 
-/* Tables: a vector is a pair of blocks. vpdpbusd wants x unsigned, so it gets x + 128, and begins at -128 times
- * the sum of w. */
+/* Tables: a vector is a pair of blocks. vpdpbusd wants x unsigned, so it gets x + 128, and begins at -128
+ * times the sum of w. */
 
 typedef __m512i vb;
 

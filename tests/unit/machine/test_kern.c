@@ -354,8 +354,8 @@ static size_t check_ternary(const struct bd_kern *k)
 	return bad;
 }
 
-/* Tables of quantised rows: bytes at random, integers such that sums are as large as they get, scales that are not
- * finite. */
+/* Tables of quantised rows: bytes at random, integers such that sums are as large as they get, scales that
+ * are not finite. */
 struct table {
 	const char *name;
 	size_t block, bytes, d; /* columns and bytes of a block; where its f16 scale is */
@@ -503,8 +503,8 @@ static void test_attention(void **state)
 	all_tables(check_attention);
 }
 
-/* In a score a product is not rounded: (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24. 1e8 swallows a 1 in its lane, and lanes
- * meet by halves; in mix, in the order of the keys. */
+/* In a score a product is not rounded: (1 + 2^-12)^2 - (1 + 2^-11) is 2^-24. 1e8 swallows a 1 in its lane,
+ * and lanes meet by halves; in mix, in the order of the keys. */
 static void test_attention_by_hand(void **state)
 {
 	float q[32] = {0}, k[32] = {0}, s, v[3] = {1e8f, 1, -1e8f}, p[3] = {1, 1, 1}, out;
@@ -542,8 +542,8 @@ static void test_tables(void **state)
 	all_tables(check_tables);
 }
 
-/* One block by hand, and the order of lanes: 1e8 swallows a 1 in its own lane, in the next pair of blocks, not
- * elsewhere. */
+/* One block by hand, and the order of lanes: 1e8 swallows a 1 in its own lane, in the next pair of blocks,
+ * not elsewhere. */
 static void test_table_by_hand(void **state)
 {
 	const uint16_t one = bd_f32_to_f16(1);

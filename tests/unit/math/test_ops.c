@@ -588,8 +588,8 @@ static float *in_blocks(const float *h, size_t n)
 	return x;
 }
 
-/* The head of quantised rows against its definition in double, near; by rows, threads and kernels, the same. An
- * odd number of blocks where the type allows it. */
+/* The head of quantised rows against its definition in double, near; by rows, threads and kernels, the same.
+ * An odd number of blocks where the type allows it. */
 static void test_integer_head(void **state)
 {
 	enum { V = 70, P = 9 };

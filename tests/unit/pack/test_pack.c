@@ -243,8 +243,8 @@ static void open_file(void *path)
 	bd_net_free(bd_packed_open(path, cpu()));
 }
 
-/* A file of version 1, of ternary-gemma3 with a head in q8_0, has golden prompts that this program's arithmetic does
- * not give, and that of its version does. */
+/* A file of version 1, of ternary-gemma3 with a head in q8_0, has golden prompts that this program's
+ * arithmetic does not give, and that of its version does. */
 static void test_first_version(void **state)
 {
 	size_t n, prompts, at = strlen("bd.version") + 4; /* the value follows its type */
