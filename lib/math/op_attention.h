@@ -26,8 +26,7 @@ struct bd_attention {
 	const float *const *key, *const *val; /* host, [n_seq] of device addresses */
 	const float *q;                       /* [T,H,D] */
 	float *out, *lse;                     /* [T,H,D]; [T,H], log-sum-exp of the scaled scores */
-	bool
-	    first; /* the arithmetic of packed files of version 1: all keys as one block, dot, softmax and axpy */
+	bool first; /* as packed files of version 1 have it: one block, dot, softmax, axpy */
 };
 void bd_attention_forward(struct bd_dev *dev, const struct bd_attention *o);
 
