@@ -4,12 +4,29 @@
 #include "base/guard.h"
 #include "base/msg.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/random.h>
 #include <xxhash.h>
 
 uint64_t bd_hash64(const void *p, size_t n)
 {
 	return XXH3_64bits(p, n);
+}
+
+/* Results do not depend on it. Without random numbers from the system, it is where the process is. */
+uint64_t bd_hash_key(void)
+{
+	uint64_t key;
+
+	if (getrandom(&key, sizeof(key), GRND_NONBLOCK) != sizeof(key))
+		key = (uint64_t)(uintptr_t)&key * 0x9e3779b97f4a7c15u ^ (uint64_t)(uintptr_t)&errno;
+	return key;
+}
+
+uint64_t bd_hash_keyed(const void *p, size_t n, uint64_t key)
+{
+	return XXH3_64bits_withSeed(p, n, key);
 }
 
 static void release(void *p, size_t n)

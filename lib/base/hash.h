@@ -6,6 +6,18 @@
 #include <stdint.h>
 
 uint64_t bd_hash64(const void *p, size_t n);
+/* For hash tables over what files say: with a random number of this process, so that no file can make its
+ * entries collide. */
+uint64_t bd_hash_key(void);
+uint64_t bd_hash_keyed(const void *p, size_t n, uint64_t key);
+/* Of 8 bytes: the two halves of a product of 64 bits by 64, folded. */
+static inline uint64_t bd_hash_pair(uint64_t x, uint64_t key)
+{
+	unsigned __int128 p = (unsigned __int128)(x ^ key) * 0x9e3779b97f4a7c15u;
+
+	p = (unsigned __int128)((uint64_t)p ^ (uint64_t)(p >> 64)) * (key | 1);
+	return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
 
 struct bd_hash; /* running XXH3-64 */
 struct bd_hash *bd_hash_new(void);

@@ -1,4 +1,4 @@
-/* Added tokens: sorted patterns, narrowed byte by byte. */
+/* Added tokens: all matches of a text are found first, then those that count. */
 #include "text/tok_added.h"
 
 #include "base/msg.h"
@@ -15,19 +15,6 @@ static int by_id(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-/* By bytes, shorter first; among equals, special ones first: the first one is found. */
-static int by_pattern(const void *a, const void *b)
-{
-	const struct bd_added *x = *(struct bd_added *const *)a, *y = *(struct bd_added *const *)b;
-	int c = memcmp(x->pattern, y->pattern, x->pattern_n < y->pattern_n ? x->pattern_n : y->pattern_n);
-
-	if (!c)
-		c = (x->pattern_n > y->pattern_n) - (x->pattern_n < y->pattern_n);
-	if (!c)
-		c = y->special - x->special;
-	return c ? c : by_id(x, y);
-}
-
 static void read_one(struct bd_added *a, const json_t *j, const struct bd_tok_norm *norm, const char *name)
 {
 	struct bd_buf buf[2] = {{0}};
@@ -38,6 +25,9 @@ static void read_one(struct bd_added *a, const json_t *j, const struct bd_tok_no
 		bd_die(BD_DATA, "%s: added_tokens: a token without content or id", name);
 	a->id = (uint32_t)id;
 	a->n = strlen(text);
+	if (a->n > BD_MAX_TOKEN)
+		bd_die(BD_DATA, "%s: added_tokens: the token with id %lld has %zu bytes; at most %d", name,
+		       (long long)id, a->n, BD_MAX_TOKEN);
 	a->text = bd_strdup(text);
 	a->special = bd_json_bool(j, "special", false, name);
 	a->normalized = bd_json_bool(j, "normalized", true, name);
@@ -52,19 +42,44 @@ static void read_one(struct bd_added *a, const json_t *j, const struct bd_tok_no
 	bd_buf_free(&buf[1]);
 }
 
-static void index_patterns(struct bd_matcher *m, struct bd_addeds *a, bool normalized)
+/* Special tokens first, and by id: of tokens with the same pattern the first one is found. */
+static void index_patterns(struct bd_matcher *m, const struct bd_addeds *a, bool normalized)
 {
-	m->list = bd_alloc(a->n, sizeof(struct bd_added *));
+	const char **pattern = bd_alloc(a->n, sizeof(*pattern));
+	size_t *len = bd_alloc(a->n, sizeof(*len));
+
+	m->list = bd_alloc(a->n, sizeof(*m->list));
+	for (int special = 1; special >= 0; special--)
+		for (size_t i = 0; i < a->n; i++) {
+			const struct bd_added *t = &a->token[i];
+
+			if (t->normalized != normalized || t->special != special || t->pattern_n == 0)
+				continue;
+			pattern[m->n] = t->pattern;
+			len[m->n] = t->pattern_n;
+			m->list[m->n++] = t;
+		}
+	if (m->n > 0)
+		m->match = bd_match_new(pattern, len, m->n);
+	bd_free(pattern);
+	bd_free(len);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	const struct bd_added *x = *(struct bd_added *const *)a, *y = *(struct bd_added *const *)b;
+	int c = strcmp(x->text, y->text);
+
+	return c != 0 ? c : by_id(x, y);
+}
+
+static void index_texts(struct bd_addeds *a)
+{
+	a->by_text = bd_alloc(a->n, sizeof(*a->by_text));
 	for (size_t i = 0; i < a->n; i++)
-		if (a->token[i].normalized == normalized && a->token[i].pattern_n)
-			m->list[m->n++] = &a->token[i];
-	if (m->n)
-		qsort(m->list, m->n, sizeof(*m->list), by_pattern);
-	for (size_t c = 0, i = 0; c <= 256; c++) {
-		while (i < m->n && (unsigned char)*m->list[i]->pattern < c)
-			i++;
-		m->first[c] = i;
-	}
+		a->by_text[i] = &a->token[i];
+	if (a->n > 0)
+		qsort(a->by_text, a->n, sizeof(*a->by_text), by_text);
 }
 
 void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_tok_norm *norm, const char *name)
@@ -80,8 +95,24 @@ void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_tok_
 		if (a->token[i].id == a->token[i - 1].id)
 			bd_die(BD_DATA, "%s: added_tokens: \"%s\" and \"%s\" have the same id", name,
 			       a->token[i - 1].text, a->token[i].text);
+	index_texts(a);
 	index_patterns(&a->raw, a, false);
 	index_patterns(&a->normal, a, true);
+}
+
+const struct bd_added *bd_added_spelled(const struct bd_addeds *a, const char *text)
+{
+	size_t lo = 0, hi = a->n;
+
+	while (lo < hi) { /* the first that is not before text */
+		size_t mid = (lo + hi) / 2;
+
+		if (strcmp(a->by_text[mid]->text, text) < 0)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < a->n && strcmp(a->by_text[lo]->text, text) == 0 ? a->by_text[lo] : NULL;
 }
 
 void bd_added_free(struct bd_addeds *a)
@@ -91,8 +122,11 @@ void bd_added_free(struct bd_addeds *a)
 		bd_free(a->token[i].pattern);
 	}
 	bd_free(a->token);
+	bd_free(a->by_text);
 	bd_free(a->raw.list);
 	bd_free(a->normal.list);
+	bd_match_free(a->raw.match);
+	bd_match_free(a->normal.match);
 	memset(a, 0, sizeof(*a));
 }
 
@@ -110,11 +144,12 @@ static size_t previous(const char *s, size_t i)
 	return i;
 }
 
-static size_t spaces_before(const char *s, size_t i)
+/* Where the white space before s[i] begins, at `from` or behind it. */
+static size_t spaces_before(const char *s, size_t from, size_t i)
 {
 	size_t len, c;
 
-	for (; i && bd_char_class(bd_utf8(s + (c = previous(s, i)), &len)) == BD_SPACE; i = c)
+	for (; i > from && bd_char_class(bd_utf8(s + (c = previous(s, i)), &len)) == BD_SPACE; i = c)
 		;
 	return i;
 }
@@ -135,56 +170,30 @@ static bool alone(const char *s, size_t n, size_t start, size_t end)
 	       !(end < n && bd_word_char(bd_utf8(s + end, &len)));
 }
 
-/* First of list[lo, hi), sorted by their bytes at k, whose byte there is not below c. */
-static size_t lower(const struct bd_matcher *m, size_t lo, size_t hi, size_t k, unsigned c)
+/* The end of the match, with the white space that follows it. */
+static size_t right_end(const char *s, size_t n, struct bd_added_scan *scan)
 {
-	while (lo < hi) {
-		size_t mid = (lo + hi) / 2;
-
-		if ((unsigned char)m->list[mid]->pattern[k] < c)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo;
-}
-
-/* The longest pattern that s[n], n > 0, begins with, or NULL. */
-static const struct bd_added *longest(const struct bd_matcher *m, const char *s, size_t n)
-{
-	const struct bd_added *best = NULL;
-	size_t lo = m->first[(unsigned char)*s], hi = m->first[(unsigned char)*s + 1];
-
-	for (size_t k = 1; lo < hi; k++) { /* list[lo, hi) begin with s[0, k) */
-		if (m->list[lo]->pattern_n == k)
-			best = m->list[lo];
-		while (lo < hi && m->list[lo]->pattern_n == k)
-			lo++;
-		if (k == n)
-			break;
-		unsigned c = (unsigned char)s[k];
-		lo = lower(m, lo, hi, k, c);
-		hi = lower(m, lo, hi, k, c + 1);
-	}
-	return best;
+	if (scan->from >= scan->white) /* or this white space has been passed before */
+		scan->white = spaces_after(s, n, scan->from);
+	return scan->white;
 }
 
 /* The next match that counts, into scan->found. */
 static bool find(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan)
 {
-	while (m->n && scan->from < n) {
-		size_t start = scan->from;
-		const struct bd_added *a = longest(m, s + start, n - start);
+	while (scan->hits.n > 0) {
+		struct bd_hit hit = scan->hits.hit[--scan->hits.n];
+		const struct bd_added *a = m->list[hit.which];
+		size_t start = hit.at;
 
-		scan->from += a != NULL ? a->pattern_n : 1;
-		if (a == NULL || (scan->plain && a->special) || (a->word && !alone(s, n, start, scan->from)))
+		if (start < scan->from)
+			continue;
+		scan->from = start + a->pattern_n;
+		if ((scan->plain && a->special) || (a->word && !alone(s, n, start, scan->from)))
 			continue;
 		if (a->left)
-			start = spaces_before(s, start);
-		if (a->left && start < scan->done)
-			start = scan->done;
-		scan->found =
-		    (struct bd_piece){start, a->right ? spaces_after(s, n, scan->from) : scan->from, a};
+			start = start < scan->done ? scan->done : spaces_before(s, scan->done, start);
+		scan->found = (struct bd_piece){start, a->right ? right_end(s, n, scan) : scan->from, a};
 		return true;
 	}
 	return false;
@@ -193,8 +202,12 @@ static bool find(const struct bd_matcher *m, const char *s, size_t n, struct bd_
 bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct bd_added_scan *scan,
                    struct bd_piece *piece)
 {
-	bool hit = scan->found.token != NULL || find(m, s, n, scan);
+	bool hit;
 
+	if (!scan->begun && m->n > 0)
+		bd_match_find(m->match, s, n, &scan->hits);
+	scan->begun = true;
+	hit = scan->found.token != NULL || find(m, s, n, scan);
 	if (hit && scan->done >= scan->found.start) {
 		*piece = scan->found;
 		scan->found.token = NULL;
@@ -202,5 +215,8 @@ bool bd_added_next(const struct bd_matcher *m, const char *s, size_t n, struct b
 		*piece = (struct bd_piece){scan->done, hit ? scan->found.start : n, NULL};
 	}
 	scan->done = piece->end;
-	return piece->token != NULL || piece->start < n;
+	if (piece->token != NULL || piece->start < n)
+		return true;
+	bd_free(scan->hits.hit);
+	return false;
 }

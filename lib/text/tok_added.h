@@ -3,6 +3,7 @@
 #define BD_TOK_ADDED_H
 
 #include "base/json.h"
+#include "text/match.h"
 #include "text/tok_norm.h"
 
 struct bd_added {
@@ -17,13 +18,14 @@ struct bd_added {
 
 /* Those to be found in raw text, or those to be found in normalised text. */
 struct bd_matcher {
-	struct bd_added **list; /* by pattern */
+	const struct bd_added **list; /* [n], in the order of match */
 	size_t n;
-	size_t first[257]; /* list[first[c] .. first[c + 1]) begin with the byte c */
+	struct bd_match *match; /* of their patterns; NULL if n is 0 */
 };
 
 struct bd_addeds {
 	struct bd_added *token; /* by id */
+	const struct bd_added **by_text;
 	size_t n;
 	struct bd_matcher raw, normal;
 };
@@ -31,14 +33,18 @@ struct bd_addeds {
 void bd_added_read(struct bd_addeds *a, const json_t *list, const struct bd_tok_norm *norm, const char *name);
 void bd_added_free(struct bd_addeds *a);
 const struct bd_added *bd_added_at(const struct bd_addeds *a, uint32_t id); /* NULL if there is none */
+const struct bd_added *bd_added_spelled(const struct bd_addeds *a, const char *text); /* the same */
 
 /* A text split into tokens and the text between them, as by Hugging Face's AddedVocabulary: the longest match
  * at the leftmost place, then the next one after it; a token found in white space that the previous token
  * took is still a piece. */
-struct bd_added_scan { /* begin with zeroes */
+struct bd_added_scan { /* begin with zeroes, go on to the end */
 	bool plain;    /* special tokens are not looked for */
-	size_t from;   /* where to look for the next match */
-	size_t done;   /* end of the last piece */
+	bool begun;
+	struct bd_hits hits; /* those to come, the next one last */
+	size_t from;         /* where to look for the next match */
+	size_t white;        /* the end of white space that a token took last */
+	size_t done;         /* end of the last piece */
 	struct bd_piece {
 		size_t start, end;
 		const struct bd_added *token; /* NULL: text between tokens */

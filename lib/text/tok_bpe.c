@@ -2,6 +2,7 @@
  * equals (Sennrich et al., arXiv 1508.07909; the order of ties is Hugging Face's). */
 #include "text/tok_bpe.h"
 
+#include "base/hash.h"
 #include "base/msg.h"
 #include "text/tok_norm.h"
 #include "text/unicode.h"
@@ -33,9 +34,8 @@ struct bd_bpe {
 static struct pair_slot *pair_slot(const struct bd_bpe *b, uint32_t left, uint32_t right)
 {
 	uint64_t pair = (uint64_t)left << 32 | right;
-	uint64_t h = pair * 0x9e3779b97f4a7c15u;
 
-	for (size_t i = (size_t)(h ^ h >> 32);; i++) {
+	for (size_t i = (size_t)bd_hash_pair(pair, b->vocab.key);; i++) {
 		struct pair_slot *s = &b->pair[i & (b->pairs - 1)];
 
 		if (s->rank == NONE || s->pair == pair)

@@ -134,9 +134,10 @@ static int fallback_byte(const char *s, size_t n)
 static void replaced(const struct bd_dec *d, const char *text, size_t n, struct bd_buf *out)
 {
 	struct bd_buf a = {0}, b = {0};
+	size_t max = bd_add(bd_mul(BD_TOK_GROW, n), BD_TOK_GROW);
 
 	if (d->replaces == 1) {
-		bd_tok_replace(text, n, d->from[0], d->to[0], out);
+		bd_tok_replace(text, n, d->from[0], d->to[0], out->n + max, out);
 		return;
 	}
 	bd_buf_add(&a, text, n);
@@ -144,7 +145,7 @@ static void replaced(const struct bd_dec *d, const char *text, size_t n, struct 
 		struct bd_buf t = a;
 
 		bd_buf_clear(&b);
-		bd_tok_replace(a.p, a.n, d->from[i], d->to[i], &b);
+		bd_tok_replace(a.p, a.n, d->from[i], d->to[i], max, &b);
 		a = b;
 		b = t;
 	}
@@ -186,7 +187,7 @@ void bd_dec_token(const struct bd_dec *d, struct bd_dec_state *s, const char *te
 	} else {
 		end_run(&s->held, out);
 		if (d->kind == BD_DEC_METASPACE)
-			bd_tok_replace(text, n, BD_METASPACE, s->started ? " " : "", out);
+			bd_tok_replace(text, n, BD_METASPACE, s->started ? " " : "", SIZE_MAX, out);
 		else
 			replaced(d, text, n, out);
 	}

@@ -62,12 +62,14 @@ void bd_tok_norm_free(struct bd_tok_norm *r)
 	r->n = 0;
 }
 
-/* By the first byte: reads no further than the place found, which memmem does not promise. */
+/* Short ones by the first byte: reads no further than the place found, which memmem does not promise. */
 const char *bd_tok_find(const char *s, size_t n, const char *what)
 {
 	size_t len = strlen(what);
 	const char *end = s + n;
 
+	if (len > 32)
+		return memmem(s, n, what, len);
 	while ((s = memchr(s, *what, (size_t)(end - s))) != NULL) {
 		if ((size_t)(end - s) >= len && !memcmp(s, what, len))
 			return s;
@@ -76,12 +78,22 @@ const char *bd_tok_find(const char *s, size_t n, const char *what)
 	return NULL;
 }
 
-void bd_tok_replace(const char *s, size_t n, const char *from, const char *to, struct bd_buf *out)
+static void check_size(size_t n, size_t more, size_t max)
+{
+	if (n > max || more > max - n)
+		bd_die(BD_DATA,
+		       "tokenizer: a normalizer or decoder makes more than %d times as much of a text; it is "
+		       "damaged, or made to exhaust memory",
+		       BD_TOK_GROW);
+}
+
+void bd_tok_replace(const char *s, size_t n, const char *from, const char *to, size_t max, struct bd_buf *out)
 {
 	size_t from_n = strlen(from), to_n = strlen(to);
 	const char *end = s + n;
 
 	for (const char *hit; (hit = bd_tok_find(s, (size_t)(end - s), from)) != NULL; s = hit + from_n) {
+		check_size(out->n, (size_t)(hit - s) + to_n, max);
 		bd_buf_add(out, s, (size_t)(hit - s));
 		bd_buf_add(out, to, to_n);
 	}
@@ -91,6 +103,8 @@ void bd_tok_replace(const char *s, size_t n, const char *from, const char *to, s
 const char *bd_tok_norm_run(const struct bd_tok_norm *r, const char *s, size_t *n, bool prepend,
                             struct bd_buf buf[2])
 {
+	size_t max = bd_add(bd_mul(BD_TOK_GROW, *n), BD_TOK_GROW);
+
 	for (size_t i = 0; i < r->n && *n; i++) {
 		const struct bd_tok_norm_step *step = &r->step[i];
 		struct bd_buf *out = &buf[s == buf[0].p];
@@ -103,10 +117,11 @@ const char *bd_tok_norm_run(const struct bd_tok_norm *r, const char *s, size_t *
 		} else if (step->kind == BD_TOK_NORM_PREPEND) {
 			if (!prepend)
 				continue;
+			check_size(*n, strlen(step->to), max);
 			bd_buf_str(out, step->to);
 			bd_buf_add(out, s, *n);
 		} else
-			bd_tok_replace(s, *n, step->from, step->to, out);
+			bd_tok_replace(s, *n, step->from, step->to, max, out);
 		s = out->p;
 		*n = out->n;
 	}

@@ -21,6 +21,9 @@ static void push_special(struct bd_ids *out, const json_t *processor, const json
 		if (!json_is_integer(e) || json_integer_value(e) < 0 || json_integer_value(e) > BD_MAX_ID)
 			bd_die(BD_DATA, "%s: post_processor: special token \"%s\" has an id out of range",
 			       name, id);
+		if (out->n == BD_POST_MAX)
+			bd_die(BD_DATA, "%s: post_processor: more than %d tokens before or after the text",
+			       name, BD_POST_MAX);
 		bd_ids_push(out, (uint32_t)json_integer_value(e));
 	}
 }

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "text/ids.h"
 
+#define BD_POST_MAX 256 /* of front, and of back */
 struct bd_post {
 	struct bd_ids front, back;
 };

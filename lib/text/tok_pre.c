@@ -291,7 +291,7 @@ const char *bd_pre_rewrite(const struct bd_pre *p, const char *s, size_t *n, enu
 		bd_buf_clear(buf);
 		if (prepend && *s != ' ' && (*n < mark || memcmp(s, BD_METASPACE, mark)))
 			bd_buf_str(buf, BD_METASPACE);
-		bd_tok_replace(s, *n, " ", BD_METASPACE, buf);
+		bd_tok_replace(s, *n, " ", BD_METASPACE, SIZE_MAX, buf);
 	} else if (p->prefix_space && *s != ' ' && place != BD_CONTINUED) {
 		bd_buf_clear(buf);
 		bd_buf_str(buf, " ");

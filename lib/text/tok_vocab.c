@@ -67,7 +67,7 @@ static uint64_t *slot(const struct bd_vocab *v, const char *key, size_t n, bool 
 
 static int64_t find(const struct bd_vocab *v, const char *key, size_t n, bool bytes)
 {
-	uint64_t s = *slot(v, key, n, bytes, bd_hash64(key, n));
+	uint64_t s = *slot(v, key, n, bytes, bd_hash_keyed(key, n, v->key));
 
 	return s == NONE ? -1 : (int64_t)(uint32_t)s;
 }
@@ -91,7 +91,8 @@ int64_t bd_vocab_find(const struct bd_vocab *v, const char *s, size_t n)
 /* Highest id + 1 and the bytes of all spellings. */
 static size_t measure(struct bd_vocab *v, json_t *vocab, const char *name)
 {
-	size_t bytes = 0;
+	size_t bytes = 0, count = json_object_size(vocab),
+	       ids = 4 * count > BD_FEW_IDS ? 4 * count : BD_FEW_IDS;
 
 	for (void *i = json_object_iter(vocab); i != NULL; i = json_object_iter_next(vocab, i)) {
 		const json_t *value = json_object_iter_value(i);
@@ -100,6 +101,12 @@ static size_t measure(struct bd_vocab *v, json_t *vocab, const char *name)
 		if (!json_is_integer(value) || id < 0 || id > BD_MAX_ID)
 			bd_die(BD_DATA, "%s: vocab: the id of \"%s\" is not a whole number from 0 to %d",
 			       name, json_object_iter_key(i), BD_MAX_ID);
+		if ((size_t)id >= ids)
+			bd_die(BD_DATA, "%s: vocab: %zu entries, but \"%s\" has the id %lld", name, count,
+			       json_object_iter_key(i), (long long)id);
+		if (json_object_iter_key_len(i) > BD_MAX_TOKEN)
+			bd_die(BD_DATA, "%s: vocab: the entry with id %lld has %zu bytes; at most %d", name,
+			       (long long)id, json_object_iter_key_len(i), BD_MAX_TOKEN);
 		if ((size_t)id >= v->size)
 			v->size = (size_t)id + 1;
 		bytes += json_object_iter_key_len(i);
@@ -125,7 +132,7 @@ static void add(struct bd_vocab *v, uint32_t id, const char *text, size_t n, cha
 		e->key_n = (uint32_t)k;
 		*block += k;
 	}
-	uint64_t hash = bd_hash64(e->key, e->key_n);
+	uint64_t hash = bd_hash_keyed(e->key, e->key_n, v->key);
 	*slot(v, e->key, e->key_n, e->bytes, hash) = hash >> 32 << 32 | id;
 }
 
@@ -133,6 +140,7 @@ void bd_vocab_read(struct bd_vocab *v, json_t *vocab, bool byte_level, const cha
 {
 	memset(v, 0, sizeof(*v));
 	v->byte_level = byte_level;
+	v->key = bd_hash_key();
 	if (!json_is_object(vocab) || !json_object_size(vocab))
 		bd_die(BD_DATA, "%s: model: \"vocab\" is missing or empty", name);
 	size_t count = json_object_size(vocab), bytes = measure(v, vocab, name);

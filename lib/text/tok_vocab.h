@@ -19,8 +19,13 @@ struct bd_vocab {
 	char *block;    /* all spellings and keys */
 	uint64_t *slot; /* hash table of ids */
 	size_t slots;
+	uint64_t key; /* of the hash */
 };
-#define BD_MAX_ID ((1 << 24) - 1) /* bounds the tables that are indexed by id */
+/* Bounds of the tables that are indexed by id: an id is at most BD_MAX_ID, and, in a vocabulary of n entries,
+ * below the greater of 4 n and BD_FEW_IDS. An entry has at most BD_MAX_TOKEN bytes. */
+#define BD_MAX_ID    ((1 << 24) - 1)
+#define BD_FEW_IDS   (1 << 20)
+#define BD_MAX_TOKEN (1 << 20)
 
 void bd_vocab_read(struct bd_vocab *v, json_t *vocab, bool byte_level, const char *name);
 void bd_vocab_free(struct bd_vocab *v);

@@ -241,10 +241,9 @@ uint32_t bd_tok_vocab(const struct bd_tok *t)
 
 int64_t bd_tok_id(const struct bd_tok *t, const char *token)
 {
-	for (size_t i = 0; i < t->added.n; i++)
-		if (!strcmp(t->added.token[i].text, token))
-			return t->added.token[i].id;
-	return bd_vocab_find(t->vocab, token, strlen(token));
+	const struct bd_added *a = bd_added_spelled(&t->added, token);
+
+	return a != NULL ? a->id : bd_vocab_find(t->vocab, token, strlen(token));
 }
 
 const char *bd_tok_text(const struct bd_tok *t, uint32_t id)
