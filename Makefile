@@ -19,7 +19,7 @@ CFLAGS ?= -O3 -g
 PKG_CONFIG ?= pkg-config
 OBJCOPY ?= objcopy
 comma := ,
-PKGS := libzstd libxxhash jansson libutf8proc libpcre2-8 \
+PKGS := libzstd zlib libxxhash jansson libutf8proc libpcre2-8 \
 	$(if $(shell $(PKG_CONFIG) --exists msgpack-c 2>/dev/null && echo yes),msgpack-c,msgpack)
 PKG_CFLAGS := $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell $(PKG_CONFIG) --libs $(PKGS))

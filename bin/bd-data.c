@@ -1,4 +1,4 @@
-/* bd-data: text, JSONL and TSV become an example stream; --decode shows one as text. */
+/* bd-data: text, JSONL, TSV and CSV become an example stream; --decode shows one as text. */
 #include "base/history.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -11,9 +11,10 @@
 #include <string.h>
 
 static const char *template_name, *tokenizer, *output, *key = "text";
-static bool text, shuffle, decode;
+static bool text, shuffle, decode, skip_bad;
 static int64_t pack, limit, skip, max_len, eos = -1, level = -1;
 static enum bd_rows_format format;
+static enum bd_cut truncate_;
 
 static const struct bd_opt opts[] = {
     {"template", 'T', BD_STR, &template_name, "FILE",
@@ -26,7 +27,10 @@ static const struct bd_opt opts[] = {
     {"format", 0, BD_ENUM, &format, BD_ROWS_FORMATS, "input format", 0, 0},
     {"key", 0, BD_STR, &key, "NAME", "JSONL field with the text of a document", 0, 0},
     {"pack", 0, BD_INT, &pack, "N", "with --text, join documents into sequences of N tokens", 2, 1 << 24},
-    {"max-len", 0, BD_INT, &max_len, "N", "cut sequences to N tokens; 0: never", 0, 1 << 24},
+    {"max-len", 0, BD_INT, &max_len, "N", "cut sequences to N tokens; 0: the model's context", 0, 1 << 24},
+    {"truncate", 0, BD_ENUM, &truncate_, BD_CUT_WORDS,
+     "cut what is longer than --max-len or the model's context at this end", 0, 0},
+    {"skip-bad", 0, BD_FLAG, &skip_bad, NULL, "leave bad rows out, and count them on stderr", 0, 0},
     {"shuffle", 0, BD_FLAG, &shuffle, NULL, "shuffle the rows (all in memory) with the seed of -s", 0, 0},
     {"skip", 0, BD_INT, &skip, "N", "skip the first N sequences", 0, 1e18},
     {"limit", 0, BD_INT, &limit, "N", "write at most N sequences; 0: all", 0, 1e18},
@@ -37,7 +41,7 @@ static const struct bd_opt opts[] = {
 
 static const struct bd_tool tool = {
     .name = "bd-data",
-    .summary = "make example streams from text, JSONL and TSV",
+    .summary = "make example streams from text, JSONL, TSV and CSV",
     .synopsis = "--tokenizer MODEL (--template FILE | --text) [options] [FILE...]",
     .opts = opts,
     .max_args = -1,
@@ -95,6 +99,16 @@ static void fill_head(struct bd_stream_head *h, const struct bd_examples *e)
 		h->choice[i] = e->choice[i].id[0];
 }
 
+static void no_text(struct bd_examples *e, const char *where)
+{
+	char *why = bd_sprintf("%s: no field \"%s\"; use --key to name another", where, key);
+
+	if (!skip_bad)
+		bd_die(BD_DATA, "%s", why);
+	bd_leftout_add(&e->left, "without the text's field", why);
+	bd_free(why);
+}
+
 static void read_rows(struct bd_examples *e, struct bd_rows *rows, size_t fields, const struct writer *w)
 {
 	const char **value = bd_alloc(fields, sizeof(*value));
@@ -104,8 +118,7 @@ static void read_rows(struct bd_examples *e, struct bd_rows *rows, size_t fields
 		if (e->template_ != NULL)
 			bd_example_row(e, value, bd_rows_where(rows));
 		else if (value[0] == NULL)
-			bd_die(BD_DATA, "%s: no field \"%s\"; use --key to name another", bd_rows_where(rows),
-			       key);
+			no_text(e, bd_rows_where(rows));
 		else
 			bd_example_text(e, value[0], length[0], bd_rows_where(rows));
 	}
@@ -116,13 +129,22 @@ static void read_rows(struct bd_examples *e, struct bd_rows *rows, size_t fields
 static void report(const struct bd_examples *e)
 {
 	if (e->cut)
-		bd_warn("%" PRIu64 " of %" PRIu64 " rows cut to %" PRId64 " tokens, %" PRIu64
-		        " tokens dropped",
-		        e->cut, e->rows, max_len, e->cut_tokens);
-	if (e->left_out)
-		bd_warn("%" PRIu64 " of %" PRIu64 " rows dropped: %s", e->left_out, e->rows,
-		        e->template_ != NULL ? "--max-len leaves no room for their answers"
-		                             : "fewer than two tokens");
+		bd_warn("%" PRIu64 " of %" PRIu64 " rows cut to %zu tokens, %" PRIu64 " tokens dropped",
+		        e->cut, e->rows, e->max_len, e->cut_tokens);
+	bd_leftout_report(&e->left, "rows");
+}
+
+/* How long sequences may be, and what becomes of longer ones. */
+static void set_length(struct bd_examples *e)
+{
+	size_t context = e->beside.context;
+
+	if (context && (size_t)pack > context)
+		bd_die(BD_USAGE, "--pack %" PRId64 ": the context of %s is %zu", pack, tokenizer, context);
+	e->max_len = (size_t)max_len;
+	e->cut_end = truncate_ == BD_CUT_NO && max_len ? BD_CUT_RIGHT : truncate_;
+	if (!pack && context && (!e->max_len || context < e->max_len))
+		e->max_len = context;
 }
 
 static void make_examples(char *const *file, size_t files, const struct bd_common *common)
@@ -130,13 +152,15 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	struct bd_tok *tok = bd_tok_open(tokenizer);
 	struct writer w = {.path = output};
 	struct bd_examples e = {
-	    .tok = tok, .max_len = (size_t)max_len, .pack = (size_t)pack, .emit = write_example, .ctx = &w};
+	    .tok = tok, .pack = (size_t)pack, .skip = skip_bad, .emit = write_example, .ctx = &w};
+	struct bd_rows_opts how = {.format = format, .skip = skip_bad ? &e.left : NULL};
 	struct bd_template *t = NULL;
 	char *path = template_name != NULL ? bd_template_path(template_name) : NULL;
 	size_t fields = 1;
 
 	e.beside = bd_beside(tokenizer, tok);
 	e.beside.eos = eos >= 0 ? eos : e.beside.eos;
+	set_length(&e);
 	if (path != NULL) {
 		e.template_ = t = bd_template_load(path);
 		e.choice = bd_template_classes(t) ? bd_template_choices(t, tok) : NULL;
@@ -145,7 +169,7 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	const char **name = bd_alloc(fields, sizeof(*name));
 	for (size_t i = 0; i < fields; i++)
 		name[i] = t != NULL ? bd_template_field(t, i) : key;
-	struct bd_rows *rows = bd_rows_open(file, files, format, name, fields);
+	struct bd_rows *rows = bd_rows_open(file, files, &how, name, fields);
 	if (shuffle)
 		bd_rows_shuffle(rows, (uint64_t)common->seed);
 	fill_head(&w.head, &e);
@@ -156,9 +180,9 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 		report(&e);
 	if (w.sink == NULL)
 		bd_die(BD_DATA, "%s: %s", files ? file[0] : "<stdin>",
-		       w.seen   ? "nothing is left after --skip"
-		       : e.rows ? "no row gives a sequence of two tokens"
-		                : "empty: no rows");
+		       w.seen               ? "nothing is left after --skip"
+		       : e.rows || e.left.n ? "no row gives a sequence of two tokens"
+		                            : "empty: no rows");
 	bd_sink_close(w.sink);
 	bd_stream_head_free(&w.head);
 	bd_rows_close(rows);

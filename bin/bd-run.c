@@ -3,9 +3,10 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/opt.h"
+#include "data/nottext.h"
 #include "math/devices.h"
 #include "pack/packed.h"
-#include "run/answer.h"
+#include "run/answer_rows.h"
 #include "run/talk.h"
 
 #include <stdio.h>
@@ -20,6 +21,7 @@ struct run {
 	int64_t n, context, top_k, repeat_last, logprobs;
 	double temperature, top_p, min_p, repeat_penalty;
 	struct bd_list stop;
+	enum bd_rows_format format;
 	struct bd_common common;
 };
 
@@ -48,16 +50,30 @@ static void print_json(json_t *o)
 	json_decref(o);
 }
 
+/* "error: why", in one line whatever it quotes. */
+static void print_error(const char *why)
+{
+	char *line = bd_sprintf("error: %s", why);
+
+	for (char *c = line; *c != '\0'; c++)
+		*c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
+	print(NULL, line, strlen(line));
+	bd_free(line);
+}
+
 /* Prints an answer that is not a text, or ends the line of one that was printed as it was generated. */
 static void answered(void *ctx, json_t *answer)
 {
 	const struct run *r = ctx;
 	const char *label = json_string_value(json_object_get(answer, "label"));
+	const char *error = json_string_value(json_object_get(answer, "error"));
 
 	if (r->json) {
 		print_json(answer);
 		return;
 	}
+	if (error != NULL)
+		print_error(error);
 	if (label != NULL &&
 	    printf("%s\t%.6f", label, json_real_value(json_object_get(answer, "probability"))) < 0)
 		die_stdout();
@@ -84,63 +100,48 @@ static void complete(struct run *r)
 	bd_free(text);
 }
 
-static void answer_objects(struct run *r)
+static void print_object(void *ctx, json_t *answer)
 {
-	struct bd_in *in = bd_in_open(NULL);
-	char *line;
-	size_t n;
-
-	for (size_t i = 1; (line = bd_in_line(in, &n)) != NULL; i++) {
-		char *where = bd_sprintf("<stdin>: line %zu", i);
-		json_t *object;
-
-		if (n > strspn(line, " \t\r")) {
-			object = bd_json_parse(line, n, where);
-			print_json(bd_answer_object(&r->asked, object, where));
-			json_decref(object);
-		}
-		bd_free(where);
-	}
-	bd_in_close(in);
+	(void)ctx;
+	print_json(answer);
 }
 
 /* ---- chat ---- */
 
 /* The next message of standard input: a line, and the ones after it while they end in a backslash. */
-static bool hear(struct bd_buf *text, bool terminal)
+static bool hear(struct bd_in *in, struct bd_buf *text, bool terminal)
 {
-	char *line = NULL;
-	size_t cap = 0;
-	ssize_t n;
-	bool more = true;
+	const char *line, *bad = NULL;
+	bool any = false, more = true;
+	size_t n;
 
 	bd_buf_clear(text);
 	if (terminal)
 		fputs("> ", stderr);
-	while (more && (n = getline(&line, &cap, stdin)) > 0) {
-		n -= line[n - 1] == '\n';
+	while (more && (line = bd_in_line_within(in, BD_SERVE_LINE, &n)) != NULL) {
+		any = true;
+		bad = n == SIZE_MAX ? "a line of over 16 MiB" : bd_nottext_line(line, n);
+		if (bad != NULL)
+			bd_die(BD_DATA, "<stdin>: %s", bad);
 		more = n > 0 && line[n - 1] == '\\';
-		bd_buf_add(text, line, (size_t)n - more);
+		bd_buf_add(text, line, n - more);
 		if (more)
 			bd_buf_str(text, "\n");
 	}
-	if (ferror(stdin))
-		bd_die(BD_SYS, "<stdin>: cannot read:");
-	more = text->n > 0 || !feof(stdin);
-	free(line);
-	return more;
+	return any;
 }
 
 static void chat(struct run *r)
 {
 	bool terminal = isatty(STDIN_FILENO) && isatty(STDERR_FILENO);
 	struct bd_buf text = {0};
+	struct bd_in *in = r->prompt == NULL ? bd_in_open(NULL) : NULL;
 	struct bd_talk t = {0};
 
 	bd_asked_chat(&r->asked);
 	if (r->prompt != NULL)
 		answered(r, bd_talk_turn(&t, &r->asked, r->prompt, emit_of(r), r));
-	while (r->prompt == NULL && hear(&text, terminal)) {
+	while (in != NULL && hear(in, &text, terminal)) {
 		if (text.n > 0 && strcmp(text.p, "/reset") == 0)
 			bd_talk_forget(&t);
 		else if (text.n > 0)
@@ -150,6 +151,7 @@ static void chat(struct run *r)
 		fputs("\n", stderr);
 	bd_talk_forget(&t);
 	bd_buf_free(&text);
+	bd_in_close(in);
 }
 
 /* ---- the command line ---- */
@@ -205,14 +207,15 @@ static void set(struct run *r)
 
 static void run(struct run *r, const char *path, struct bd_dev *dev)
 {
+	r->asked.quiet = r->common.quiet;
 	r->asked.m = bd_infer_open(path, dev, false);
 	bd_infer_tok(r->asked.m);
 	if (r->chat)
 		chat(r);
 	else if (r->jsonl)
-		answer_objects(r);
+		bd_answer_objects(&r->asked, print_object, r);
 	else if (r->asked.m->task != NULL && !r->generate)
-		bd_answer_rows(&r->asked, r->prompt, emit_of(r), answered, r);
+		bd_answer_rows(&r->asked, r->prompt, r->format, emit_of(r), answered, r);
 	else
 		complete(r);
 	bd_asked_close(&r->asked);
@@ -229,6 +232,9 @@ int main(int argc, char **argv)
 	    {"chat", 'c', BD_FLAG, &r.chat, NULL, "chat: one message per line", 0, 0},
 	    {"jsonl", 0, BD_FLAG, &r.jsonl, NULL, "JSON objects in, JSON objects out, one per line", 0, 0},
 	    {"json", 'j', BD_FLAG, &r.json, NULL, "print JSON objects, one per line", 0, 0},
+	    {"format", 0, BD_ENUM, &r.format, BD_ROWS_FORMATS, "format of a task's input", 0, 0},
+	    {"truncate", 0, BD_ENUM, &r.asked.cut_end, BD_CUT_WORDS,
+	     "cut inputs of a task that exceed the context at this end", 0, 0},
 	    {"max-tokens", 'n', BD_INT, &r.n, "N", "maximum number of tokens to generate", 1, 1e9},
 	    {"stop", 0, BD_LIST, &r.stop, "TEXT", "stop before this text (may be repeated)", 0, 0},
 	    {"temperature", 0, BD_REAL, &r.temperature, "X", "0: always the likeliest token", 0, 100},

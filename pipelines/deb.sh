@@ -52,7 +52,7 @@ Architecture: $arch
 Maintainer: $maintainer
 Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f 1)
 Depends: $depends
-Suggests: zstd, libdnnl-dev, libjansson-dev, libmsgpack-dev, libpcre2-dev, libutf8proc-dev, libxxhash-dev, libzstd-dev
+Suggests: zstd, libdnnl-dev, libjansson-dev, libmsgpack-dev, libpcre2-dev, libutf8proc-dev, libxxhash-dev, libzstd-dev, zlib1g-dev
 Section: science
 Priority: optional
 Description: ternary language models for one task, by BitNet Distillation

@@ -13,7 +13,7 @@ die() {
 	exit 4
 }
 
-packages='gcc libc6-dev make pkg-config libzstd-dev libxxhash-dev libjansson-dev libutf8proc-dev libpcre2-dev libdnnl-dev'
+packages='gcc libc6-dev make pkg-config libzstd-dev zlib1g-dev libxxhash-dev libjansson-dev libutf8proc-dev libpcre2-dev libdnnl-dev'
 more='libcmocka-dev g++ python3 bats mandoc shellcheck clang-format zstd gnuplot-nox'
 list=
 for option; do

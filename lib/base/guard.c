@@ -49,16 +49,21 @@ static void release(const struct bd_held *h)
 		free(h->p);
 }
 
-void bd_scope_end(struct bd_scope *s)
+void bd_scope_leave(struct bd_scope *s)
 {
 	unlist(s);
+	free(s->held);
+	pthread_mutex_destroy(&s->lock);
+	*s = (struct bd_scope){0};
+}
+
+void bd_scope_end(struct bd_scope *s)
+{
 	for (int memory = 0; memory < 2; memory++)
 		for (size_t i = 0; i < s->cap; i++)
 			if (s->held[i].p != NULL && (s->held[i].fn == NULL) == memory)
 				release(&s->held[i]);
-	free(s->held);
-	pthread_mutex_destroy(&s->lock);
-	*s = (struct bd_scope){0};
+	bd_scope_leave(s);
 }
 
 /* Where a search for p begins; cap is a power of two. Neighbours in memory are often used together and

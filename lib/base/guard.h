@@ -21,8 +21,9 @@ struct bd_scope {
 	struct bd_scope *next; /* in the list of all, for bd_guard_live */
 };
 void bd_scope_begin(struct bd_scope *s, struct bd_scope *outer);
-void bd_scope_trim(struct bd_scope *s); /* gives back what it does not need for what is in it */
-void bd_scope_end(struct bd_scope *s);  /* releases everything: what has a function of its own, then memory */
+void bd_scope_trim(struct bd_scope *s);  /* gives back what it does not need for what is in it */
+void bd_scope_leave(struct bd_scope *s); /* ends too, but what was acquired is left to its owners */
+void bd_scope_end(struct bd_scope *s); /* releases everything: what has a function of its own, then memory */
 
 /* Runs fn(ctx); 0, or the status that bd_die() was called with: then bd_guard_text says why. What fn has
  * acquired is in s either way. A guard may stand inside another. */

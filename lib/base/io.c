@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/signals.h"
+#include "base/unzip.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -13,10 +14,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zstd.h>
 
-#define CHUNK      ((size_t)1 << 20) /* size of a read, and of the first buffer */
-#define LINE_LIMIT ((size_t)1 << 30)
+#define CHUNK ((size_t)1 << 20) /* size of a read, and of the first buffer */
 
 /* A file that does not exist or may not be read is bad input; other errors (EIO, EMFILE) are system
  * failures. */
@@ -161,12 +160,11 @@ struct bd_in {
 	off_t base;                 /* where the stream begins in a regular file */
 	char *buf;                  /* [cap + 1]; data in [pos, end) */
 	size_t pos, end, cap;
-	uint64_t buf_at;    /* offset of buf[0] in the decompressed stream */
-	ZSTD_DStream *zstd; /* NULL: plain */
-	char *raw;          /* compressed, [raw_pos, raw_end) of CHUNK */
+	uint64_t buf_at;        /* offset of buf[0] in the decompressed stream */
+	struct bd_unzip *unzip; /* NULL: plain */
+	char *raw;              /* compressed, [raw_pos, raw_end) of CHUNK */
 	size_t raw_pos, raw_end;
 	uint64_t raw_at; /* compressed bytes read */
-	bool frame_open;
 };
 
 struct bd_in *bd_in_open(const char *path)
@@ -209,9 +207,9 @@ void bd_in_rewind(struct bd_in *in)
 {
 	if (!in->regular || lseek(in->fd, in->base, SEEK_SET) < 0)
 		bd_die(BD_DATA, "%s: cannot be read a second time; give a regular file", in->name);
-	ZSTD_freeDStream(in->zstd);
-	in->zstd = NULL;
-	in->started = in->eof = in->frame_open = false;
+	bd_unzip_free(in->unzip);
+	in->unzip = NULL;
+	in->started = in->eof = false;
 	in->pos = in->end = in->raw_pos = in->raw_end = 0;
 	in->buf_at = in->raw_at = 0;
 }
@@ -222,28 +220,11 @@ void bd_in_close(struct bd_in *in)
 		return;
 	if (in->fd != STDIN_FILENO)
 		close_input(in->fd);
-	ZSTD_freeDStream(in->zstd);
+	bd_unzip_free(in->unzip);
 	bd_free(in->raw);
 	bd_free(in->buf);
 	bd_free(in->name);
 	bd_free(in);
-}
-
-/* Whether the n bytes at p, as far as they go, begin like a zstd frame or a skippable frame (pzstd's
- * first). */
-static bool like_zstd(const char *p, size_t n)
-{
-	static const unsigned char frame[4] = {0x28, 0xb5, 0x2f, 0xfd},
-	                           skippable[4] = {0x50, 0x2a, 0x4d, 0x18};
-	bool a = true, b = true;
-
-	for (size_t i = 0; i < n && i < 4; i++) {
-		unsigned char c = (unsigned char)p[i];
-
-		a = a && c == frame[i];
-		b = b && (i == 0 ? c & 0xf0 : c) == skippable[i];
-	}
-	return a || b;
 }
 
 /* Reads until the kind of data is clear: 4 bytes, which may come in pieces, or fewer if no magic number
@@ -253,14 +234,12 @@ static void start(struct bd_in *in)
 	size_t k;
 
 	in->started = true;
-	while (in->end < 4 && like_zstd(in->buf, in->end) &&
+	while (in->end < BD_UNZIP_MAGIC && bd_unzip_like(in->buf, in->end) &&
 	       (k = read_some(in->fd, in->buf + in->end, CHUNK - in->end, in->name)) > 0)
 		in->end += k;
-	if (in->end < 4 || !like_zstd(in->buf, in->end))
+	if (in->end < BD_UNZIP_MAGIC || !bd_unzip_like(in->buf, in->end))
 		return;
-	in->zstd = ZSTD_createDStream();
-	if (in->zstd == NULL)
-		bd_die(BD_SYS, "out of memory");
+	in->unzip = bd_unzip_new(in->buf);
 	if (in->raw == NULL)
 		in->raw = bd_alloc(CHUNK, 1);
 	memcpy(in->raw, in->buf, in->end);
@@ -269,34 +248,30 @@ static void start(struct bd_in *in)
 }
 
 /* Decompresses into dst[n] until there is some output; 0 at the end of the stream. */
-static size_t read_zstd(struct bd_in *in, char *dst, size_t n)
+static size_t read_packed(struct bd_in *in, char *dst, size_t n)
 {
-	ZSTD_outBuffer out = {dst, n, 0};
+	const char *why;
+	size_t got = 0, had;
 
-	while (out.pos == 0) {
-		ZSTD_inBuffer src;
-		size_t rc, had = in->raw_end - in->raw_pos;
-
+	while (got == 0) {
+		had = in->raw_end - in->raw_pos;
 		if (had == 0) {
 			in->raw_pos = 0;
 			in->raw_end = had = read_some(in->fd, in->raw, CHUNK, in->name);
 			in->raw_at += had;
 		}
-		if (had == 0 && !in->frame_open)
+		if (had == 0 && !bd_unzip_open(in->unzip))
 			return 0;
-		src = (ZSTD_inBuffer){in->raw, in->raw_end, in->raw_pos};
-		rc = ZSTD_decompressStream(in->zstd, &out, &src);
-		if (ZSTD_isError(rc))
-			bd_die(BD_DATA, "%s: broken zstd stream near byte %llu: %s", in->name,
-			       (unsigned long long)(in->raw_at - (in->raw_end - src.pos)),
-			       ZSTD_getErrorName(rc));
-		in->raw_pos = src.pos;
-		in->frame_open = rc != 0;
-		if (had == 0 && out.pos == 0 && in->frame_open) /* nothing to read, nothing held back */
-			bd_die(BD_DATA, "%s: truncated zstd stream at byte %llu; make or copy it again",
-			       in->name, (unsigned long long)in->raw_at);
+		got = bd_unzip_run(in->unzip, dst, n, in->raw, &in->raw_pos, in->raw_end, &why);
+		if (why != NULL)
+			bd_die(BD_DATA, "%s: broken %s stream near byte %llu: %s", in->name,
+			       bd_unzip_format(in->unzip),
+			       (unsigned long long)(in->raw_at - (in->raw_end - in->raw_pos)), why);
+		if (had == 0 && got == 0 && bd_unzip_open(in->unzip)) /* nothing is held back */
+			bd_die(BD_DATA, "%s: truncated %s stream at byte %llu; make or copy it again",
+			       in->name, bd_unzip_format(in->unzip), (unsigned long long)in->raw_at);
 	}
-	return out.pos;
+	return got;
 }
 
 /* Reads more data after [pos, end), which moves to the front; the buffer grows when a line fills it. */
@@ -319,8 +294,8 @@ static void fill(struct bd_in *in)
 		in->buf = bd_resize(in->buf, in->end, 2 * in->cap + 1, 1);
 		in->cap *= 2;
 	}
-	if (in->zstd != NULL)
-		k = read_zstd(in, in->buf + in->end, in->cap - in->end);
+	if (in->unzip != NULL)
+		k = read_packed(in, in->buf + in->end, in->cap - in->end);
 	else
 		k = read_some(in->fd, in->buf + in->end, in->cap - in->end, in->name);
 	in->end += k;
@@ -345,26 +320,71 @@ size_t bd_in_read(struct bd_in *in, void *buf, size_t n)
 	return got;
 }
 
-char *bd_in_line(struct bd_in *in, size_t *n)
+const char *bd_in_peek(struct bd_in *in, size_t max, size_t *n)
+{
+	while (!in->eof && in->end - in->pos < max &&
+	       memchr(in->buf + in->pos, '\n', in->end - in->pos) == NULL)
+		fill(in);
+	*n = in->end - in->pos < max ? in->end - in->pos : max;
+	return in->buf + in->pos;
+}
+
+void bd_in_weigh(const struct bd_in *in, size_t n)
+{
+	if (in->unzip != NULL && n > BD_IN_MODEST && n / BD_IN_RATIO > in->raw_at)
+		bd_die(BD_DATA,
+		       "%s: byte %llu: over %zu MiB in one piece from %llu compressed bytes; no real data is "
+		       "like that",
+		       in->name, (unsigned long long)bd_in_offset(in), n >> 20,
+		       (unsigned long long)in->raw_at);
+}
+
+/* Where the line that begins at pos ends: its newline, or NULL at the end of the data; *more: it is longer
+ * than max. */
+static const char *find_end(struct bd_in *in, size_t max, bool *more)
 {
 	size_t seen = 0; /* bytes after pos known to contain no newline */
-	char *line, *nl;
 
 	for (;;) {
-		nl = memchr(in->buf + in->pos + seen, '\n', in->end - in->pos - seen);
-		if (nl != NULL || in->eof)
-			break;
-		seen = in->end - in->pos;
-		if (seen >= LINE_LIMIT)
-			bd_die(BD_DATA, "%s: byte %llu: line longer than 1 GiB", in->name,
-			       (unsigned long long)bd_in_offset(in));
+		const char *nl = memchr(in->buf + in->pos + seen, '\n', in->end - in->pos - seen);
+		size_t have = in->end - in->pos;
+
+		*more = (nl != NULL ? (size_t)(nl - (in->buf + in->pos)) : have) > max;
+		if (nl != NULL || in->eof || *more)
+			return nl;
+		seen = have;
+		bd_in_weigh(in, seen);
 		fill(in);
 	}
-	if (nl == NULL && in->pos == in->end)
+}
+
+char *bd_in_line_within(struct bd_in *in, size_t max, size_t *n)
+{
+	bool more, cut = false;
+	const char *nl;
+	char *line;
+
+	while ((nl = find_end(in, max, &more)) == NULL && more) { /* its rest is not kept */
+		cut = true;
+		in->pos = in->end;
+	}
+	if (nl == NULL && in->pos == in->end && !cut)
 		return NULL;
 	line = in->buf + in->pos;
 	*n = nl != NULL ? (size_t)(nl - line) : in->end - in->pos;
 	in->pos += *n + (nl != NULL);
 	line[*n] = '\0';
+	if (cut || more)
+		*n = SIZE_MAX;
+	return line;
+}
+
+char *bd_in_line(struct bd_in *in, size_t *n)
+{
+	char *line = bd_in_line_within(in, BD_LINE_MAX, n);
+
+	if (line != NULL && *n == SIZE_MAX)
+		bd_die(BD_DATA, "%s: byte %llu: line longer than 1 GiB", in->name,
+		       (unsigned long long)bd_in_offset(in));
 	return line;
 }

@@ -1,4 +1,4 @@
-/* Files: whole reads, mapping, streams with plain/zstd autodetection, and outputs that appear only when
+/* Files: whole reads, mapping, streams that recognise zstd and gzip, and outputs that appear only when
  * complete. All functions die with file and reason; "-" is stdin or stdout. */
 #ifndef BD_IO_H
 #define BD_IO_H
@@ -20,7 +20,7 @@ bool bd_exists(const char *path);
 bool bd_is_dir(const char *path);
 char *bd_path(const char *dir, const char *name); /* dir/name, caller frees */
 
-/* Input stream; a zstd stream is recognised by its magic number and decompressed. Memory is bounded. */
+/* Input stream; zstd and gzip are recognised by their magic numbers and decompressed. Memory is bounded. */
 struct bd_in;
 struct bd_in *bd_in_open(const char *path);     /* "-" or NULL: stdin */
 const char *bd_in_name(const struct bd_in *in); /* for messages: path or "<stdin>" */
@@ -29,8 +29,19 @@ void bd_in_rewind(struct bd_in *in);
 size_t bd_in_read(struct bd_in *in, void *buf, size_t n); /* fewer than n only at the end of the data */
 uint64_t bd_in_offset(const struct bd_in *in);            /* decompressed bytes read so far */
 /* Next line without its newline (a final line without one counts); NULL at the end. Owned by `in`, valid
- * until the next call. Lines over 1 GiB die. */
+ * until the next call. Lines over BD_LINE_MAX die. */
 char *bd_in_line(struct bd_in *in, size_t *n);
+/* The same; a line of more than max bytes is read over, and *n is SIZE_MAX then. */
+char *bd_in_line_within(struct bd_in *in, size_t max, size_t *n);
+#define BD_LINE_MAX ((size_t)1 << 30)
+/* What comes next, without taking it: to the end of the first line at least, if that is within max bytes. *n:
+ * how many bytes there are, at most max. Valid until the next call. */
+const char *bd_in_peek(struct bd_in *in, size_t max, size_t *n);
+/* Against decompression bombs: dies if one piece (a line, a record) has already grown to n bytes, more than
+ * BD_IN_MODEST and more than BD_IN_RATIO times the compressed bytes read so far. */
+void bd_in_weigh(const struct bd_in *in, size_t n);
+#define BD_IN_MODEST ((size_t)64 << 20)
+#define BD_IN_RATIO  1000
 void bd_in_close(struct bd_in *in); /* NULL is fine */
 
 /* Output file: written beside the target and renamed by bd_out_close; a process that dies or is killed by

@@ -57,11 +57,16 @@ void bd_json_guard(void)
 
 /* ---- reading and writing ---- */
 
+json_t *bd_json_read(const char *text, size_t n, json_error_t *e)
+{
+	/* Tokenizer files hold "\u0000" as a vocabulary entry. */
+	return json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, e);
+}
+
 json_t *bd_json_parse(const char *text, size_t n, const char *name)
 {
 	json_error_t e;
-	/* Tokenizer files hold "\u0000" as a vocabulary entry. */
-	json_t *j = json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &e);
+	json_t *j = bd_json_read(text, n, &e);
 
 	if (j == NULL)
 		bd_die(BD_DATA, "%s: line %d, column %d: not valid JSON: %s", name, e.line, e.column, e.text);

@@ -9,6 +9,8 @@
 #include <stdint.h>
 
 json_t *bd_json_parse(const char *text, size_t n, const char *name); /* dies BD_DATA; duplicates refused */
+/* The same; NULL if it is not valid: *e then says where and why. */
+json_t *bd_json_read(const char *text, size_t n, json_error_t *e);
 json_t *bd_json_load(const char *path);
 char *bd_json_text(const json_t *j, bool pretty); /* caller bd_free()s; keys in insertion order */
 struct bd_out;

@@ -1,6 +1,7 @@
 /* Examples: prompts with answers, documents, and documents packed to one length. */
 #include "data/example.h"
 
+#include "base/guard.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf.h"
@@ -54,10 +55,25 @@ static void beside_files(const char *dir, const struct bd_tok *tok, struct bd_be
 	b->eos = b->eos >= 0 ? b->eos : eos_of(config);
 	b->eos = b->eos >= 0 ? b->eos : eos_token_of(dir, tok);
 	const json_t *text = bd_json_get(config, "text_config");
-	b->vocab = (uint32_t)bd_json_int(text != NULL ? text : config, "vocab_size", b->vocab, 1, INT32_MAX,
-	                                 "config.json");
+	const json_t *c = text != NULL ? text : config;
+	b->vocab = (uint32_t)bd_json_int(c, "vocab_size", b->vocab, 1, INT32_MAX, "config.json");
+	b->context = (size_t)bd_json_int(c, "max_position_embeddings", 0, 1, INT32_MAX, "config.json");
 	json_decref(generation);
 	json_decref(config);
+}
+
+/* "ARCHITECTURE.context_length", 0: unknown. */
+static size_t gguf_context(const struct bd_gguf *g)
+{
+	uint64_t n = 0;
+
+	if (bd_gguf_has(g, "general.architecture")) {
+		char *key = bd_sprintf("%s.context_length", bd_gguf_str_or(g, "general.architecture", ""));
+
+		n = bd_gguf_uint_or(g, key, 0);
+		bd_free(key);
+	}
+	return (size_t)n;
 }
 
 static void beside_gguf(const char *path, struct bd_beside *b)
@@ -67,6 +83,7 @@ static void beside_gguf(const char *path, struct bd_beside *b)
 	const void *data;
 
 	b->eos = (int64_t)bd_gguf_uint_or(g, "tokenizer.ggml.eos_token_id", UINT64_MAX);
+	b->context = gguf_context(g);
 	if (bd_gguf_has(g, "tokenizer.ggml.tokens"))
 		b->vocab = (uint32_t)bd_gguf_array(g, "tokenizer.ggml.tokens", &type, &data);
 	bd_gguf_close(g);
@@ -121,75 +138,6 @@ static void emit(struct bd_examples *e, const uint32_t *id, size_t n, size_t fir
 	bd_record_free(&r);
 }
 
-static void prompt_ids(const struct bd_examples *e, const char *const *row, const char *where,
-                       struct bd_buf *text, struct bd_ids *ids)
-{
-	bd_buf_clear(text);
-	ids->n = 0;
-	bd_template_prompt(e->template_, row, where, text);
-	bd_tok_encode(e->tok, text->p, text->n, BD_TOK_BOS, ids);
-}
-
-/* Cuts the text at p, whose tokens are ids, to about `keep` tokens and to whole characters; always shortens
- * it. */
-static void shorten(const struct bd_tok *tok, char *p, const struct bd_ids *ids, size_t keep)
-{
-	struct bd_buf head = {0};
-	size_t n = strlen(p);
-
-	bd_tok_decode(tok, ids->id, keep, true, &head);
-	size_t cut = head.n < n ? head.n : n - 1;
-	while (cut && ((unsigned char)p[cut] & 0xc0) == 0x80)
-		cut--;
-	p[cut] = '\0';
-	bd_buf_free(&head);
-}
-
-/* Shortens the longest field of the prompt by `over` tokens; false if all are empty. */
-static bool shorten_longest(const struct bd_examples *e, char **row, size_t over)
-{
-	struct bd_ids ids = {0}, longest = {0};
-	size_t which = 0;
-
-	for (size_t i = 0; i < bd_template_fields(e->template_); i++) {
-		if (row[i] == NULL || !*row[i] || !bd_template_prompts(e->template_, i))
-			continue;
-		ids.n = 0;
-		bd_tok_encode(e->tok, row[i], strlen(row[i]), BD_TOK_CONT, &ids);
-		if (ids.n > longest.n) {
-			struct bd_ids t = longest;
-
-			longest = ids;
-			ids = t;
-			which = i;
-		}
-	}
-	if (longest.n)
-		shorten(e->tok, row[which], &longest, longest.n > over ? longest.n - over : 0);
-	bool done = longest.n > 0;
-	bd_ids_free(&ids);
-	bd_ids_free(&longest);
-	return done;
-}
-
-/* Makes the prompt fit into `room` tokens by cutting fields; false if even empty fields do not help. */
-static bool fit(const struct bd_examples *e, const char *const *row, const char *where, size_t room,
-                struct bd_buf *text, struct bd_ids *ids)
-{
-	size_t n = bd_template_fields(e->template_);
-	char **shorter = bd_zalloc(n, sizeof(*shorter));
-	bool more = true;
-
-	for (size_t i = 0; i < n; i++)
-		shorter[i] = row[i] != NULL ? bd_strdup(row[i]) : NULL;
-	while (ids->n > room && (more = shorten_longest(e, shorter, ids->n - room)))
-		prompt_ids(e, (const char *const *)shorter, where, text, ids);
-	for (size_t i = 0; i < n; i++)
-		bd_free(shorter[i]);
-	bd_free(shorter);
-	return more;
-}
-
 static void answer_ids(const struct bd_examples *e, const char *const *row, int label, struct bd_buf *text,
                        struct bd_ids *ids)
 {
@@ -208,33 +156,96 @@ static void answer_ids(const struct bd_examples *e, const char *const *row, int 
 	bd_ids_push(ids, (uint32_t)e->beside.eos);
 }
 
+/* A row on its way to a record. */
+struct building {
+	struct bd_examples *e;
+	const char *const *row;
+	const char *where;
+	const char *why; /* the kind of what is wrong if it fails now; NULL: the input as a whole is wrong */
+	struct bd_buf answer;
+	struct bd_ids ids, tail;
+	int label;
+	size_t before, first; /* tokens of the prompt before and after it was cut */
+};
+
+/* Rows without an answer are good for prediction, but hardly what somebody wants among others. */
+static void check_answered(struct building *b)
+{
+	struct bd_examples *e = b->e;
+	int answered = b->tail.n > 0 ? 1 : -1;
+	const char *what = bd_template_classes(e->template_) ? "label" : "answer";
+
+	b->why =
+	    answered > 0 ? "with a label or answer, unlike the rows before" : "without a label or answer";
+	if (e->answered == -answered)
+		bd_die(BD_DATA, answered > 0 ? "%s: has the %s that the rows before lack" : "%s: has no %s",
+		       b->where, what);
+	e->answered = answered;
+}
+
+static void check_length(struct building *b)
+{
+	struct bd_examples *e = b->e;
+	size_t n = b->ids.n + b->tail.n;
+
+	b->why = "too long";
+	if (e->max_len && n > e->max_len && e->cut_end == BD_CUT_NO)
+		bd_die(BD_DATA,
+		       "%s: %zu tokens, but the model's context is %zu; cut such rows with --truncate right, "
+		       "or leave them out with --skip-bad",
+		       b->where, n, e->max_len);
+	b->why = "with an answer that leaves no room for the prompt";
+	if (e->max_len &&
+	    (b->tail.n >= e->max_len || !bd_prompt_fit(e->template_, e->tok, b->row, b->where,
+	                                               e->max_len - b->tail.n, e->cut_end, &b->ids)))
+		b->ids.n = 0;
+}
+
+static void build(void *ctx)
+{
+	struct building *b = ctx;
+	struct bd_examples *e = b->e;
+
+	b->why = "with an unknown label";
+	b->label = bd_template_label(e->template_, b->row, b->where);
+	b->why = "without a field of the prompt";
+	bd_prompt_ids(e->template_, e->tok, b->row, b->where, &b->ids);
+	b->before = b->ids.n;
+	b->why = NULL;
+	answer_ids(e, b->row, b->label, &b->answer, &b->tail);
+	check_answered(b);
+	check_length(b);
+	b->first = b->ids.n;
+	for (size_t i = 0; b->first > 0 && i < b->tail.n; i++)
+		bd_ids_push(&b->ids, b->tail.id[i]);
+	b->why = NULL;
+	check_ids(e, &b->ids, b->where);
+}
+
+/* What a row needs is its own scope, so that one that fails leaves nothing behind. */
 void bd_example_row(struct bd_examples *e, const char *const *row, const char *where)
 {
-	struct bd_buf prompt = {0}, answer = {0};
-	struct bd_ids ids = {0}, tail = {0};
-	int label = bd_template_label(e->template_, row, where);
+	struct building b = {.e = e, .row = row, .where = where};
+	struct bd_scope scope;
+	int status;
 
+	bd_scope_begin(&scope, NULL);
 	e->rows++;
-	prompt_ids(e, row, where, &prompt, &ids);
-	answer_ids(e, row, label, &answer, &tail);
-	size_t before = ids.n, max = e->max_len ? e->max_len : SIZE_MAX;
-	bool fits = tail.n < max && fit(e, row, where, max - tail.n, &prompt, &ids) && ids.n > 0;
-	e->left_out += !fits;
-	if (fits) {
-		size_t first = ids.n;
+	status = bd_guard(&scope, build, &b);
+	if (status && (!e->skip || b.why == NULL || status != BD_DATA))
+		bd_die((enum bd_status)status, "%s", bd_guard_text());
+	if (status) {
+		bd_leftout_add(&e->left, b.why, bd_guard_text());
+	} else if (b.first == 0) {
+		bd_leftout_add(&e->left, b.why != NULL ? b.why : "without any token", where);
+	} else {
+		const char *ref = b.answer.n ? b.answer.p + strspn(b.answer.p, " \n\t") : NULL;
 
-		e->cut += first < before;
-		e->cut_tokens += before - first;
-		for (size_t i = 0; i < tail.n; i++)
-			bd_ids_push(&ids, tail.id[i]);
-		check_ids(e, &ids, where);
-		const char *ref = answer.n ? answer.p + strspn(answer.p, " \n\t") : NULL;
-		emit(e, ids.id, ids.n, first, label, ref);
+		e->cut += b.first < b.before;
+		e->cut_tokens += b.before - b.first;
+		emit(e, b.ids.id, b.ids.n, b.first, b.label, ref);
 	}
-	bd_buf_free(&prompt);
-	bd_buf_free(&answer);
-	bd_ids_free(&ids);
-	bd_ids_free(&tail);
+	bd_scope_end(&scope);
 }
 
 /* Hands out the packed sequences that are full. */
@@ -249,33 +260,60 @@ static void unpack(struct bd_examples *e)
 		memmove(e->joined.id, e->joined.id + at, e->joined.n * sizeof(*e->joined.id));
 }
 
+/* Cuts ids[n] to max_len at the end asked for; on the left, behind the token that begins a text. */
+static void cut_text(struct bd_examples *e, struct bd_ids *ids)
+{
+	int64_t bos = bd_tok_bos(e->tok);
+	size_t keep = e->max_len, over = ids->n - keep, at = bos >= 0 && ids->id[0] == bos;
+
+	e->cut++;
+	e->cut_tokens += over;
+	if (e->cut_end == BD_CUT_LEFT && at < keep)
+		memmove(ids->id + at, ids->id + at + over, (keep - at) * sizeof(*ids->id));
+	ids->n = keep;
+}
+
+/* A document's tokens at the end of those that are being packed. */
+static void pack_text(struct bd_examples *e, const struct bd_ids *ids)
+{
+	if (e->beside.eos < 0)
+		bd_die(BD_USAGE,
+		       "no file beside the tokenizer names the end-of-text token; give it with --eos");
+	if (e->packed++)
+		bd_ids_push(&e->joined, (uint32_t)e->beside.eos);
+	for (size_t i = 0; i < ids->n; i++)
+		bd_ids_push(&e->joined, ids->id[i]);
+	unpack(e);
+}
+
 void bd_example_text(struct bd_examples *e, const char *text, size_t n, const char *where)
 {
 	struct bd_ids ids = {0};
 
 	bd_tok_encode(e->tok, text, n, BD_TOK_BOS, &ids);
 	check_ids(e, &ids, where);
-	if (e->max_len && ids.n > e->max_len) {
-		e->cut++;
-		e->cut_tokens += ids.n - e->max_len;
-		ids.n = e->max_len;
-	}
-	if (!e->pack && ids.n < 2)
-		e->left_out++; /* nothing to predict */
-	else if (!e->pack)
-		emit(e, ids.id, ids.n, 1, -1, NULL);
-	else if (ids.n) {
-		if (e->beside.eos < 0)
-			bd_die(
-			    BD_USAGE,
-			    "no file beside the tokenizer names the end-of-text token; give it with --eos");
-		if (e->packed++)
-			bd_ids_push(&e->joined, (uint32_t)e->beside.eos);
-		for (size_t i = 0; i < ids.n; i++)
-			bd_ids_push(&e->joined, ids.id[i]);
-		unpack(e);
-	}
 	e->rows++;
+	bool over = e->max_len && ids.n > e->max_len;
+	if (over && e->cut_end == BD_CUT_NO) {
+		char *why =
+		    bd_sprintf("%s: %zu tokens, but the model's context is %zu; join and divide texts "
+		               "with --pack %zu, or cut them with --truncate right",
+		               where, ids.n, e->max_len, e->max_len);
+
+		if (!e->skip)
+			bd_die(BD_DATA, "%s", why);
+		bd_leftout_add(&e->left, "too long", why);
+		bd_free(why);
+	} else {
+		if (over)
+			cut_text(e, &ids);
+		if (!e->pack && ids.n < 2)
+			bd_leftout_add(&e->left, "of fewer than two tokens", where);
+		else if (!e->pack)
+			emit(e, ids.id, ids.n, 1, -1, NULL);
+		else if (ids.n)
+			pack_text(e, &ids);
+	}
 	bd_ids_free(&ids);
 }
 

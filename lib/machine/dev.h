@@ -49,8 +49,9 @@ struct bd_dev_calls {
 
 struct bd_dev {
 	const struct bd_dev_calls *calls;
-	struct bd_par *par;     /* the host's threads, for what is done with host memory; borrowed */
-	struct bd_scope *scope; /* it was opened in (guard.h): for what lives as long as the device */
+	struct bd_par *par; /* the host's threads, for what is done with host memory; borrowed */
+	struct bd_scope
+	    *scope; /* it was opened in (guard.h), or a service's: for what lives as long as the device */
 };
 
 /* The CPU: its memory is the host's; an operation runs on par's threads (NULL: one) with the loops of `kern`
@@ -94,7 +95,7 @@ void bd_dev_wait(struct bd_dev *dev);
 struct bd_cpu {
 	struct bd_par *par;
 	const struct bd_kern *kern;
-	struct bd_scope *scope; /* the device's */
+	struct bd_scope **scope; /* the device's */
 	struct bd_cpu_room {
 		float *p;
 		size_t n;

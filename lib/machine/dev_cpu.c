@@ -86,7 +86,7 @@ static void wait_for_all(struct bd_dev *dev)
 static float *reach(struct bd_cpu *cpu, struct bd_cpu_room *s, size_t n)
 {
 	if (n > s->n) {
-		struct bd_scope *before = bd_guard_into(cpu->scope);
+		struct bd_scope *before = bd_guard_into(*cpu->scope);
 		float *p = bd_alloc(n, sizeof(*p));
 
 		bd_free(s->p);
@@ -160,7 +160,7 @@ struct bd_dev *bd_dev_cpu(struct bd_par *par, const struct bd_kern *kern)
 
 	d->dev = (struct bd_dev){&calls, par, bd_guard_scope()};
 	d->cpu.par = par;
-	d->cpu.scope = d->dev.scope;
+	d->cpu.scope = &d->dev.scope;
 	d->cpu.kern = kern != NULL ? kern : bd_kern();
 	d->cpu.slice = bd_zalloc((size_t)bd_par_threads(par), sizeof(*d->cpu.slice));
 	return &d->dev;

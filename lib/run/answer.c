@@ -4,6 +4,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 struct bd_chat *bd_asked_chat(struct bd_asked *a)
@@ -27,6 +28,13 @@ struct bd_chat *bd_asked_chat(struct bd_asked *a)
 	}
 	a->chat->no_thinking = a->no_thinking;
 	return a->chat;
+}
+
+void bd_asked_report(const struct bd_asked *a)
+{
+	if (a->cut > 0 && !a->quiet)
+		bd_warn("%" PRIu64 " inputs cut to the context of %zu tokens, %" PRIu64 " tokens dropped",
+		        a->cut, bd_gen_limit(a->m, &a->opts), a->cut_tokens);
 }
 
 void bd_asked_close(struct bd_asked *a)
@@ -84,24 +92,42 @@ static json_t *class_object(struct bd_infer *m, struct bd_ids *ids)
 	return answer;
 }
 
-/* Appends the ids of the task's prompt. */
-static void prompt_ids(const struct bd_infer *m, const char *const *value, const char *where,
-                       struct bd_ids *ids)
+/* Tokens that a task's prompt may have. */
+static size_t prompt_room(const struct bd_infer *m, const struct bd_gen_opts *o)
 {
-	struct bd_buf text = {0};
+	size_t limit = bd_gen_limit(m, o), answer = m->n_choice > 0 ? 1 : o->max_tokens;
 
-	bd_template_prompt(m->task, value, where, &text);
-	bd_tok_encode(bd_infer_tok(m), text.n > 0 ? text.p : "", text.n, BD_TOK_BOS, ids);
-	bd_buf_free(&text);
+	return limit - (answer < limit / 2 ? answer : limit / 2);
+}
+
+/* Appends the ids of the task's prompt. */
+static void prompt_ids(struct bd_asked *a, const char *const *value, const char *where, struct bd_ids *ids)
+{
+	size_t room = prompt_room(a->m, &a->opts), n;
+	bool fits = true;
+
+	bd_prompt_ids(a->m->task, bd_infer_tok(a->m), value, where, ids);
+	n = ids->n;
+	if (n <= room || (a->cut_end == BD_CUT_NO && a->m->n_choice == 0)) /* bd_gen_room decides */
+		return;
+	if (a->cut_end != BD_CUT_NO)
+		fits = bd_prompt_fit(a->m->task, a->m->tok, value, where, room, a->cut_end, ids);
+	if (a->cut_end == BD_CUT_NO || !fits)
+		bd_die(BD_DATA, "%s: %zu tokens with the answer, but the context of %s is %zu; shorten it%s",
+		       where, n + 1, a->m->path, bd_gen_limit(a->m, &a->opts),
+		       fits ? ", or cut such rows with --truncate right" : "");
+	a->cut++;
+	a->cut_tokens += n - ids->n;
 }
 
 size_t bd_answer_class(struct bd_infer *m, struct bd_acts *acts, const char *const *value, const char *where,
                        double *p)
 {
+	struct bd_asked a = {.m = m};
 	struct bd_ids ids = {0};
 	size_t best;
 
-	prompt_ids(m, value, where, &ids);
+	prompt_ids(&a, value, where, &ids);
 	best = classify(m, acts, &ids, p);
 	bd_ids_free(&ids);
 	return best;
@@ -161,7 +187,7 @@ json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *
 	struct bd_ids ids = {0};
 	json_t *answer;
 
-	prompt_ids(a->m, value, where, &ids);
+	prompt_ids(a, value, where, &ids);
 	answer = a->m->n_choice > 0 ? class_object(a->m, &ids) : continue_ids(a, &ids, &a->opts, emit, ctx);
 	bd_ids_free(&ids);
 	return answer;

@@ -2,6 +2,7 @@
 #ifndef BD_ANSWER_H
 #define BD_ANSWER_H
 
+#include "data/prompt.h"
 #include "run/generate.h"
 #include "text/chat.h"
 
@@ -13,11 +14,17 @@ struct bd_asked {
 	enum bd_chat_name template; /* of conversations */
 	const char *system;         /* for conversations without a system text; NULL: none */
 	bool no_thinking;
-	struct bd_chat *chat; /* of template; opened when it is needed first */
+	/* A task's prompt that with its label exceeds the context, or leaves a text neither max_tokens nor
+	 * half of it, loses the ends of its fields; BD_CUT_NO: it dies. */
+	enum bd_cut cut_end;
+	uint64_t cut, cut_tokens; /* counted */
+	bool quiet;               /* says nothing about them */
+	struct bd_chat *chat;     /* of template; opened when it is needed first */
 };
 /* The chat template; dies BD_DATA, saying what to do, if there is none or it is unknown. */
 struct bd_chat *bd_asked_chat(struct bd_asked *a);
-void bd_asked_close(struct bd_asked *a); /* gen and chat */
+void bd_asked_report(const struct bd_asked *a); /* what was cut, on standard error */
+void bd_asked_close(struct bd_asked *a);        /* gen and chat */
 
 /* The answer of a task model: fields as in rows, value[i] of the template's field i. A text is emitted as it
  * is generated, if emit is given. Returns {"label", "class", "probability", "probabilities"} of a class, or
@@ -27,11 +34,6 @@ json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *
 /* The probabilities p[n_choice] of its classes; returns the likeliest. acts: of m's net. */
 size_t bd_answer_class(struct bd_infer *m, struct bd_acts *acts, const char *const *value, const char *where,
                        double *p);
-/* The same for every row of standard input, or for the one row in prompt, whose columns are TAB-separated;
- * answered gets each answer, and owns it. */
-typedef void bd_answered(void *ctx, json_t *answer);
-void bd_answer_rows(struct bd_asked *a, const char *prompt, bd_gen_emit *emit, bd_answered *answered,
-                    void *ctx);
 /* The same for a text that is continued, and for a conversation. */
 json_t *bd_answer_text(struct bd_asked *a, const char *text, size_t n, bd_gen_emit *emit, void *ctx);
 json_t *bd_answer_chat(struct bd_asked *a, const struct bd_message *m, size_t n, const char *where,

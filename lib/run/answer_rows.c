@@ -1,8 +1,9 @@
-/* Rows for a task model: columns in, answers out. */
+/* Lines of standard input answered one by one: rows for a task model, objects. */
 #include "base/mem.h"
 #include "base/msg.h"
+#include "data/nottext.h"
 #include "data/rows.h"
-#include "run/answer.h"
+#include "run/answer_rows.h"
 
 #include <string.h>
 
@@ -42,11 +43,24 @@ static void columns_free(struct columns *c)
 	bd_free(c->field);
 }
 
-static json_t *row(struct bd_asked *a, struct columns *c, const char *where, bd_gen_emit *emit, void *ctx)
+/* One row, on its way through bd_serve_call. */
+struct asking {
+	struct bd_asked *a;
+	struct columns *c;
+	const char *where;
+	bd_gen_emit *emit;
+	bd_answered *answered;
+	void *ctx;
+};
+
+static void ask(void *ctx)
 {
+	struct asking *q = ctx;
+	struct columns *c = q->c;
+
 	for (size_t i = 0; i < c->n; i++)
 		c->row[c->field[i]] = i < c->inputs ? c->value[i] : NULL;
-	return bd_answer_row(a, c->row, where, emit, ctx);
+	q->answered(q->ctx, bd_answer_row(q->a, c->row, q->where, q->emit, q->ctx));
 }
 
 /* The columns of one text, TAB-separated. */
@@ -57,27 +71,101 @@ static void cut(struct columns *c, char *text)
 	c->value[c->inputs - 1] = text;
 }
 
-void bd_answer_rows(struct bd_asked *a, const char *prompt, bd_gen_emit *emit, bd_answered *answered,
-                    void *ctx)
+/* All rows of standard input. */
+static void serve(struct asking *q, enum bd_rows_format format)
+{
+	struct columns *c = q->c;
+	struct bd_rows_opts how = {.format = format, .inputs = c->inputs, .max_line = BD_SERVE_LINE};
+	struct bd_rows *rows = bd_rows_open(NULL, 0, &how, c->name, c->n);
+	struct bd_serve s;
+	const char *bad;
+
+	bd_serve_begin(&s, q->a);
+	while (bd_rows_try(rows, c->value, c->length, &bad)) {
+		q->where = bd_rows_where(rows);
+		char *why = bad != NULL ? bd_strdup(bad) : bd_serve_call(&s, ask, q);
+		if (why != NULL)
+			q->answered(q->ctx, bd_serve_refuse(&s, NULL, why));
+		bd_free(why);
+	}
+	if (s.lines == 0)
+		bd_die(BD_DATA, "<stdin>: empty; give one input per line");
+	bd_rows_close(rows);
+	bd_serve_end(&s);
+}
+
+void bd_answer_rows(struct bd_asked *a, const char *prompt, enum bd_rows_format format, bd_gen_emit *emit,
+                    bd_answered *answered, void *ctx)
 {
 	struct columns c = columns_of(a->m->task);
+	struct asking q = {a, &c, "--prompt", emit, answered, ctx};
 	char *text = prompt != NULL ? bd_strdup(prompt) : NULL;
-	struct bd_rows *rows = NULL;
-	size_t count = 0;
 
 	if (c.inputs == 0)
 		bd_die(BD_DATA, "%s: the prompt of its task mentions no field; use --generate", a->m->path);
 	if (text != NULL) {
 		cut(&c, text);
-		answered(ctx, row(a, &c, "-p", emit, ctx));
+		ask(&q);
+		bd_asked_report(a);
 	} else {
-		rows = bd_rows_open(NULL, 0, BD_ROWS_AUTO, c.name, c.n);
-		for (; bd_rows_next(rows, c.value, c.length); count++)
-			answered(ctx, row(a, &c, bd_rows_where(rows), emit, ctx));
-		if (count == 0)
-			bd_die(BD_DATA, "<stdin>: empty; give one input per line");
-		bd_rows_close(rows);
+		serve(&q, format);
 	}
 	bd_free(text);
 	columns_free(&c);
+}
+
+/* One object, on its way through bd_serve_call. */
+struct object {
+	struct bd_asked *a;
+	const json_t *object;
+	const char *where;
+	bd_answered *answered;
+	void *ctx;
+};
+
+static void ask_object(void *ctx)
+{
+	struct object *q = ctx;
+
+	q->answered(q->ctx, bd_answer_object(q->a, q->object, q->where));
+}
+
+/* Why the line is no JSON, or NULL and q->object. */
+static char *parse(struct object *q, const char *line, size_t n)
+{
+	json_error_t e;
+	const char *bad = n == SIZE_MAX ? "a line of over 16 MiB" : bd_nottext_line(line, n);
+
+	if (bad != NULL)
+		return bd_sprintf("%s: %s", q->where, bad);
+	q->object = bd_json_read(line, n, &e);
+	return q->object != NULL
+	           ? NULL
+	           : bd_sprintf("%s: column %d: not valid JSON: %s", q->where, e.column, e.text);
+}
+
+void bd_answer_objects(struct bd_asked *a, bd_answered *answered, void *ctx)
+{
+	struct bd_in *in = bd_in_open(NULL);
+	struct bd_serve s;
+	char *line;
+	size_t n;
+
+	bd_serve_begin(&s, a);
+	for (size_t i = 1; (line = bd_in_line_within(in, BD_SERVE_LINE, &n)) != NULL; i++) {
+		if (n != SIZE_MAX && n == strspn(line, " \t\r"))
+			continue;
+		char *where = bd_sprintf("<stdin>: line %zu", i);
+		struct object q = {a, NULL, where, answered, ctx};
+		char *why = parse(&q, line, n);
+
+		why = why != NULL ? why : bd_serve_call(&s, ask_object, &q);
+		if (why != NULL)
+			answered(ctx, bd_serve_refuse(&s, json_incref(json_object_get(q.object, "id")), why));
+		json_decref((json_t *)(uintptr_t)q.object);
+		bd_free(why);
+		bd_free(where);
+	}
+	bd_in_close(in);
+	bd_serve_end(&s);
 }

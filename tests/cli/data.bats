@@ -180,6 +180,78 @@ good" ]
 	[ ! -e o.bds ]
 }
 
+@test "what a first line is decides nothing that a later one would not" {
+	printf '{"sentence":"a","label":1,"score":NaN}\n{"sentence":"b","label":0}\n' >nan.jsonl
+	dies 3 "nan.jsonl: line 1: column 37: not valid JSON" bd-data -T "$sst2" -m bytes nan.jsonl -o o.bds
+	dies 3 "nan.jsonl: line 1: column" bd-data --text --key sentence -m bytes nan.jsonl -o o.bds
+	printf '[{"sentence":"a","label":1}]\n' >list.json
+	dies 3 "a JSON array; one object a line is wanted" bd-data -T "$sst2" -m bytes list.json -o o.bds
+	[ ! -e o.bds ]
+}
+
+@test "gzip and CSV give the stream that TSV gives" {
+	bd-data -T "$sst2" -m bytes rows.tsv | decode bytes - >want
+	gzip -c rows.tsv >rows.gz
+	bd-data -T "$sst2" -m bytes rows.gz | decode bytes - | cmp want
+	printf '\357\273\277sentence,label\r\n"the story was ""good"" inside",1\r\na bad thing,0\r\n' >rows.csv
+	bd-data -T "$sst2" -m bytes rows.csv | decode bytes - | cmp want
+	bd-data -T "$sst2" -m bytes --format csv <rows.csv | decode bytes - | cmp want
+	[ "$(printf 'id,text\n1,"one,\ntwo"\n' | bd-data --text -m bytes | decode bytes - | field text)" = 'one,\ntwo' ]
+	dies 3 'no first line names the one called "text"' bd-data --text -m bytes rows.csv -o o.bds
+}
+
+@test "other files are refused by name" {
+	printf 'PAR1xxxx' >rows.parquet
+	printf 'sentence\tlabel\na thing\t1\n' | iconv -t UTF-16 >rows16.tsv
+	printf 'sentence\tlabel\na caf\351\t1\n' >latin.tsv
+	for how in "-T $sst2" --text; do
+		# shellcheck disable=SC2086 # two words
+		for case in "rows.parquet: a Parquet file" "rows16.tsv: UTF-16 text; convert it" "latin.tsv: line 2: not UTF-8"; do
+			dies 3 "$case" bd-data $how -m bytes "${case%%:*}" -o o.bds
+		done
+	done
+	[ ! -e o.bds ]
+}
+
+@test "a row without its label is refused, or left out and counted" {
+	printf 'sentence\tlabel\na good thing\t1\nhalf a row\nx\ty\tz\na bad thing\t0\n' >short.tsv
+	dies 3 "short.tsv: line 3: 1 column, the header has 2" bd-data -T "$sst2" -m bytes short.tsv -o o.bds
+	bd-data -T "$sst2" -m bytes --skip-bad short.tsv -o x.bds 2>err
+	grep -F 'rows left out: 2 (2 with another number of columns); the first: short.tsv: line 3' err
+	[ "$(decode bytes x.bds | field label | tr '\n' ' ')" = "1 0 " ]
+	printf '{"sentence":"a","label":1}\n{"sentence":"b"}\n{"label":1}\n{"sentence":"c","label":7}\n{\n' >mixed.jsonl
+	dies 3 "mixed.jsonl: line 2: has no label" bd-data -T "$sst2" -m bytes mixed.jsonl -o o.bds
+	bd-data -T "$sst2" -m bytes --skip-bad mixed.jsonl -o x.bds 2>err
+	for why in "rows left out: 4 (" "1 without a label" "1 without a field of the prompt" "1 with an unknown label" "1 not valid JSON"; do
+		grep -F "$why" err
+	done
+	[ "$(decode bytes x.bds | wc -l)" -eq 1 ]
+	bd-data -q -T "$sst2" -m bytes --skip-bad short.tsv -o x.bds 2>err
+	[ ! -s err ]
+}
+
+@test "rows longer than the model's context are refused, or cut and counted" {
+	echo '{"max_position_embeddings": 40}' >bytes/config.json
+	printf '%s\t1\n' "$(seq -s ' ' 100)" >long.tsv
+	dies 3 "long.tsv: line 1: " bd-data -T "$sst2" -m bytes long.tsv -o o.bds
+	grep -E 'line 1: [0-9]+ tokens, but the model.s context is 40' err
+	for end in left right; do
+		bd-data -T "$sst2" -m bytes --truncate $end long.tsv -o x.bds 2>err
+		grep -F '1 of 1 rows cut to 40 tokens' err
+		decode bytes x.bds >$end
+		[ "$(field ids <$end | tr ',' '\n' | wc -l)" -le 40 ]
+	done
+	field text <right | grep -q '^1 2 3 .* It was good$'
+	field text <left | grep -q ' 99 100 It was good$'
+	seq 1 100 | tr '\n' ' ' >long.txt
+	dies 3 "--pack 40" bd-data --text -m bytes long.txt -o o.bds
+	bd-data -q --text --truncate left -m bytes long.txt | decode bytes - | field text | grep -q '99 100 $'
+	bd-data --text --pack 40 -m bytes long.txt -o x.bds
+	dies 2 "the context of bytes is 40" bd-data --text --pack 41 -m bytes long.txt
+	bd-data -T "$sst2" -m bytes --skip-bad long.tsv rows.tsv -o x.bds 2>err || true
+	grep -F 'rows left out: 1 (1 too long)' err
+}
+
 @test "usage errors" {
 	dies 2 "--tokenizer" bd-data --text rows.tsv
 	dies 2 "one of" bd-data -m bytes rows.tsv

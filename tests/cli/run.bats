@@ -128,8 +128,51 @@ right() {
 	head -n 1 again | cmp - <(head -n 1 out)
 	bd-run "$dir/base" -p 'the' -n 5 --temperature 1 -s 4 --json | cmp - <(sed -n 2p out | sed 's/"id":2,//')
 	dies 3 "<stdin>: line 2" bash -c "printf '{\"prompt\":\"x\"}\n{\"prompt\":\"x\",\"max_tokens\":\"many\"}\n' | bd-run '$dir/base' --jsonl >/dev/null"
-	dies 3 "line 1" bash -c "echo '{\"prompt\":' | bd-run '$dir/base' --jsonl"
-	dies 3 "chat template" bash -c "sed -n 4p in | bd-run '$dir/base' --jsonl"
+	dies 3 "line 1" bash -c "echo '{\"prompt\":' | bd-run '$dir/base' --jsonl >/dev/null"
+	dies 3 "chat template" bash -c "sed -n 4p in | bd-run '$dir/base' --jsonl >/dev/null"
+}
+
+@test "a bad line is refused, and the next one answered" {
+	printf 'the\té\nonly\nx\351\té\na\tb\tc\td\n%s\té\nthe\té\n' "$(seq -s ' ' 200)" >in
+	status=0
+	bd-run "$dir/student" <in >out 2>err || status=$?
+	[ "$status" -eq 3 ]
+	grep -Fx 'bd-run: 4 of 6 lines refused; the first: <stdin>: line 2: 1 column, but there are 3 fields and no first line that names them' err
+	[ "$(wc -l <out)" -eq 6 ]
+	[ "$(sed -n 1p out)" = "$(sed -n 6p out)" ]
+	sed -n 2p out | grep -q '^error: <stdin>: line 2: '
+	sed -n 3p out | grep -q 'line 3: not UTF-8'
+	sed -n 5p out | grep -Eq 'line 5: [0-9]+ tokens with the answer, but the context of .* is 128'
+	bd-run --json "$dir/student" <in 2>err | grep -c '^{"error":"<stdin>: line' | grep -qx 4
+	bd-run --truncate left "$dir/student" <in 2>err >cut || true
+	grep -F '1 inputs cut to the context of 128 tokens, ' err
+	sed -n 5p cut | grep -Eq '^(different|same)	'
+	printf '{"left":"x","right":"y","id":1}\n{"left":"x"}\n[]\n{"id":[7],"left":\n{"id":[7],"left":{}}\n{"left":"x","right":"y","id":1}\n' >in
+	status=0
+	bd-run --jsonl "$dir/student" <in >out 2>err || status=$?
+	[ "$status" -eq 3 ]
+	grep -F '4 of 6 lines refused' err
+	cmp <(sed -n 1p out) <(sed -n 6p out)
+	sed -n 5p out | grep -q '^{"id":\[7\],"error":"<stdin>: line 5: '
+}
+
+@test "refused lines leave nothing behind" {
+	for i in $(seq 3000); do printf '%s\t%s\nhalf\n\377\n' "$i" "$i"; done >in
+	limit=$(bd-run "$dir/student" <<<'a	b' >/dev/null && echo ok)
+	[ "$limit" = ok ]
+	peak() { awk '/VmHWM/ { print $2 }' "/proc/$1/status"; }
+	mkfifo pipe
+	bd-run -t 1 "$dir/student" <pipe >out 2>err &
+	exec 8>pipe
+	head -n 300 in >&8
+	while [ "$(wc -l <out)" -lt 300 ]; do sleep 0.1; done
+	early=$(peak $!)
+	tail -n +301 in >&8
+	while [ "$(wc -l <out)" -lt 9000 ]; do sleep 0.1; done
+	late=$(peak $!)
+	exec 8>&-
+	wait $! || true
+	[ $((late - early)) -lt 2000 ]
 }
 
 @test "a task model answers objects that have its fields" {

@@ -12,6 +12,7 @@
 #include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <zlib.h>
 #include <zstd.h>
 
 #define MIB ((size_t)1 << 20)
@@ -280,6 +281,51 @@ static void test_interactive(void **state)
 	bd_in_close(in);
 }
 
+/* n bytes at text as a gzip member with a name in its header, behind data[at]; the new length. */
+static size_t gzip(const char *text, size_t n, char *data, size_t at, size_t room)
+{
+	z_stream z = {0};
+	gz_header head = {.name = (unsigned char *)"a name"};
+
+	assert_int_equal(deflateInit2(&z, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY), Z_OK);
+	deflateSetHeader(&z, &head);
+	z.next_in = (unsigned char *)(uintptr_t)text;
+	z.avail_in = (unsigned)n;
+	z.next_out = (unsigned char *)data + at;
+	z.avail_out = (unsigned)(room - at);
+	assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+	deflateEnd(&z);
+	return room - z.avail_out;
+}
+
+/* gzip in pieces, two members as cat and pigz make them; read twice. */
+static void test_gzip(void **state)
+{
+	char text[3000], data[9000], got[7000];
+	struct bd_in *in;
+	size_t n;
+	pid_t pid;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(text); i++)
+		text[i] = (char)(bd_rng_u64(1, 2, i) % 40);
+	n = gzip(text, sizeof(text), data, gzip(text, 1000, data, 0, sizeof(data)), sizeof(data));
+	in = drip(data, n, &pid);
+	assert_int_equal(bd_in_read(in, got, sizeof(got)), 1000 + sizeof(text));
+	assert_memory_equal(got, text, 1000);
+	assert_memory_equal(got + 1000, text, sizeof(text));
+	bd_in_close(in);
+	waitpid(pid, NULL, 0);
+	bd_write_file("gz", data, n);
+	in = bd_in_open("gz");
+	for (int pass = 0; pass < 2; pass++) {
+		assert_int_equal(bd_in_read(in, got, sizeof(got)), 1000 + sizeof(text));
+		assert_memory_equal(got + 1000, text, sizeof(text));
+		bd_in_rewind(in);
+	}
+	bd_in_close(in);
+}
+
 static void read_all(void *path)
 {
 	struct bd_in *in = bd_in_open(path);
@@ -294,6 +340,63 @@ static void rewind_pipe(void *unused)
 {
 	(void)unused;
 	bd_in_rewind(bd_in_open("/dev/zero"));
+}
+
+static void test_broken_gzip(void **state)
+{
+	char *text = noise(10000), *data = bd_alloc(20000, 1);
+	size_t n = gzip(text, 10000, data, 0, 20000);
+
+	(void)state;
+	for (size_t cut = 4; cut < n; cut += n / 20) {
+		bd_write_file("cut", data, cut);
+		child_dies(read_all, "cut", BD_DATA, "cut: truncated gzip stream at byte");
+	}
+	data[n / 2] ^= 1;
+	bd_write_file("flip", data, n);
+	child_dies(read_all, "flip", BD_DATA, "flip: broken gzip stream near byte");
+	data[n / 2] ^= 1;
+	data[n - 5] ^= 1; /* the checksum */
+	bd_write_file("flip", data, n);
+	child_dies(read_all, "flip", BD_DATA, "flip: broken gzip stream near byte");
+	data[n - 5] ^= 1;
+	memcpy(data + n, "garbage", 7);
+	bd_write_file("more", data, n + 7);
+	child_dies(read_all, "more", BD_DATA, "more: broken gzip stream near byte");
+	bd_free(text);
+	bd_free(data);
+}
+
+static void read_lines(void *path)
+{
+	struct bd_in *in = bd_in_open(path);
+	struct rlimit limit = {(rlim_t)400 << 20, (rlim_t)400 << 20};
+	size_t n;
+
+	setrlimit(RLIMIT_DATA, &limit);
+	while (bd_in_line(in, &n) != NULL)
+		;
+	bd_in_close(in);
+}
+
+/* A small file that expands to 1 GiB without a newline is refused before it takes much memory, as is one
+ * whose window is too large. */
+static void test_bombs(void **state)
+{
+	static const char wide[] = "\x28\xb5\x2f\xfd\x00\xa0"; /* a window of 2^30 */
+	struct bd_out *out = bd_out_open("bomb", true, 3);
+	char *zeros = bd_zalloc(1 << 20, 1);
+
+	(void)state;
+	for (int i = 0; i < 1024; i++)
+		bd_out_write(out, zeros, 1 << 20);
+	bd_out_close(out);
+#ifndef BD_SAN
+	child_dies(read_lines, "bomb", BD_DATA, "no real data is like that");
+#endif
+	bd_write_file("wide", wide, 6);
+	child_dies(read_all, "wide", BD_DATA, "wide: broken zstd stream near byte");
+	bd_free(zeros);
 }
 
 static void test_broken_zstd(void **state)
@@ -707,14 +810,25 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(test_ignored_signal), /* first: handlers are installed with the first temporary */
-	    TEST(test_whole),          TEST(test_lines),
-	    TEST(test_incompressible), TEST(test_pieces),
-	    TEST(test_interactive),    TEST(test_broken_zstd),
-	    TEST(test_atomic),         TEST(test_link),
-	    TEST(test_leftover),       TEST(test_killed),
-	    TEST(test_full),           TEST(test_stdout),
-	    TEST(test_patch_stdout),   TEST(test_patch_outside),
-	    TEST(test_outdir),         TEST(test_left_by_the_dead),
+	    TEST(test_whole),
+	    TEST(test_lines),
+	    TEST(test_incompressible),
+	    TEST(test_pieces),
+	    TEST(test_interactive),
+	    TEST(test_gzip),
+	    TEST(test_broken_gzip),
+	    TEST(test_bombs),
+	    TEST(test_broken_zstd),
+	    TEST(test_atomic),
+	    TEST(test_link),
+	    TEST(test_leftover),
+	    TEST(test_killed),
+	    TEST(test_full),
+	    TEST(test_stdout),
+	    TEST(test_patch_stdout),
+	    TEST(test_patch_outside),
+	    TEST(test_outdir),
+	    TEST(test_left_by_the_dead),
 	    TEST(test_remove_tree),
 	};
 

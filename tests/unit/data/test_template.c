@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "child.h"
-#include "data/rows.h"
 #include "data/template.h"
 
 #include <stdlib.h>
@@ -179,57 +178,11 @@ static void refusals(void **state)
 	child_dies(find_template, "no-such-template", BD_DATA, "no-such-template");
 }
 
-/* ---- rows ---- */
-
-static char dir[] = "/tmp/bd-test-rows.XXXXXX";
-
-/* The rows of a file of this content as "a|b;a|b;", "-" for an absent value. */
-static void check_rows(const char *content, enum bd_rows_format format, uint64_t shuffle, const char *want)
-{
-	static const char *const field[] = {"a", "b"};
-	char *path = bd_path(dir, "rows"), *file[] = {path};
-	struct bd_buf got = {0};
-	const char *value[2];
-	size_t length[2];
-
-	bd_write_file(path, content, strlen(content));
-	struct bd_rows *r = bd_rows_open(file, 1, format, field, 2);
-	if (shuffle)
-		bd_rows_shuffle(r, shuffle);
-	while (bd_rows_next(r, value, length))
-		for (int i = 0; i < 2; i++) {
-			assert_int_equal(length[i], value[i] ? strlen(value[i]) : 0);
-			bd_buf_fmt(&got, "%s%c", value[i] != NULL ? value[i] : "-", i ? ';' : '|');
-		}
-	assert_string_equal(got.p ? got.p : "", want);
-	bd_rows_close(r);
-	bd_buf_free(&got);
-	bd_free(path);
-}
-
-static void rows(void **state)
-{
-	(void)state;
-	assert_non_null(mkdtemp(dir));
-	check_rows("", BD_ROWS_AUTO, 0, "");
-	check_rows("b\tx\ta\n1\t2\t3\n\n4\t5\n", BD_ROWS_AUTO, 0, "3|1;-|4;");
-	check_rows("x\ty\tz\n1\t2\n3\n", BD_ROWS_AUTO, 0, "x|y;1|2;3|-;");
-	check_rows("\xef\xbb\xbf"
-	           "a\tb\r\n\"q\"\t\r\n",
-	           BD_ROWS_AUTO, 0, "\"q\"|;");
-	check_rows("{\"a\":\"x\",\"b\":3}\n{\"b\":true,\"a\":null}\n{\"a\":0.5}", BD_ROWS_AUTO, 0,
-	           "x|3;-|true;0.5|-;");
-	check_rows("{not json\t2\n", BD_ROWS_AUTO, 0, "{not json|2;");
-	check_rows("a\tb\n1\t2\n", BD_ROWS_LINES, 0, "a\tb|-;1\t2|-;");
-	check_rows("a\tb\n1\t2\n3\n", BD_ROWS_AUTO, 1, "3|-;1|2;");
-	bd_remove_tree(dir);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(prompt),  cmocka_unit_test(label),    cmocka_unit_test(answer),
-	    cmocka_unit_test(choices), cmocka_unit_test(refusals), cmocka_unit_test(rows),
+	    cmocka_unit_test(choices), cmocka_unit_test(refusals),
 	};
 
 	return cmocka_run_group_tests_name("template", tests, NULL, NULL);
