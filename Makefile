@@ -2,12 +2,23 @@
 # make install|uninstall [PREFIX=/usr/local] [DESTDIR=]
 # make dist|deb            a source archive, a Debian package; in BUILD, the same bytes for the same SOURCE_DATE_EPOCH
 #
+# CC=aarch64-linux-gnu-gcc: for another machine, in build-aarch64-linux-gnu; the tools of that prefix are used, and programs are
+# run by RUN (qemu-aarch64 -L SYSROOT), if it is given: without it no shell completions are made.
 # SAN=1: everything under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/.
 
 ifdef SAN
 BUILD ?= build-san
 BIN ?= build-san/bin
 SANFLAGS = -DBD_SAN -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+endif
+CROSS := $(patsubst %-gcc,%,$(filter %-gcc,$(CC)))
+ifneq ($(CROSS),)
+BUILD ?= build-$(CROSS)
+BIN ?= $(BUILD)/bin
+AR = $(CROSS)-ar
+LD = $(CROSS)-ld
+OBJCOPY = $(CROSS)-objcopy
+PKG_CONFIG ?= $(shell command -v $(CROSS)-pkg-config || echo pkg-config)
 endif
 BUILD ?= build
 BIN ?= bin
@@ -49,9 +60,11 @@ in.share/man/man7 = $(wildcard man/*.7)
 in.share/doc/bd = README.md LICENSE
 in.share/bd/templates = $(wildcard examples/templates/*)
 in.share/bd/configs = $(wildcard examples/configs/*)
+ifneq ($(or $(RUN),$(if $(CROSS),,native)),)
 in.share/bash-completion/completions = $(NAMES:%=$(BUILD)/complete/bash/%)
 in.$(ZSH) = $(NAMES:%=$(BUILD)/complete/zsh/_%)
 in.share/fish/vendor_completions.d = $(NAMES:%=$(BUILD)/complete/fish/%.fish)
+endif
 INTO = $(patsubst in.%,%,$(filter in.%,$(.VARIABLES)))
 OURS = share/doc/bd share/bd/templates share/bd/configs share/bd # also removed
 TOP = Makefile README.md LICENSE bin lib man tests examples pipelines .ci .gitignore .clang-format
@@ -97,11 +110,15 @@ $(BUILD)/%.o: %.c Makefile
 
 $(BUILD)/tests/%.o: override CPPFLAGS += -iquote tests/unit
 
-# Only these files may use instructions beyond the baseline; on architectures other than x86-64 they are empty.
+# Only these files may use instructions beyond the baseline; on other architectures they are empty.
 ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine)),)
 $(BUILD)/lib/machine/kern/%_avx2.o: ISA = -mavx2 -mfma -mf16c
 $(BUILD)/lib/machine/kern/%_avx512.o: ISA = -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni -mavx2 -mfma -mf16c
 $(BUILD)/lib/machine/kern/%_amx.o: ISA = -mamx-tile -mamx-bf16 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx2 -mfma
+endif
+ifneq ($(filter aarch64-%,$(shell $(CC) -dumpmachine)),)
+$(BUILD)/lib/machine/kern/%_dotprod.o: ISA = -march=armv8.2-a+dotprod
+$(BUILD)/lib/machine/kern/%_i8mm.o: ISA = -march=armv8.2-a+dotprod+i8mm
 endif
 
 check:
@@ -112,13 +129,13 @@ lint: $(LIB)
 
 $(BUILD)/complete/bash/%: $(BIN)/%
 	@mkdir -p $(@D)
-	$(BIN)/$* --completion bash >$@
+	$(RUN) $(BIN)/$* --completion bash >$@
 $(BUILD)/complete/zsh/_%: $(BIN)/%
 	@mkdir -p $(@D)
-	$(BIN)/$* --completion zsh >$@
+	$(RUN) $(BIN)/$* --completion zsh >$@
 $(BUILD)/complete/fish/%.fish: $(BIN)/%
 	@mkdir -p $(@D)
-	$(BIN)/$* --completion fish >$@
+	$(RUN) $(BIN)/$* --completion fish >$@
 
 # Finds the library relative to its own location, so that it is the same for every PREFIX.
 $(BUILD)/bd.pc: Makefile lib/base/msg.h

@@ -67,10 +67,26 @@ const char *bd_cpu_name(void)
 
 #else
 
+#if defined(__aarch64__)
+
+#include <sys/auxv.h>
+
+enum { ASIMDDP = 1 << 20, I8MM = 1 << 13 }; /* of AT_HWCAP, AT_HWCAP2: asm/hwcap.h */
+
+unsigned bd_cpu_bits(void)
+{
+	return (getauxval(AT_HWCAP) & ASIMDDP ? BD_CPU_DOTPROD : 0u) |
+	       (getauxval(AT_HWCAP2) & I8MM ? BD_CPU_I8MM : 0u);
+}
+
+#else
+
 unsigned bd_cpu_bits(void)
 {
 	return 0;
 }
+
+#endif
 
 const char *bd_cpu_name(void)
 {

@@ -7,6 +7,8 @@ enum bd_cpu_bit {
 	BD_CPU_AVX512 = 1 << 1, /* AVX-512 F, BW, DQ, VL, VNNI, registers saved by the OS */
 	/* AMX tiles of bf16, enabled by the OS, and BD_CPU_AVX512; a process has to ask for them */
 	BD_CPU_AMX = 1 << 2,
+	BD_CPU_DOTPROD = 1 << 3, /* 64-bit ARM: sdot */
+	BD_CPU_I8MM = 1 << 4,    /* smmla */
 };
 
 unsigned bd_cpu_bits(void);

@@ -11,6 +11,8 @@
 /* The tables for this architecture, bd_kern_NAME of kern/, best first. */
 #if defined(__x86_64__)
 #define LIST(K) K(avx512vnni) K(avx2) K(ref)
+#elif defined(__aarch64__)
+#define LIST(K) K(i8mm) K(dotprod) K(ref)
 #else
 #define LIST(K) K(ref)
 #endif
