@@ -9,7 +9,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-build=build-aarch64-linux-gnu
+build="build-aarch64-linux-gnu"
 root=${ARM64_ROOT:-$PWD/$build/root}
 lib=$root/usr/lib/aarch64-linux-gnu
 

@@ -3,14 +3,14 @@
 
 #include "machine/kern/neon.inc"
 
-/* 4 rows x 4 columns a vector, the activations being the same 4 bytes for all rows: one lane of 16. Four vectors
- * of rows by 4 tokens. */
+/* 4 rows x 4 columns a vector, the activations being the same 4 bytes for all rows: one lane of 16. Four
+ * vectors of rows by 4 tokens. */
 enum { PANEL_ROWS = 16, PANEL_COLS = 1024, FEW = 4 };
 
 #include "machine/kern/ternary.inc"
 
-/* 16 bytes of a row are dwords 0-3 of a half block; field f of dword j is columns 32 f + 4 j on. Rows beyond the
- * last repeat it: they are computed and not stored. */
+/* 16 bytes of a row are dwords 0-3 of a half block; field f of dword j is columns 32 f + 4 j on. Rows beyond
+ * the last repeat it: they are computed and not stored. */
 static void unpack(uint8_t *panel, const uint8_t *codes, size_t stride, size_t rows, size_t blocks)
 {
 	for (size_t b = 0; b < 2 * blocks; b++)

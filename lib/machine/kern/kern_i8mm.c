@@ -8,8 +8,8 @@ enum { PANEL_ROWS = 8, PANEL_COLS = 2048, FEW = 4 };
 
 #include "machine/kern/ternary.inc"
 
-/* panel[cols/8][PANEL_ROWS][8]: 16 bytes of a row are 8 columns twice of each field. Rows beyond the last repeat
- * it: they are computed and not stored. */
+/* panel[cols/8][PANEL_ROWS][8]: 16 bytes of a row are 8 columns twice of each field. Rows beyond the last
+ * repeat it: they are computed and not stored. */
 static void unpack(uint8_t *panel, const uint8_t *codes, size_t stride, size_t rows, size_t blocks)
 {
 	for (size_t b = 0; b < 2 * blocks; b++)

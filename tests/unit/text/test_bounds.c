@@ -1,5 +1,5 @@
-/* What a tokenizer from anywhere may cost: time in proportion to the text (growing with its square, it would be
- * minutes for these), memory within stated bounds. */
+/* What a tokenizer from anywhere may cost: time in proportion to the text (growing with its square, it would
+ * be minutes for these), memory within stated bounds. */
 #include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
