@@ -17,13 +17,13 @@ static enum bd_rows_format format;
 static enum bd_cut truncate_;
 
 static const struct bd_opt opts[] = {
-    {"template", 'T', BD_STR, &template_name, "FILE",
+    {"template", 'T', BD_STR | BD_READ, &template_name, "FILE",
      "task template: a file, or the name of one in the suite", 0, 0},
     {"text", 0, BD_FLAG, &text, NULL, "plain text: every document becomes a sequence", 0, 0},
     {"decode", 'd', BD_FLAG, &decode, NULL, "turn a stream back into JSON lines", 0, 0},
-    {"tokenizer", 'm', BD_STR, &tokenizer, "DIR|FILE", "model directory, tokenizer.json or packed file", 0,
-     0},
-    {"output", 'o', BD_STR, &output, "FILE", "output (default: stdout)", 0, 0},
+    {"tokenizer", 'm', BD_STR | BD_READ, &tokenizer, "DIR|FILE",
+     "model directory, tokenizer.json or packed file", 0, 0},
+    {"output", 'o', BD_STR | BD_WRITTEN, &output, "FILE", "output (default: stdout)", 0, 0},
     {"format", 0, BD_ENUM, &format, BD_ROWS_FORMATS, "input format", 0, 0},
     {"key", 0, BD_STR, &key, "NAME", "JSONL field with the text of a document", 0, 0},
     {"pack", 0, BD_INT, &pack, "N", "with --text, join documents into sequences of N tokens", 2, 1 << 24},

@@ -217,9 +217,10 @@ int main(int argc, char **argv)
 	    {"ternary", 0, BD_FLAG, &a.ternary, NULL,
 	     "run the linear layers of a directory as ternary, whatever its config says", 0, 0},
 	    {"tsv", 0, BD_FLAG, &a.tsv, NULL, "two lines of TSV instead of JSON", 0, 0},
-	    {"logits", 0, BD_STR, &a.eval.logits, "FILE",
+	    {"logits", 0, BD_STR | BD_WRITTEN, &a.eval.logits, "FILE",
 	     "write the logits of all predicted positions (safetensors)", 0, 0},
-	    {"predictions", 0, BD_STR, &a.eval.predictions, "FILE", "write one JSON line per example", 0, 0},
+	    {"predictions", 0, BD_STR | BD_WRITTEN, &a.eval.predictions, "FILE",
+	     "write one JSON line per example", 0, 0},
 	    {0},
 	};
 	const struct bd_tool tool = {"bd-eval",

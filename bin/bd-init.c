@@ -34,8 +34,8 @@ int main(int argc, char **argv)
 	bool force = false;
 	enum bd_dtype dtype = BD_F32;
 	const struct bd_opt opts[] = {
-	    {"output", 'o', BD_STR, &output, "DIR", "the model directory to write", 0, 0},
-	    {"tokenizer", 0, BD_STR, &tokenizer, "DIR|FILE",
+	    {"output", 'o', BD_STR | BD_WRITTEN, &output, "DIR", "the model directory to write", 0, 0},
+	    {"tokenizer", 0, BD_STR | BD_READ, &tokenizer, "DIR|FILE",
 	     "copy the tokenizer of this model directory, or this tokenizer.json", 0, 0},
 	    {"dtype", 0, BD_ENUM, &dtype, BD_DTYPE_WORDS, "type of the stored weights", 0, 0},
 	    {"force", 'f', BD_FLAG, &force, NULL, "replace an existing output directory", 0, 0},

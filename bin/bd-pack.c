@@ -83,7 +83,7 @@ int main(int argc, char **argv)
 	int type = 0, embd = 1, head = 1;
 	enum bd_dtype dtype = BD_F32;
 	const struct bd_opt opts[] = {
-	    {"output", 'o', BD_STR, &output, "FILE", "output; -: stdout", 0, 0},
+	    {"output", 'o', BD_STR | BD_WRITTEN, &output, "FILE", "output; -: stdout", 0, 0},
 	    {"target", 0, BD_ENUM, &o.target, BD_WORDS(BD_TARGET_LIST), "runtime to make the file for", 0, 0},
 	    {"list-targets", 0, BD_FLAG, &list, NULL,
 	     "print which targets are possible for MODEL, and why others are not", 0, 0},

@@ -74,7 +74,7 @@ int main(int argc, char **argv)
 	enum bd_norms norms = BD_NORMS_SUBLN;
 	enum bd_dtype dtype = BD_F32;
 	const struct bd_opt opts[] = {
-	    {"output", 'o', BD_STR, &output, "DIR", "the model directory to write", 0, 0},
+	    {"output", 'o', BD_STR | BD_WRITTEN, &output, "DIR", "the model directory to write", 0, 0},
 	    {"norms", 0, BD_ENUM, &norms, BD_WORDS(BD_NORMS_LIST),
 	     "before o_proj and down_proj, before all seven projections, or nowhere", 0, 0},
 	    {"dtype", 0, BD_ENUM, &dtype, BD_DTYPE_WORDS, "type of the stored weights", 0, 0},

@@ -7,8 +7,8 @@ int main(int argc, char **argv)
 {
 	struct bd_teacher d = {.layer = "0.8", .epochs = 1, .batch_tokens = 4096, .level = -1};
 	const struct bd_opt opts[] = {
-	    {"model", 'm', BD_STR, &d.model, "DIR", "the teacher", 0, 0},
-	    {"output", 'o', BD_STR, &d.output, "FILE", "output (default: stdout)", 0, 0},
+	    {"model", 'm', BD_STR | BD_READ, &d.model, "DIR", "the teacher", 0, 0},
+	    {"output", 'o', BD_STR | BD_WRITTEN, &d.output, "FILE", "output (default: stdout)", 0, 0},
 	    {"layer", 'l', BD_STR, &d.layer, "L",
 	     "layer of the states: an index from 0, or a fraction of the depth", 0, 0},
 	    {"positions", 'p', BD_ENUM, &d.positions, BD_WORDS(BD_POSITIONS_LIST),

@@ -4,11 +4,14 @@
 #include "base/mem.h"
 #include "base/msg.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -61,7 +64,26 @@ double bd_rss_mib(void)
 	return kib / 1024;
 }
 
-struct bd_log *bd_log_open(const char *path, bool append, bool quiet)
+static bool is_regular(FILE *f)
+{
+	struct stat st;
+
+	return fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Nothing is lost of a log that is there already before the run has begun: bd_log_cut. */
+static FILE *open_file(const char *path)
+{
+	FILE *f = fopen(path, "ae");
+
+	if (f == NULL)
+		bd_die(BD_SYS, "%s: cannot write:", path);
+	if (is_regular(f) && flock(fileno(f), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+		bd_die(BD_USAGE, "%s: another process is writing this log; choose another name", path);
+	return f;
+}
+
+struct bd_log *bd_log_open(const char *path, bool quiet)
 {
 	struct bd_log *l = bd_zalloc(1, sizeof(*l));
 
@@ -69,11 +91,23 @@ struct bd_log *bd_log_open(const char *path, bool append, bool quiet)
 	l->start = -1;
 	if (path != NULL) {
 		l->path = bd_strdup(path);
-		l->file = fopen(path, append ? "ae" : "we");
-		if (l->file == NULL)
-			bd_die(BD_SYS, "%s: cannot write:", path);
+		l->file = open_file(path);
 	}
 	return l;
+}
+
+size_t bd_log_bytes(const struct bd_log *l)
+{
+	struct stat st;
+
+	return l->file != NULL && is_regular(l->file) && fstat(fileno(l->file), &st) == 0 ? (size_t)st.st_size
+	                                                                                  : 0;
+}
+
+void bd_log_cut(struct bd_log *l, size_t bytes)
+{
+	if (bd_log_bytes(l) > bytes && ftruncate(fileno(l->file), (off_t)bytes) != 0)
+		bd_die(BD_SYS, "%s: cannot be cut:", l->path);
 }
 
 void bd_log_json(struct bd_log *l, json_t *obj)

@@ -14,9 +14,14 @@ enum bd_opt_type {
 	BD_STR,  /* const char ** */
 	BD_ENUM, /* enum *: index into the '|'-separated list of `arg`; negative: no default */
 	BD_LIST, /* struct bd_list *: may be given several times */
-	/* or-ed to a type: not a part of a run's identity (opt_identity.h) */
-	BD_APART = 0x100,
 };
+/* Or-ed to a type. */
+enum {
+	BD_APART = 0x100,   /* not a part of a run's identity (opt_identity.h) */
+	BD_READ = 0x200,    /* of BD_STR: a path that is read, as all operands are, */
+	BD_WRITTEN = 0x400, /* or written: bd_opt_parse keeps them apart (files.h) */
+};
+#define BD_OPT_TYPE 0xff
 _Static_assert(sizeof(enum bd_opt_type) == sizeof(int), "enums of options are written as ints");
 
 struct bd_list {
@@ -27,8 +32,8 @@ struct bd_list {
 struct bd_opt {
 	const char *name; /* long name without dashes; NULL ends the table */
 	int letter;       /* short letter or 0 */
-	enum bd_opt_type type;
-	void *dst; /* holds the default, which --help prints */
+	int type;         /* enum bd_opt_type, and flags */
+	void *dst;        /* holds the default, which --help prints */
 	/* word for the argument in --help: with FILE, DIR, MODEL or STREAM in it, it is a path, which shells
 	 * complete; for BD_ENUM the choices "a|b|c" */
 	const char *arg;
@@ -53,8 +58,8 @@ struct bd_common {
 };
 
 /* Parses; --help, --version and --completion print on stdout and exit 0; errors exit BD_USAGE. Sets the
- * tool's name and ignores SIGPIPE, so that a broken pipe is an error of write(). Returns the index of the
- * first operand. `common` is filled. Call it first in main(). */
+ * tool's name and ignores SIGPIPE, so that a broken pipe is an error of write(). Compares files that must
+ * differ. Returns the index of the first operand. `common` is filled. Call it first in main(). */
 int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc, char **argv);
 
 /* True if the long option was given on the command line (after bd_opt_parse). */

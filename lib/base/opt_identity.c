@@ -24,7 +24,7 @@ static void append_value(struct bd_buf *b, const struct bd_opt *o)
 {
 	const struct bd_list *list = o->dst;
 
-	switch (o->type) {
+	switch ((enum bd_opt_type)(o->type & BD_OPT_TYPE)) {
 	case BD_FLAG:
 		bd_buf_fmt(b, "%d", *(const bool *)o->dst);
 		break;
@@ -43,8 +43,6 @@ static void append_value(struct bd_buf *b, const struct bd_opt *o)
 	case BD_LIST:
 		for (size_t i = 0; i < list->n; i++)
 			append_str(b, list->item[i]);
-		break;
-	case BD_APART:
 		break;
 	}
 }

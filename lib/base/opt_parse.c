@@ -1,5 +1,6 @@
 /* Command lines: the tool's table and the common options become one array for getopt_long; --help is printed
  * from the same array, with the defaults read from the variables. */
+#include "base/files.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -30,6 +31,7 @@ enum {
 static struct parser {
 	const struct bd_tool *tool;
 	struct bd_opt opts[OPT_MAX]; /* the tool's, then the common ones */
+	int flags[OPT_MAX];          /* taken off their types */
 	bool given[OPT_MAX];
 	size_t n, own; /* all, the tool's */
 	bool help, version;
@@ -46,10 +48,9 @@ static void append_default(struct bd_buf *b, const struct bd_opt *o)
 	const char *s;
 	size_t n;
 
-	switch (o->type) {
+	switch ((enum bd_opt_type)o->type) {
 	case BD_FLAG:
 	case BD_LIST:
-	case BD_APART:
 		break;
 	case BD_INT:
 		bd_buf_fmt(b, " [%" PRId64 "]", *(int64_t *)o->dst);
@@ -143,7 +144,7 @@ static void assign(const struct bd_opt *o, const char *s)
 	char what[80];
 
 	snprintf(what, sizeof(what), "--%s", o->name);
-	switch (o->type) {
+	switch ((enum bd_opt_type)o->type) {
 	case BD_FLAG:
 		*(bool *)o->dst = true;
 		break;
@@ -163,8 +164,6 @@ static void assign(const struct bd_opt *o, const char *s)
 		break;
 	case BD_LIST:
 		append_item(o->dst, s, what);
-		break;
-	case BD_APART:
 		break;
 	}
 }
@@ -217,7 +216,8 @@ static void add_option(struct bd_opt o)
 {
 	if (parser.n == OPT_MAX - 1)
 		bd_die(BD_SYS, "internal error: more than %d options", OPT_MAX - 1);
-	o.type &= ~(unsigned)BD_APART;
+	parser.flags[parser.n] = o.type & ~BD_OPT_TYPE;
+	o.type &= BD_OPT_TYPE;
 	parser.opts[parser.n++] = o;
 }
 
@@ -309,6 +309,29 @@ static void check_operands(const struct bd_tool *tool, int argc, char **argv)
 		       tool->name, tool->synopsis);
 }
 
+static void add_file(const char *path, const char *what, bool written)
+{
+	if (path != NULL && strcmp(path, "-") != 0)
+		bd_files_add(path, what, written);
+}
+
+/* Operands are inputs, in every tool. */
+static void check_files(int argc, char **argv)
+{
+	bd_files_add("-", "<stdin>", false);
+	bd_files_add("-", "<stdout>", true);
+	for (int i = optind; i < argc; i++)
+		add_file(argv[i], argv[i], false);
+	for (size_t i = 0; i < parser.n; i++) {
+		const char *path =
+		    parser.flags[i] & (BD_READ | BD_WRITTEN) ? *(const char **)parser.opts[i].dst : NULL;
+		char *what = bd_sprintf("--%s %s", parser.opts[i].name, path != NULL ? path : "");
+
+		add_file(path, what, (parser.flags[i] & BD_WRITTEN) != 0);
+		bd_free(what);
+	}
+}
+
 static int64_t default_threads(void)
 {
 	int n = bd_processors("");
@@ -329,6 +352,7 @@ int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc,
 	collect(tool, common);
 	parse_options(argc, argv);
 	check_operands(tool, argc, argv);
+	check_files(argc, argv);
 	return optind;
 }
 

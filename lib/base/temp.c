@@ -174,35 +174,63 @@ static long owner_of(const char *entry, const char *name)
 	return strcmp(end, ".tmp") == 0 && pid <= INT_MAX ? pid : 0;
 }
 
-/* The process number is not enough: on a shared disk or in a container it may belong to another system. But a
- * live process holds a lock. */
-static bool is_left(int dir, const char *entry, long pid)
-{
-	bool left;
-	int fd;
+/* Whose a temporary is. The process number is not enough: on a shared disk or in a container it may belong to
+ * another system. But a living process holds a lock. */
+enum owner { OWNER_DEAD, OWNER_ALIVE, OWNER_UNKNOWN };
 
-	if (pid <= 0 || kill((pid_t)pid, 0) == 0 || errno != ESRCH)
-		return false;
-	fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
-	left = fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0;
-	if (fd >= 0)
-		close(fd);
-	return left;
+static enum owner look(int dir, const char *entry, long pid)
+{
+	bool dead = kill((pid_t)pid, 0) != 0 && errno == ESRCH;
+	int fd = openat(dir, entry, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC), rc, error;
+
+	if (fd < 0)
+		return OWNER_UNKNOWN;
+	for (int try = 0; (rc = flock(fd, LOCK_EX | LOCK_NB)) != 0 && errno == EWOULDBLOCK && try < 3; try++)
+		usleep(5000); /* another may be looking at this moment */
+	error = errno;
+	close(fd);
+	if (rc != 0)
+		return error == EWOULDBLOCK || !dead ? OWNER_ALIVE : OWNER_UNKNOWN;
+	return dead ? OWNER_DEAD
+	            : OWNER_UNKNOWN; /* not locked yet, or left by an earlier process of this number */
 }
 
-static void remove_left(const char *path)
+static bool is_ours(int dir, const char *entry)
+{
+	struct stat st, own;
+
+	if (fstatat(dir, entry, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		return false;
+	for (struct bd_temp *t = temps; t != NULL; t = t->next)
+		if (t->live && lstat(t->path, &own) == 0 && own.st_dev == st.st_dev &&
+		    own.st_ino == st.st_ino)
+			return true;
+	return false;
+}
+
+/* Removes what the dead have left for this target; returns the number of a living process that writes it, or
+ * 0. */
+static long look_around(const char *path)
 {
 	const char *slash = strrchr(path, '/'), *name = slash != NULL ? slash + 1 : path;
 	char *parent = slash != NULL ? bd_strndup(path, (size_t)(name - path)) : bd_strdup(".");
 	DIR *d = opendir(parent);
 	struct dirent *e;
+	long writer = 0;
 
-	while (d != NULL && (e = readdir(d)) != NULL)
-		if (is_left(dirfd(d), e->d_name, owner_of(e->d_name, name)))
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		long pid = owner_of(e->d_name, name);
+		bool other = pid > 0 && !is_ours(dirfd(d), e->d_name);
+		enum owner o = other ? look(dirfd(d), e->d_name, pid) : OWNER_UNKNOWN;
+
+		if (o == OWNER_DEAD)
 			remove_at(dirfd(d), e->d_name);
+		writer = o == OWNER_ALIVE ? pid : writer;
+	}
 	if (d != NULL)
 		closedir(d);
 	bd_free(parent);
+	return writer;
 }
 
 /* ---- making ---- */
@@ -218,9 +246,20 @@ static char *temp_name(const char *path, int try)
 	return bd_sprintf("%.*s.%s.%ld-%d.tmp", dir_n, path, name, (long)getpid(), try);
 }
 
+/* Looked for after our own was made and locked: of two that begin at once, one sees the other. */
+static struct bd_temp *alone(struct bd_temp *t, const char *path)
+{
+	long writer = look_around(path);
+
+	if (writer > 0)
+		bd_die(BD_USAGE, "%s: process %ld is writing it; wait for its end, or choose another name",
+		       path, writer);
+	return t;
+}
+
 static struct bd_temp *create(const char *path, int *fd)
 {
-	remove_left(path);
+	look_around(path);
 	for (int try = 0; try < 100; try++) {
 		char *name = temp_name(path, try);
 		struct bd_temp *t;
@@ -239,9 +278,9 @@ static struct bd_temp *create(const char *path, int *fd)
 		if (rc >= 0) {
 			t->lock = fd == NULL ? open(name, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 			/* best effort: not all file systems can */
-			flock(fd != NULL ? *fd : t->lock, LOCK_SH | LOCK_NB);
+			flock(fd != NULL ? *fd : t->lock, LOCK_SH);
 			bd_free(name);
-			return t;
+			return alone(t, path);
 		}
 		bd_temp_keep(t);
 		if (errno == EEXIST) {

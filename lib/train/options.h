@@ -75,8 +75,8 @@ void bd_train_states(const struct bd_train *t, bool which[3]);
  * them. */
 /* clang-format off */
 #define BD_TRAIN_OPTIONS(t) \
-	{"model", 'm', BD_STR | BD_APART, &(t).model, "DIR", "model to train", 0, 0}, \
-	{"output", 'o', BD_STR | BD_APART, &(t).output, "DIR", "output", 0, 0}, \
+	{"model", 'm', BD_STR | BD_APART | BD_READ, &(t).model, "DIR", "model to train", 0, 0}, \
+	{"output", 'o', BD_STR | BD_APART | BD_WRITTEN, &(t).output, "DIR", "output", 0, 0}, \
 	{"force", 'f', BD_FLAG | BD_APART, &(t).force, 0, "replace an existing output", 0, 0}, \
 	{"weights", 'w', BD_ENUM | BD_APART, &(t).weights, BD_WEIGHTS_NAMES, \
 	 "train dense weights or ternary ones (straight-through)", 0, 0}, \
@@ -106,11 +106,11 @@ void bd_train_states(const struct bd_train *t, bool which[3]);
 	 "write a checkpoint every N steps (0: only when interrupted)", 0, 1e12}, \
 	{"resume", 0, BD_FLAG | BD_APART, &(t).resume, 0, \
 	 "continue from the checkpoint of the same output", 0, 0}, \
-	{"eval", 0, BD_STR, &(t).eval, "FILE", \
+	{"eval", 0, BD_STR | BD_READ, &(t).eval, "FILE", \
 	 "example stream to evaluate on; the best model is kept", 0, 0}, \
 	{"eval-every", 0, BD_INT, &(t).eval_every, "N", \
 	 "steps between evaluations (0: only at the end)", 0, 1e12}, \
-	{"log", 0, BD_STR | BD_APART, &(t).log, "FILE", "write JSON lines of metrics", 0, 0}, \
+	{"log", 0, BD_STR | BD_APART | BD_WRITTEN, &(t).log, "FILE", "write JSON lines of metrics", 0, 0}, \
 	{"dry-run", 0, BD_FLAG | BD_APART, &(t).dry_run, 0, "print the plan and exit", 0, 0}
 
 /* And of distillation. */

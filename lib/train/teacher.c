@@ -341,7 +341,7 @@ void bd_teacher_run(const struct bd_teacher *o, const char *path)
 	char text[64];
 
 	open_all(&d, path);
-	struct bd_log *log = bd_log_open(NULL, false, o->common.quiet);
+	struct bd_log *log = bd_log_open(NULL, o->common.quiet);
 	while (read_batch(&d)) {
 		done += d.n_rec;
 		tokens += d.batch.T;

@@ -2,6 +2,7 @@
  * model at the end. */
 #include "train/train.h"
 
+#include "base/files.h"
 #include "base/history.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -21,7 +22,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { CODES_EVERY = 50 }; /* steps between looks at the ternary codes */
@@ -36,6 +36,7 @@ struct run {
 	struct bd_step s;
 	struct bd_progress p;
 	struct bd_code_stats codes;
+	struct bd_outdir *out; /* the output, until it is complete */
 	struct bd_log *log;
 	float *best;            /* device, [n] parameters of the best evaluation; NULL without --eval */
 	char *aside;            /* OUTPUT.ckpt */
@@ -66,10 +67,8 @@ static size_t blobs(struct run *r, struct bd_blob blob[5], bool best)
 static void put_aside(struct run *r)
 {
 	struct bd_blob blob[5];
-	struct stat st;
 
-	r->p.log_bytes =
-	    r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) ? st.st_size : 0;
+	r->p.log_bytes = (int64_t)bd_log_bytes(r->log);
 	r->p.threads = r->t->common.threads;
 	bd_checkpoint_save(r->aside, &(struct bd_state){r->dev, &r->plan.identity, &r->p, &r->s.golden, blob,
 	                                                blobs(r, blob, r->p.scored)});
@@ -116,7 +115,6 @@ static void skip(struct run *r)
 static void resume(struct run *r)
 {
 	struct bd_blob blob[5];
-	struct stat st;
 
 	if (!bd_checkpoint_load(r->aside, &(struct bd_state){r->dev, &r->plan.identity, &r->p, &r->s.golden,
 	                                                     blob, blobs(r, blob, r->best != NULL)})) {
@@ -126,9 +124,6 @@ static void resume(struct run *r)
 	if (r->p.threads != r->t->common.threads)
 		note(r->t, "%s: made with -t %" PRId64 "; sums are rounded differently with -t %" PRId64,
 		     r->aside, r->p.threads, r->t->common.threads);
-	if (r->t->log != NULL && stat(r->t->log, &st) == 0 && S_ISREG(st.st_mode) &&
-	    st.st_size > r->p.log_bytes && truncate(r->t->log, r->p.log_bytes) != 0)
-		bd_die(BD_SYS, "%s: cannot remove the lines after the checkpoint:", r->t->log);
 	bd_net_refresh(r->net);
 	r->reading = true;
 	skip(r);
@@ -179,8 +174,18 @@ static void check_output(const struct bd_train *t)
 		bd_die(BD_USAGE, "%s is missing", t->model != NULL ? "-o OUTPUT" : "--model DIR");
 	if (t->eval_every > 0 && t->eval == NULL)
 		bd_die(BD_USAGE, "--eval-every needs --eval FILE");
-	if (!t->dry_run) /* an output that cannot be written must not be detected only after hours */
-		bd_outdir_drop(bd_outdir_open(t->output, t->force));
+}
+
+/* What cannot be written must not be found out after hours; and while we run, it is nobody else's. */
+static void open_output(struct run *r)
+{
+	const struct bd_train *t = r->t;
+	char *what = bd_sprintf("the checkpoint %s", r->aside);
+
+	bd_files_apart(r->aside, what);
+	r->out = bd_outdir_open(t->output, t->force);
+	r->log = bd_log_open(t->log, t->common.quiet);
+	bd_free(what);
 }
 
 static void open_input(struct run *r, const char *path)
@@ -341,14 +346,14 @@ static void describe(struct run *r)
 
 static void save(struct run *r)
 {
-	struct bd_outdir *out = bd_outdir_open(r->t->output, r->t->force);
 	json_t *history = history_of(r);
 	const float *result = r->best != NULL && r->p.best_step != r->p.step ? r->best : r->net->params;
 
 	bd_dev_from(r->dev, r->m->data, result, r->m->n * sizeof(*result));
 	describe(r);
-	bd_model_save(r->m, bd_outdir_path(out), r->t->dtype, history);
-	bd_outdir_commit(out);
+	bd_model_save(r->m, bd_outdir_path(r->out), r->t->dtype, history);
+	bd_outdir_commit(r->out);
+	r->out = NULL;
 	if (bd_is_dir(r->aside))
 		bd_remove_tree(r->aside);
 	json_decref(history);
@@ -357,6 +362,7 @@ static void save(struct run *r)
 static void run_free(struct run *r)
 {
 	bd_log_close(r->log);
+	bd_outdir_drop(r->out);
 	bd_step_close(&r->s);
 	bd_code_stats_free(&r->codes);
 	bd_net_free(r->net);
@@ -378,7 +384,7 @@ static int train(struct run *r)
 		resume(r);
 	else if (bd_is_dir(r->aside))
 		note(t, "%s: ignoring this checkpoint; --resume would continue from it", r->aside);
-	r->log = bd_log_open(t->log, t->resume && r->p.step > 0, t->common.quiet);
+	bd_log_cut(r->log, r->p.step > 0 ? (size_t)r->p.log_bytes : 0);
 	bd_log_json(r->log, json_pack("{s:o}", "history", history_of(r)));
 	loop(r);
 	if (bd_signals_caught()) {
@@ -409,6 +415,8 @@ int bd_train_run(const struct bd_train *t, const char *path)
 	bd_msg_cleanup(last_words, &r);
 	check_output(t);
 	r.aside = aside_path(t->output);
+	if (!t->dry_run)
+		open_output(&r);
 	r.dev = t->dev != NULL ? t->dev : bd_dev_open((int)t->common.threads);
 	r.m = bd_model_load(t->model);
 	set_weights(r.m, t->weights);

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # bd-init, bd-subln and bd-info make, change, describe and compare models; and how they handle bad files.
 
+bats_require_minimum_version 1.5.0
+
 setup() {
 	configs=$BATS_TEST_DIRNAME/../../examples/configs
 	cd "$BATS_TEST_TMPDIR" || return 1
@@ -203,6 +205,103 @@ patch() {
 	[ "$status" -eq 0 ]
 	[[ "$output" == *"family: llama"*"family: qwen3"* ]]
 	bd-info --json "$configs/tiny-llama.json" | grep -q '"hidden": 128'
+}
+
+# refused TEXT COMMAND...: the command dies as a usage error with TEXT, in one line, and changes no file.
+refused() {
+	local before status=0
+	before=$(find . -type f ! -name err -exec md5sum {} + | sort)
+	"${@:2}" >/dev/null 2>err </dev/null || status=$?
+	cat err
+	[ "$status" -eq 2 ]
+	grep -F -- "$1" err
+	[ "$(wc -l <err)" -eq 1 ]
+	[ "$before" = "$(find . -type f ! -name err -exec md5sum {} + | sort)" ]
+}
+
+@test "an output is never an input, another output, or inside one of them, whatever its path looks like" {
+	tok=$BATS_TEST_DIRNAME/../golden/tok-bytes.json
+	bd-init -q "$configs/tiny-llama.json" --tokenizer "$tok" -o m
+	printf 'one line\nand another\n' >text
+	bd-data -q --text --format lines --eos 0 -m m -o s.bds text
+	mkdir w w/in old.ckpt
+	cp -r m w/m
+	cp s.bds w/s.bds
+	cp s.bds old.ckpt/s.bds
+	ln s.bds hard.bds
+	ln -s s.bds soft.bds
+	ln -s m link
+	ln -s nowhere dangling
+	run='bd-sft -q --steps 1'
+	while IFS='|' read -r want command; do
+		eval "refused '$want' $command"
+	done <<-END
+		--log s.bds: is the same file as s.bds|$run -m m -o o --log s.bds s.bds
+		--log ./w/../s.bds: is the same file as s.bds|$run -m m -o o --log ./w/../s.bds s.bds
+		--log hard.bds: is the same file as s.bds|$run -m m -o o --log hard.bds s.bds
+		--log soft.bds: is the same file as s.bds|$run -m m -o o --log soft.bds s.bds
+		--log s.bds: is the same file as --eval hard.bds|$run -m m -o o --log s.bds --eval hard.bds w/s.bds
+		--log m/config.json: lies inside --model link|$run -m link -o o --log m/config.json s.bds
+		--log o: is the same file as --output w/../o|$run -m m -o w/../o --log o s.bds
+		--log dangling: is the same file as --output nowhere|$run -m m -o nowhere --log dangling s.bds
+		--log w/log: lies inside --output w/|$run -m m -o w/ -f --log w/log s.bds
+		--output m: is the same file as --model m|$run -m m -o m -f s.bds
+		--output m/o: lies inside --model link/|$run -m link/ -o m/o s.bds
+		--output w: contains --model w/m, which would be lost|$run -m w/m -o w -f s.bds
+		--output w: contains w/s.bds|$run -m m -o w -f w/s.bds
+		old.ckpt/s.bds, which would be lost|$run -m m -o old old.ckpt/s.bds
+		the checkpoint old.ckpt: is the same file as --log old.ckpt|$run -m m -o old --log old.ckpt s.bds
+		--output s.bds: is the same file as hard.bds|bd-teacher-dump -q -m m -o s.bds hard.bds
+		--output m/t.bds: lies inside --model m|bd-teacher-dump -q -m m -o m/t.bds s.bds
+		--output text: is the same file as text|bd-data -q --text -m m -o text text
+		--output m/tokenizer.json: lies inside --tokenizer m|bd-data -q --text -m m -o m/tokenizer.json text
+		--output soft.bds: is the same file as s.bds|bd-data -q -d -m m -o soft.bds s.bds
+		--output m: is the same file as link|bd-subln -q -f link -o m
+		--output w/m/in: lies inside w/m|bd-subln -q w/m -o w/m/in
+		--output w: contains w/m, which|bd-subln -q -f w/m -o w
+		--output w: contains w/m, which|bd-init -q -f w/m -o w
+		--output w: contains --tokenizer w/m|bd-init -q -f "$configs/tiny-llama.json" --tokenizer w/m -o w
+		--output m/p.gguf: lies inside m|bd-pack -q -f m -o m/p.gguf
+		--logits s.bds: is the same file as hard.bds|bd-eval -q --logits s.bds m hard.bds
+		--predictions x: is the same file as --logits ./x|bd-eval -q --logits ./x --predictions x m s.bds
+		--predictions link/x: lies inside m|bd-eval -q --predictions link/x m s.bds
+		--predictions text: is the same file as text|bd-eval -q --score --predictions text text
+	END
+	[ -z "$(find . -name '.*.tmp')" ]
+}
+
+@test "an output is never standard input, or a file that standard output goes to" {
+	printf '{"text": "one line"}\n' >text
+	run -2 bash -c 'bd-data --text -m '"$BATS_TEST_DIRNAME"'/../golden/tok-bytes.json -o text <text'
+	[[ "$output" == *"--output text: is the same file as <stdin>"* ]]
+	run -2 bash -c 'bd-data --text -m '"$BATS_TEST_DIRNAME"'/../golden/tok-bytes.json text >>text'
+	[ "$output" = "bd-data: <stdout>: is the same file as text; choose another name" ]
+	[ "$(cat text)" = '{"text": "one line"}' ]
+}
+
+@test "an output, or a log, that another process is writing: refused at once; after it was killed: written" {
+	tok=$BATS_TEST_DIRNAME/../golden/tok-bytes.json
+	bd-init -q "$configs/tiny-llama.json" --tokenizer "$tok" -o m
+	printf 'one line\nand another\n' >text
+	bd-data -q --text --format lines --eos 0 -m m -o s.bds text
+	mkdir d
+	mkfifo pipe
+	ln -s d e
+	bd-sft -q -m m -o d/o --log log <pipe 2>/dev/null &
+	exec 7>pipe
+	until ls d/.o.*.tmp >/dev/null 2>&1; do sleep 0.02; done
+	sleep 0.1
+	refused "d/o: process $! is writing it" bd-sft -q -m m -o d/o --steps 1 s.bds
+	refused "e//o: process $! is writing it" bd-sft -q -m m -o e//o/ --steps 1 s.bds
+	refused "d/../d/o: process $! is writing it" bd-subln -q m -o d/../d/o
+	refused "d/o: process $! is writing it" bd-data -q --text -m m -o d/o text
+	refused "log: another process is writing this log" bd-sft -q -m m -o d/other --log log --steps 1 s.bds
+	kill -9 $!
+	exec 7>&-
+	wait $! || true
+	bd-sft -q -m m -o d/o --log log --steps 1 s.bds
+	[ -e d/o/config.json ]
+	[ -z "$(find d -name '.*.tmp')" ]
 }
 
 @test "a full disk: exit status 4, no output" {

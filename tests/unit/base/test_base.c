@@ -650,7 +650,7 @@ static void test_hash(void **state)
 
 static void log_to_full(void *unused)
 {
-	struct bd_log *l = bd_log_open("/dev/full", false, true);
+	struct bd_log *l = bd_log_open("/dev/full", true);
 
 	(void)unused;
 	bd_log_json(l, json_pack("{s:i}", "step", 1));
@@ -665,16 +665,25 @@ static void test_log(void **state)
 	(void)state;
 	assert_true(fd >= 0);
 	for (int i = 1; i <= 2; i++) {
-		l = bd_log_open(path, i == 2, true);
+		l = bd_log_open(path, true);
 		bd_log_json(l, json_pack("{s:i,s:f}", "step", i, "loss", 0.5));
 		bd_log_progress(l, i, 2, "loss 0.5");
 		bd_log_close(l);
 	}
 	assert_true(read(fd, text, sizeof(text) - 1) > 0);
 	assert_string_equal(text, "{\"step\":1,\"loss\":0.5}\n{\"step\":2,\"loss\":0.5}\n");
+	l = bd_log_open(path, true);
+	assert_int_equal(bd_log_bytes(l), 44);
+	bd_log_cut(l, 44);
+	bd_log_cut(l, 22);
+	bd_log_json(l, json_pack("{s:i}", "step", 3));
+	assert_int_equal(bd_log_bytes(l), 33);
+	bd_log_close(l);
+	assert_int_equal(pread(fd, text, sizeof(text) - 1, 0), 33);
+	assert_memory_equal(text, "{\"step\":1,\"loss\":0.5}\n{\"step\":3}\n", 33);
 	close(fd);
 	unlink(path);
-	l = bd_log_open(NULL, false, true);
+	l = bd_log_open(NULL, true);
 	bd_log_json(l, json_pack("{}"));
 	bd_log_close(l);
 	bd_log_close(NULL);

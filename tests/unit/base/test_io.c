@@ -749,6 +749,12 @@ static void test_outdir(void **state)
 
 /* Leftovers of a killed process for this target are removed; other targets, other names and locked ones
  * stay. */
+static void write_f(void *unused)
+{
+	(void)unused;
+	bd_write_file("f", "newer", 5);
+}
+
 static void test_left_by_the_dead(void **state)
 {
 	pid_t pid = fork();
@@ -777,8 +783,10 @@ static void test_left_by_the_dead(void **state)
 	snprintf(name, sizeof(name), ".f.%d-7.tmp", (int)pid);
 	fd = open(name, O_CREAT | O_WRONLY | O_CLOEXEC, 0666);
 	assert_int_equal(flock(fd, LOCK_SH), 0);
-	bd_write_file("f", "newer", 5);
-	assert_int_equal(count("."), 7); /* a process elsewhere with that number is alive */
+	snprintf(name, sizeof(name), "/f: process %d is writing it", (int)pid);
+	child_dies(write_f, NULL, BD_USAGE, name); /* a process elsewhere with that number is alive */
+	assert_int_equal(count("."), 7);
+	assert_file("f", "new");
 	close(fd);
 	bd_write_file("f", "newest", 6);
 	assert_int_equal(count("."), 6);

@@ -44,7 +44,7 @@ static struct bd_train job(void)
 
 static void change(const struct bd_opt *o)
 {
-	switch (o->type & ~(unsigned)BD_APART) {
+	switch (o->type & BD_OPT_TYPE) {
 	case BD_FLAG:
 		*(bool *)o->dst = !*(bool *)o->dst;
 		break;
