@@ -56,7 +56,7 @@ static json_t *result_json(const struct result *r, const struct plan *p, double 
 	const struct bd_net *net = r->b.m->net;
 	json_t *o = json_object();
 
-	json_object_set_new(o, "model", json_string(r->b.m->path));
+	json_object_set_new(o, "model", bd_json_string(r->b.m->path));
 	json_object_set_new(o, "weights", json_string(net->cfg.ternary ? "ternary" : "f32"));
 	json_object_set_new(o, "head", json_string(bd_ggml_name(net->head.type)));
 	json_object_set_new(o, "file_bytes", json_integer((json_int_t)r->b.m->file_bytes));

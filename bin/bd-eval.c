@@ -160,7 +160,7 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 	o = bd_score_json(&s, n);
 	if (a->generate)
 		json_object_set_new(o, "generated", bd_answers_finish(a->eval.ctx));
-	json_object_set_new(o, "model", json_string(model));
+	json_object_set_new(o, "model", bd_json_string(model));
 	if (s.labelled > 0) {
 		json_object_set_new(o, "classes", class_names(h, bd_source_name(src)));
 		json_object_set_new(o, "confusion", confusion_json(a->eval.confusion, n));

@@ -5,7 +5,7 @@
 #include "base/msg.h"
 #include "base/opt.h"
 #include "data/stream.h"
-#include "format/gguf.h"
+#include "format/gguf_digest.h"
 #include "model/model_diff.h"
 #include "model/model_info.h"
 #include "pack/packed.h"
@@ -30,7 +30,7 @@ static void set_int(json_t *o, const char *key, uint64_t value)
 
 static json_t *kind(const char *path, const char *what)
 {
-	return json_pack("{s:s, s:s}", "file", path, "kind", what);
+	return json_pack("{s:o, s:s}", "file", bd_json_string(path), "kind", what);
 }
 
 static json_t *describe_gguf(const char *path, struct want *w)
@@ -43,16 +43,19 @@ static json_t *describe_gguf(const char *path, struct want *w)
 		if (strcmp(bd_gguf_key_at(g, i), "bd.history") == 0)
 			continue;
 		char *text = bd_gguf_show(g, i, 60);
-		json_t *value = json_string(text);
-		set(keys, bd_gguf_key_at(g, i), value != NULL ? value : json_string("(not UTF-8)"));
+		json_t *key = bd_json_string(bd_gguf_key_at(g, i));
+
+		set(keys, json_string_value(key), bd_json_string(text));
+		json_decref(key);
 		bd_free(text);
 	}
 	for (size_t i = 0; i < bd_gguf_tensors(g); i++) {
 		const struct bd_gguf_tensor *t = bd_gguf_tensor_at(g, i);
 		const char *type = bd_ggml_name(t->type);
 
-		json_array_append_new(list, json_pack("{s:s, s:s, s:[I, I]}", "name", t->name, "type", type,
-		                                      "shape", (json_int_t)t->rows, (json_int_t)t->cols));
+		json_array_append_new(list, json_pack("{s:o, s:s, s:[I, I]}", "name", bd_json_string(t->name),
+		                                      "type", type, "shape", (json_int_t)t->rows,
+		                                      (json_int_t)t->cols));
 		set(types, type,
 		    json_integer(json_integer_value(json_object_get(types, type)) + (json_int_t)t->bytes));
 		bytes += t->bytes;
@@ -62,11 +65,13 @@ static json_t *describe_gguf(const char *path, struct want *w)
 	set_int(o, "tensor_count", bd_gguf_tensors(g));
 	set_int(o, "bytes", bytes);
 	set(o, "bytes_by_type", types);
-	if (w->check && !bd_gguf_has(g, "bd.tensor_digests")) {
+	if (w->check && !bd_gguf_has(g, BD_GGUF_TENSOR_DIGESTS)) {
 		bd_warn("%s: has no digests; only its structure was checked", path);
 	} else if (w->check) {
 		set_int(o, "wrong_digests", bd_packed_check(path, &n));
 		w->bad |= json_integer_value(json_object_get(o, "wrong_digests")) > 0;
+		if (!bd_gguf_digested(g))
+			bd_warn("%s: has digests of its tensors only; its keys were not checked", path);
 	}
 	if (w->list)
 		json_object_set(o, "tensors", list);
@@ -137,25 +142,36 @@ static json_t *describe_stream(const char *path)
 
 /* ---- kinds of files ---- */
 
+/* A damaged one is not read. */
+static json_t *describe_dir(const char *path, struct want *w)
+{
+	char *config = bd_path(path, "config.json");
+	bool model = bd_exists(config);
+	size_t wrong = 0, bad = 0;
+	json_t *digests = w->check ? bd_info_digests(path, &wrong) : NULL, *o;
+
+	bd_free(config);
+	if (wrong > 0)
+		o = kind(path, "damaged directory");
+	else if (model)
+		o = bd_info_model(path, w->list, w->check, &bad);
+	else
+		o = bd_info_safetensors(path, w->list);
+	if (digests != NULL)
+		set(o, "digests", digests);
+	w->bad |= wrong + bad > 0;
+	return o;
+}
+
 static json_t *describe(const char *path, struct want *w)
 {
 	char head[9] = "";
-	size_t bad;
 
 	if (strcmp(path, "-") == 0)
 		return describe_stream(path);
-	if (bd_is_dir(path)) {
-		char *config = bd_path(path, "config.json");
-		bool model = bd_exists(config);
-
-		bd_free(config);
-		if (!model)
-			return bd_info_safetensors(path, w->list);
-		json_t *o = bd_info_model(path, w->list, w->check, &bad);
-		w->bad |= bad > 0;
-		return o;
-	}
-	struct bd_map m = bd_map_file(path);
+	if (bd_is_dir(path))
+		return describe_dir(path, w);
+	struct bd_map m = bd_map_unchecked(path); /* whoever describes it checks it */
 	memcpy(head, m.p != NULL ? (const char *)m.p : "", m.n < 9 ? m.n : 9);
 	bd_unmap(&m);
 	if (memcmp(head, "GGUF", 4) == 0)

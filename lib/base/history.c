@@ -65,13 +65,7 @@ json_t *bd_history(const struct bd_input *in, size_t n)
 		bd_buf_fmt(&b, "%s%s %s", sep, in[i].kind, in[i].digest);
 		sep = ", ";
 	}
-	json_t *line = json_string(b.p);
-	if (line == NULL) { /* an argument that is not UTF-8 */
-		for (char *s = b.p; *s != '\0'; s++)
-			*s = (unsigned char)*s < 0x80 ? *s : '?';
-		line = json_string(b.p);
-	}
-	json_array_append_new(list, line);
+	json_array_append_new(list, bd_json_string(b.p));
 	bd_buf_free(&b);
 	return list;
 }

@@ -1,4 +1,5 @@
 /* Reading: whole files, mappings and streams. Writing is in io_out.c. */
+#include "base/digest.h"
 #include "base/io.h"
 
 #include "base/guard.h"
@@ -77,7 +78,7 @@ static void unmap(void *p, size_t n)
 	munmap(p, n);
 }
 
-struct bd_map bd_map_file(const char *path)
+struct bd_map bd_map_unchecked(const char *path)
 {
 	struct bd_map m = {0};
 	struct stat st;
@@ -92,6 +93,14 @@ struct bd_map bd_map_file(const char *path)
 		bd_guard_keep(p, m.n, unmap);
 	}
 	close_input(fd);
+	return m;
+}
+
+struct bd_map bd_map_file(const char *path)
+{
+	struct bd_map m = bd_map_unchecked(path);
+
+	bd_digest_check(path, m.p, m.n);
 	return m;
 }
 
@@ -123,8 +132,10 @@ char *bd_read_file(const char *path, size_t *n)
 		}
 	}
 	p[used] = '\0';
-	if (!standard)
+	if (!standard) {
 		close_input(fd);
+		bd_digest_check(path, p, used);
+	}
 	if (n != NULL)
 		*n = used;
 	return p;

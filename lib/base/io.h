@@ -1,5 +1,6 @@
 /* Files: whole reads, mapping, streams that recognise zstd and gzip, and outputs that appear only when
- * complete. All functions die with file and reason; "-" is stdin or stdout. */
+ * complete. All functions die with file and reason; "-" is stdin or stdout. A file read as a whole is compared
+ * with its digest (digest.h), if it has one. */
 #ifndef BD_IO_H
 #define BD_IO_H
 
@@ -13,6 +14,8 @@ struct bd_map {
 	size_t n;
 };
 struct bd_map bd_map_file(const char *path);
+/* without a look at its digest, which is the caller's then */
+struct bd_map bd_map_unchecked(const char *path);
 void bd_unmap(struct bd_map *m);
 
 char *bd_read_file(const char *path, size_t *n); /* NUL-terminated; caller bd_free()s; n may be NULL */
@@ -59,8 +62,9 @@ void bd_out_patch(struct bd_out *out, uint64_t at, const void *buf, size_t n);
 void bd_out_close(struct bd_out *out); /* flush, fsync, rename; every failure dies BD_SYS */
 void bd_out_drop(struct bd_out *out);  /* discard it: remove the temporary */
 
-/* Output directory with the same guarantee: create files inside bd_outdir_path(), then commit renames it. An
- * existing target is refused (BD_USAGE) unless force, which replaces it at commit. */
+/* Output directory with the same guarantee: create files inside bd_outdir_path(), then commit adds their
+ * digests and renames it. An existing target is refused (BD_USAGE) unless force, which replaces it at
+ * commit. */
 struct bd_outdir;
 struct bd_outdir *bd_outdir_open(const char *path, bool force);
 const char *bd_outdir_path(const struct bd_outdir *d);

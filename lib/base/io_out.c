@@ -1,4 +1,5 @@
 /* Writing: files and directories that appear under their final name only when they are complete. */
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -257,23 +258,10 @@ void bd_write_file(const char *path, const void *buf, size_t n)
 
 void bd_copy_file(const char *from, const char *to)
 {
-	int fd = open(from, O_RDONLY | O_CLOEXEC);
-	struct bd_out *out;
-	char *buf;
-	ssize_t n;
+	struct bd_map m = bd_map_file(from);
 
-	if (fd < 0)
-		bd_die(BD_DATA, "%s: cannot open:", from);
-	out = bd_out_open(to, true, 0);
-	buf = bd_alloc(CHUNK, 1);
-	while ((n = read(fd, buf, CHUNK)) > 0 || (n < 0 && errno == EINTR))
-		if (n > 0)
-			bd_out_write(out, buf, (size_t)n);
-	if (n < 0)
-		bd_die(BD_SYS, "%s: cannot read:", from);
-	bd_out_close(out);
-	bd_free(buf);
-	close(fd);
+	bd_write_file(to, m.p, m.n);
+	bd_unmap(&m);
 }
 
 void bd_stdout_close(void)
@@ -352,8 +340,13 @@ static void outdir_free(struct bd_outdir *d)
 
 void bd_outdir_commit(struct bd_outdir *d)
 {
+	char *list = bd_digest_list(bd_temp_path(d->temp)),
+	     *path = bd_path(bd_temp_path(d->temp), BD_DIGESTS);
 	bool done;
 
+	bd_write_file(path, list, strlen(list));
+	bd_free(list);
+	bd_free(path);
 	sync_dir(bd_temp_path(d->temp));
 	done = rename(bd_temp_path(d->temp), d->name) == 0;
 	if (done)

@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <utf8proc.h>
 
 /* ---- memory ---- */
 
@@ -80,6 +81,19 @@ json_t *bd_json_load(const char *path)
 	json_t *j = bd_json_parse(text, n, path);
 
 	bd_free(text);
+	return j;
+}
+
+json_t *bd_json_try(const char *path)
+{
+	struct bd_map m;
+	json_t *j;
+
+	if (!bd_exists(path))
+		return NULL;
+	m = bd_map_file(path);
+	j = json_loadb((const char *)m.p, m.n, JSON_DECODE_INT_AS_REAL, NULL);
+	bd_unmap(&m);
 	return j;
 }
 
@@ -188,6 +202,28 @@ const char *bd_json_str(const json_t *obj, const char *key, const char *def, con
 	if (!json_is_string(j))
 		bd_die(BD_DATA, "%s: \"%s\" is not a string", name, key);
 	return json_string_value(j);
+}
+
+json_t *bd_json_string(const char *s)
+{
+	json_t *j = json_string(s);
+	struct bd_buf b = {0};
+	utf8proc_int32_t c;
+
+	if (j != NULL)
+		return j;
+	while (*s != '\0') {
+		utf8proc_ssize_t n = utf8proc_iterate((const utf8proc_uint8_t *)s, -1, &c);
+
+		if (n > 0)
+			bd_buf_add(&b, s, (size_t)n);
+		else
+			bd_buf_str(&b, "\xef\xbf\xbd");
+		s += n > 0 ? n : 1;
+	}
+	j = json_string(b.p);
+	bd_buf_free(&b);
+	return j;
 }
 
 json_t *bd_json_number(double x)

@@ -49,12 +49,12 @@ struct bd_tool {
 	int min_args, max_args; /* operands; max_args < 0: any number */
 };
 
-/* Common options, the same letter in every tool: -t threads, -s seed, -q quiet, -h, -V,
+/* Common options, the same letter in every tool: -t threads, -s seed, -q quiet, --no-verify (io.h), -h, -V,
  * --completion. */
 struct bd_common {
 	int64_t threads; /* default: processors this process may use */
 	int64_t seed;    /* default 1 */
-	bool quiet;
+	bool quiet, no_verify;
 };
 
 /* Parses; --help, --version and --completion print on stdout and exit 0; errors exit BD_USAGE. Sets the

@@ -1,5 +1,6 @@
 /* Command lines: the tool's table and the common options become one array for getopt_long; --help is printed
  * from the same array, with the defaults read from the variables. */
+#include "base/digest.h"
 #include "base/files.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -227,6 +228,8 @@ static void collect(const struct bd_tool *tool, struct bd_common *common)
 	    {"threads", 't', BD_INT, &common->threads, "N", "threads", 1, THREADS_MAX},
 	    {"seed", 's', BD_INT, &common->seed, "N", "seed for everything random", 0, 0x1p62},
 	    {"quiet", 'q', BD_FLAG, &common->quiet, NULL, "no progress and no warnings", 0, 0},
+	    {"no-verify", 0, BD_FLAG, &common->no_verify, NULL,
+	     "do not compare models with the digests that they were written with", 0, 0},
 	    {"help", 'h', BD_FLAG, &parser.help, NULL, "print this help and exit", 0, 0},
 	    {"version", 'V', BD_FLAG, &parser.version, NULL, "print the version and exit", 0, 0},
 	    {"completion", 0, BD_ENUM, &parser.shell, BD_SHELLS, "print a completion script and exit", 0, 0},
@@ -353,6 +356,7 @@ int bd_opt_parse(const struct bd_tool *tool, struct bd_common *common, int argc,
 	parse_options(argc, argv);
 	check_operands(tool, argc, argv);
 	check_files(argc, argv);
+	bd_verify(!common->no_verify);
 	return optind;
 }
 

@@ -31,12 +31,11 @@ static int64_t eos_of(const json_t *config)
 	return json_is_integer(j) ? json_integer_value(j) : -1;
 }
 
-/* "eos_token" of tokenizer_config.json: a string or an added token's object. That file may contain 1e30 as a
- * whole number. */
+/* "eos_token" of tokenizer_config.json: a string or an added token's object. */
 static int64_t eos_token_of(const char *dir, const struct bd_tok *tok)
 {
 	char *path = bd_path(dir, "tokenizer_config.json");
-	json_t *config = json_load_file(path, JSON_DECODE_INT_AS_REAL, NULL);
+	json_t *config = bd_json_try(path);
 	const json_t *j = bd_json_get(config, "eos_token");
 
 	if (json_is_object(j))

@@ -78,8 +78,8 @@ static json_t *describe(struct bd_infer *m)
 {
 	const struct bd_config *c = &m->net->cfg;
 	struct bd_input in = bd_infer_input(m);
-	json_t *o = json_pack("{s:s, s:s, s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "kind", in.kind, "name",
-	                      c->name, "family", bd_family_name(c->family), "weights",
+	json_t *o = json_pack("{s:s, s:o, s:s, s:s, s:i, s:i, s:i, s:i, s:I}", "kind", in.kind, "name",
+	                      bd_json_string(c->name), "family", bd_family_name(c->family), "weights",
 	                      c->ternary ? "ternary" : "full", "layers", c->layers, "hidden", c->hidden,
 	                      "vocab", c->vocab, "context", c->context, "bytes", (json_int_t)m->file_bytes);
 

@@ -39,6 +39,7 @@ struct bd_gguf_tensor {
 void bd_gguf_f32(const struct bd_gguf_tensor *t, size_t r, float *out);
 
 struct bd_gguf;
+/* Dies BD_DATA also if the header has a digest (gguf_digest.h) and it is wrong. */
 struct bd_gguf *bd_gguf_open(const char *path);
 void bd_gguf_close(struct bd_gguf *g); /* NULL is fine */
 const char *bd_gguf_path(const struct bd_gguf *g);
@@ -59,7 +60,6 @@ const char *bd_gguf_str_or(const struct bd_gguf *g, const char *key, const char 
 /* Arrays: element count; *data is const char *const * for strings (copies), else numbers of *elem_type
  * (aligned); owned by g. */
 size_t bd_gguf_array(const struct bd_gguf *g, const char *key, uint32_t *elem_type, const void **data);
-bool bd_gguf_digest_ok(const struct bd_gguf *g, const char *key); /* bd_gguf_put_digest's is right */
 /* value i as text for bd-info; caller frees */
 char *bd_gguf_show(const struct bd_gguf *g, size_t i, size_t max);
 

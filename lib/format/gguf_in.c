@@ -1,5 +1,5 @@
 /* GGUF, opening. Everything is checked while the header is walked once: lengths against the file, names,
- * types, and that the tensors follow one another, as ggml's own reader requires. */
+ * types, that the tensors follow one another, as ggml's own reader requires, and the header's digest. */
 #include "base/guard.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -230,5 +230,6 @@ struct bd_gguf *bd_gguf_open(const char *path)
 	place_tensors(g);
 	bd_free(g->offset);
 	g->offset = NULL;
+	bd_gguf_check_header(g);
 	return g;
 }

@@ -30,4 +30,6 @@ struct bd_gguf {
 	size_t n_tensor;
 };
 
+void bd_gguf_check_header(const struct bd_gguf *g); /* dies unless its digest, if it has one, is right */
+
 #endif

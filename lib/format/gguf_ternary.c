@@ -98,6 +98,20 @@ bool bd_ternary_load(uint32_t type, uint8_t *codes, const uint8_t *in, size_t co
 	return good;
 }
 
+bool bd_i2_s_valid(const uint8_t *p, size_t n)
+{
+	uint64_t w, bad = 0;
+	size_t i = 0;
+
+	for (; i + sizeof(w) <= n; i += sizeof(w)) {
+		memcpy(&w, p + i, sizeof(w));
+		bad |= w & w >> 1 & UINT64_C(0x5555555555555555);
+	}
+	for (; i < n; i++)
+		bad |= p[i] & p[i] >> 1 & 0x55u;
+	return bad == 0;
+}
+
 float bd_ternary_tail(const void *data, size_t bytes)
 {
 	float d;

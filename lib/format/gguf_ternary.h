@@ -11,6 +11,8 @@ void bd_ternary_store(uint32_t type, uint8_t *out, const uint8_t *codes, size_t 
 /* The reverse: codes, and *d, 1 with BD_TAIL. Padding is read as C = 0 whatever the file contains. False if a
  * code is not one of the three or the blocks of the row differ in d. */
 bool bd_ternary_load(uint32_t type, uint8_t *codes, const uint8_t *in, size_t cols, float *d);
+/* Whether none of the codes in p[n], I2_S rows, is 3. */
+bool bd_i2_s_valid(const uint8_t *p, size_t n);
 /* The scale after the codes of a BD_TAIL tensor of `bytes` bytes, and the bytes that store it. */
 float bd_ternary_tail(const void *data, size_t bytes);
 void bd_ternary_put_tail(uint8_t out[BD_TAIL_BYTES], float d);

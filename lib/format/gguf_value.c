@@ -1,6 +1,5 @@
 /* GGUF, an open file: its tensors by name, its keys' values as what the caller wants them to be. */
 #include "base/guard.h"
-#include "base/hash.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf_parts.h"
@@ -75,26 +74,6 @@ const struct bd_gguf_tensor *bd_gguf_find(const struct bd_gguf *g, const char *n
 }
 
 /* ---- values ---- */
-
-enum { KEYS_AT = 4 + 4 + 8 + 8 }; /* after magic, version and the two counts */
-
-bool bd_gguf_digest_ok(const struct bd_gguf *g, const char *key)
-{
-	const struct gguf_value *last = g->n_value > 0 ? &g->value[g->n_value - 1] : NULL;
-	struct bd_hash *h;
-	char hex[17];
-
-	if (last == NULL || strcmp(last->key, key) != 0 || last->type != BD_GGUF_STR ||
-	    last->count != sizeof(hex) - 1)
-		return false;
-	h = bd_hash_new();
-	bd_hash_add(h, g->map.p + KEYS_AT,
-	            (size_t)(last->p - g->map.p) - KEYS_AT - (8 + strlen(key) + 4 + 8));
-	bd_hash_add(h, g->map.p + g->infos, g->at - g->infos);
-	snprintf(hex, sizeof(hex), "%016" PRIx64, bd_hash_value(h));
-	bd_hash_free(h);
-	return memcmp(hex, last->p, last->count) == 0;
-}
 
 size_t bd_gguf_keys(const struct bd_gguf *g)
 {

@@ -3,9 +3,12 @@
  * it. */
 #include "format/safetensors.h"
 
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "base/procs.h"
+#include "machine/par.h"
 #include "machine/quant.h"
 
 #include <inttypes.h>
@@ -150,12 +153,27 @@ static void check_metadata(const json_t *meta, const char *file)
 			bd_die(BD_DATA, "%s: __metadata__.%s is not a string", file, key);
 }
 
-static void open_shard(struct bd_st *s, char *path)
+/* Its digest is not checked yet. */
+static void add_shard(struct bd_st *s, char *path)
 {
 	s->shard = bd_resize(s->shard, s->n_shard, s->n_shard + 1, sizeof(*s->shard));
-	struct shard *d = &s->shard[s->n_shard++];
-	*d = (struct shard){.path = path, .map = bd_map_file(path)};
+	s->shard[s->n_shard++] = (struct shard){.path = path, .map = bd_map_unchecked(path)};
+}
+
+static void check_digests(void *ctx, size_t begin, size_t end, int slice)
+{
+	const struct bd_st *s = ctx;
+
+	(void)slice;
+	for (size_t i = begin; i < end; i++)
+		bd_digest_check(s->shard[i].path, s->shard[i].map.p, s->shard[i].map.n);
+}
+
+static void parse_shard(struct bd_st *s, struct shard *d)
+{
+	const char *path = d->path;
 	uint64_t len = 0;
+
 	if (d->map.n >= 8)
 		memcpy(&len, d->map.p, 8);
 	if (d->map.n < 8 || len > d->map.n - 8)
@@ -185,8 +203,19 @@ static void open_shard(struct bd_st *s, char *path)
 	check_cover(s->t + first, s->n - first, buffer, size, path);
 }
 
+/* Every byte is compared with its digest before the first is used. */
+static void parse_shards(struct bd_st *s)
+{
+	struct bd_par *par = s->n_shard > 1 ? bd_par_new(bd_processors("")) : NULL;
+
+	bd_par_for(par, s->n_shard, check_digests, s);
+	bd_par_free(par);
+	for (size_t i = 0; i < s->n_shard; i++)
+		parse_shard(s, &s->shard[i]);
+}
+
 /* The shard names of an index, each once, in order of appearance. */
-static void open_index(struct bd_st *s, const char *path)
+static void add_index(struct bd_st *s, const char *path)
 {
 	json_t *index = bd_json_load(path), *map = bd_json_get(index, "weight_map"), *v,
 	       *seen = json_object();
@@ -207,7 +236,7 @@ static void open_index(struct bd_st *s, const char *path)
 		if (json_object_size(seen) >= MAX_SHARDS)
 			bd_die(BD_DATA, "%s: weight_map: more than %d shards", path, MAX_SHARDS);
 		json_object_set_new(seen, file, json_true());
-		open_shard(s, bd_path(dir, file));
+		add_shard(s, bd_path(dir, file));
 	}
 	json_decref(seen);
 	json_decref(index);
@@ -270,9 +299,10 @@ struct bd_st *bd_st_open(const char *path)
 	bool index = n > 5 && !strcmp(file + n - 5, ".json");
 
 	if (index)
-		open_index(s, file);
+		add_index(s, file);
 	else
-		open_shard(s, bd_strdup(file));
+		add_shard(s, bd_strdup(file));
+	parse_shards(s);
 	sort_names(s, file);
 	if (index)
 		check_index(s, file);

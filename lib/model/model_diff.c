@@ -4,7 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
-#include "format/gguf.h"
+#include "format/gguf_digest.h"
 #include "model/ckpt.h"
 
 #include <math.h>
@@ -62,7 +62,7 @@ static int by_name(const void *a, const void *b)
 
 static bool is_gguf(const char *path)
 {
-	struct bd_map m = bd_map_file(path);
+	struct bd_map m = bd_map_unchecked(path);
 	bool yes = m.n >= 4 && memcmp(m.p, "GGUF", 4) == 0;
 
 	bd_unmap(&m);
@@ -87,6 +87,7 @@ static struct set open_set(const char *path)
 		add_slots(&s);
 	} else if (!bd_is_dir(path) && is_gguf(path)) {
 		s.gguf = bd_gguf_open(path);
+		bd_gguf_verify(s.gguf, NULL);
 		s.item = bd_alloc(bd_gguf_tensors(s.gguf) + 1, sizeof(*s.item));
 		for (size_t i = 0; i < bd_gguf_tensors(s.gguf); i++) {
 			const struct bd_gguf_tensor *t = bd_gguf_tensor_at(s.gguf, i);
@@ -161,19 +162,21 @@ static json_t *compare_item(const struct item *a, const struct item *b, double *
 	double d;
 
 	if (a->rows != b->rows || a->cols != b->cols)
-		return json_pack("{s:s, s:[[I, I], [I, I]]}", "name", a->name, "shape", (json_int_t)a->rows,
-		                 (json_int_t)a->cols, (json_int_t)b->rows, (json_int_t)b->cols);
+		return json_pack("{s:o, s:[[I, I], [I, I]]}", "name", bd_json_string(a->name), "shape",
+		                 (json_int_t)a->rows, (json_int_t)a->cols, (json_int_t)b->rows,
+		                 (json_int_t)b->cols);
 	if (!is_float(a) || !is_float(b)) {
 		bool same = !is_float(a) && !is_float(b) && a->st->dtype == b->st->dtype &&
 		            memcmp(a->st->data, b->st->data, a->st->bytes) == 0;
 
-		return same ? NULL : json_pack("{s:s, s:s}", "name", a->name, "differ", "bytes");
+		return same ? NULL
+		            : json_pack("{s:o, s:s}", "name", bd_json_string(a->name), "differ", "bytes");
 	}
 	d = compare(a, b, &count);
 	*max = fmax(*max, d);
 	return count == 0 ? NULL
-	                  : json_pack("{s:s, s:o, s:I}", "name", a->name, "max_abs", number(d), "count",
-	                              (json_int_t)count);
+	                  : json_pack("{s:o, s:o, s:I}", "name", bd_json_string(a->name), "max_abs",
+	                              number(d), "count", (json_int_t)count);
 }
 
 json_t *bd_diff(const char *path_a, const char *path_b)
@@ -187,9 +190,9 @@ json_t *bd_diff(const char *path_a, const char *path_b)
 		int order = i == a.n ? 1 : j == b.n ? -1 : strcmp(a.item[i].name, b.item[j].name);
 
 		if (order < 0) {
-			json_array_append_new(only_a, json_string(a.item[i++].name));
+			json_array_append_new(only_a, bd_json_string(a.item[i++].name));
 		} else if (order > 0) {
-			json_array_append_new(only_b, json_string(b.item[j++].name));
+			json_array_append_new(only_b, bd_json_string(b.item[j++].name));
 		} else {
 			json_t *d = compare_item(&a.item[i++], &b.item[j++], &max);
 

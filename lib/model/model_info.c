@@ -1,8 +1,10 @@
 /* What a model directory, a safetensors file, a config or a tokenizer holds. */
 #include "model/model_info.h"
 
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/msg.h"
 #include "model/ckpt.h"
 #include "text/tokenizer.h"
 
@@ -20,7 +22,7 @@ static void set_int(json_t *o, const char *key, uint64_t value)
 
 static json_t *kind(const char *path, const char *what)
 {
-	return json_pack("{s:s, s:s}", "file", path, "kind", what);
+	return json_pack("{s:o, s:s}", "file", bd_json_string(path), "kind", what);
 }
 
 static json_t *shape_json(const struct bd_st_tensor *t)
@@ -82,6 +84,30 @@ static size_t not_finite(const struct bd_st_tensor *t)
 			bad += isfinite(x[j]) ? 0 : 1;
 	}
 	return bad;
+}
+
+static void sort_file(void *ctx, const char *name, enum bd_digest_state s)
+{
+	static const char *const keys[] = {[BD_DIGEST_RIGHT] = "right",
+	                                   [BD_DIGEST_NONE] = "not_listed",
+	                                   [BD_DIGEST_WRONG] = "wrong",
+	                                   [BD_DIGEST_MISSING] = "missing"};
+
+	json_array_append_new(json_object_get(ctx, keys[s]), bd_json_string(name));
+}
+
+json_t *bd_info_digests(const char *dir, size_t *bad)
+{
+	json_t *o = json_pack("{s:[], s:[], s:[], s:[]}", "right", "not_listed", "wrong", "missing");
+
+	*bad = 0;
+	if (!bd_digest_all(dir, sort_file, o)) {
+		bd_warn("%s: has no digests; only its structure and its values were checked", dir);
+		json_decref(o);
+		return NULL;
+	}
+	*bad = json_array_size(json_object_get(o, "wrong")) + json_array_size(json_object_get(o, "missing"));
+	return o;
 }
 
 static void describe_tokenizer(json_t *o, const char *path)

@@ -4,6 +4,9 @@
 
 #include "base/json.h"
 
+/* The files of a directory against their digests (io.h): "right", "not_listed", "wrong", "missing"; *bad =
+ * those of the last two. NULL, after a warning, if it has no digests. */
+json_t *bd_info_digests(const char *dir, size_t *bad);
 /* list: with every tensor. check: with the digest and *bad = the number of values that are not finite. */
 json_t *bd_info_model(const char *dir, bool list, bool check, size_t *bad);
 json_t *bd_info_safetensors(const char *path, bool list);

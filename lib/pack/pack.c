@@ -9,6 +9,7 @@
 #include "base/rng.h"
 #include "base/scratch.h"
 #include "base/temp.h"
+#include "format/gguf_digest.h"
 #include "format/gguf_table.h"
 #include "math/op_embed.h"
 #include "model/ckpt.h"
@@ -150,8 +151,8 @@ static void put_digests(struct bd_gguf_writer *w, const struct bd_items *t)
 		hex[i] = bd_sprintf("%016llx", (unsigned long long)bd_hash_value(h));
 		bd_hash_free(h);
 	}
-	bd_gguf_put_strs(w, "bd.tensor_digests", hex, t->n);
-	bd_gguf_put_digest(w, BD_PACKED_DIGEST);
+	bd_gguf_put_strs(w, BD_GGUF_TENSOR_DIGESTS, hex, t->n);
+	bd_gguf_put_digest(w, BD_GGUF_DIGEST);
 	for (size_t i = 0; i < t->n; i++)
 		bd_free((char *)(uintptr_t)hex[i]);
 	bd_free(hex);

@@ -104,9 +104,8 @@ static int64_t named(const struct bd_tok *tok, const json_t *config, const char 
 static void put_specials(struct bd_gguf_writer *w, const struct bd_tok *tok, const char *dir,
                          const struct bd_config *c)
 {
-	/* model_max_length is often 10^30, an integer only in Python */
 	char *path = bd_path(dir, "tokenizer_config.json");
-	json_t *config = json_load_file(path, JSON_DECODE_INT_AS_REAL, NULL);
+	json_t *config = bd_json_try(path);
 	const json_t *pad = bd_json_get(c->json, "pad_token_id");
 	size_t V = (size_t)c->vocab;
 

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/msg.h"
+#include "format/gguf_digest.h"
 #include "format/gguf_table.h"
 #include "format/gguf_ternary.h"
 #include "machine/quant.h"
@@ -253,6 +254,7 @@ struct bd_net *bd_packed_open(const char *path, struct bd_dev *dev)
 	char name[NAME];
 	size_t n;
 
+	bd_gguf_verify(r.g, dev->par);
 	bd_packed_config(r.g, &c, &r.layout);
 	r.net = bd_net_new(&c, dev);
 	bd_config_free(&c);
@@ -284,5 +286,5 @@ struct bd_net *bd_packed_open(const char *path, struct bd_dev *dev)
 
 const char *bd_packed_digest(const struct bd_net *net)
 {
-	return bd_gguf_str_or(net->release_arg, BD_PACKED_DIGEST, "");
+	return bd_gguf_identity(net->release_arg);
 }

@@ -9,11 +9,11 @@
 #include "pack/packed_config.h"
 
 /* The net of a packed file, its config from the file's bd.config; I2_S rows and tables are used where they
- * are mapped. Checks names, types, shapes and scales; not the digests, which cost a pass over the file. */
+ * are mapped. Checks names, types, shapes, scales, and that every byte is what was packed (gguf_digest.h). */
 struct bd_net *bd_packed_open(const char *path, struct bd_dev *dev);
-const char *bd_packed_digest(const struct bd_net *net); /* as stored; "" in a file without one */
-/* The number of tensors whose bytes do not match the stored digest, plus 1 if the header does not; *n =
- * tensors in the file. */
+const char *bd_packed_digest(const struct bd_net *net); /* bd_gguf_identity */
+/* The number of tensors whose bytes do not match the stored digest; *n = tensors in the file. A wrong header
+ * dies. */
 size_t bd_packed_check(const char *path, size_t *n);
 /* Runs the golden prompts of the file: how many do not reproduce their stored logits bit for bit; *n = how
  * many there are. */

@@ -3,6 +3,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "format/gguf_digest.h"
 #include "pack/packed.h"
 
 #include <stdio.h>
@@ -11,26 +12,13 @@
 size_t bd_packed_check(const char *path, size_t *n)
 {
 	struct bd_gguf *g = bd_gguf_open(path);
-	size_t bad = 0, stored;
-	const char *const *digest;
-	const void *data;
-	uint32_t type;
-	char hex[17];
+	const struct bd_gguf_tensor *first;
+	size_t bad;
 
 	*n = bd_gguf_tensors(g);
-	if (!bd_gguf_has(g, "bd.tensor_digests"))
+	if (!bd_gguf_has(g, BD_GGUF_TENSOR_DIGESTS))
 		bd_die(BD_DATA, "%s: has no digests and golden prompts; it was not written by bd-pack", path);
-	bad += bd_gguf_has(g, BD_PACKED_DIGEST) && !bd_gguf_digest_ok(g, BD_PACKED_DIGEST);
-	stored = bd_gguf_array(g, "bd.tensor_digests", &type, &data);
-	if (type != BD_GGUF_STR || stored != *n)
-		bd_die(BD_DATA, "%s: bd.tensor_digests: %zu entries for %zu tensors", path, stored, *n);
-	digest = data;
-	for (size_t i = 0; i < *n; i++) {
-		const struct bd_gguf_tensor *t = bd_gguf_tensor_at(g, i);
-
-		snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)bd_hash64(t->data, t->bytes));
-		bad += strcmp(hex, digest[i]) != 0;
-	}
+	bad = bd_gguf_damaged(g, NULL, &first);
 	bd_gguf_close(g);
 	return bad;
 }

@@ -21,7 +21,7 @@ json_t *bd_packed_history(const struct bd_gguf *g)
 		return list;
 	n = bd_gguf_array(g, "bd.history", &type, &data);
 	for (size_t i = 0; type == BD_GGUF_STR && i < n; i++)
-		json_array_append_new(list, json_string(((const char *const *)data)[i]));
+		json_array_append_new(list, bd_json_string(((const char *const *)data)[i]));
 	return list;
 }
 

@@ -7,8 +7,6 @@
 
 /* The golden prompts of a file of version 1 are those of bd_net.first. */
 #define BD_PACKED_VERSION 2
-/* over keys (the digests of the tensors among them) and names: identifies the whole file */
-#define BD_PACKED_DIGEST "bd.digest"
 
 /* bd-pack's files carry their config.json and target. Of other files, the architectures bitnet (SiLU),
  * bitnet-b1.58 and bitnet-25 (ReLU^2), llama, qwen2, qwen3 and gemma3 are supported. */

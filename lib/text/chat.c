@@ -38,8 +38,7 @@ char *bd_chat_source(const char *path)
 	}
 	file = bd_path(path, "chat_template.jinja");
 	config = bd_path(path, "tokenizer_config.json");
-	/* model_max_length is often 10^30, an integer only in Python */
-	json = json_load_file(config, JSON_DECODE_INT_AS_REAL, NULL);
+	json = bd_json_try(config);
 	if (bd_exists(file))
 		text = bd_read_file(file, NULL);
 	else if (of_config(bd_json_get(json, "chat_template")) != NULL)

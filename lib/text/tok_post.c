@@ -116,8 +116,7 @@ static void add(json_t *processor, const json_t *root, const json_t *config, con
 bool bd_post_complete(json_t *root, const char *dir)
 {
 	char *path = bd_path(dir, "tokenizer_config.json");
-	/* model_max_length is often 10^30, an integer only in Python */
-	json_t *config = json_load_file(path, JSON_DECODE_INT_AS_REAL, NULL);
+	json_t *config = bd_json_try(path);
 	json_t *p = json_pack("{s:s, s:[], s:[], s:{}}", "type", "TemplateProcessing", "single", "pair",
 	                      "special_tokens");
 	bool added = false;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "train/checkpoint.h"
+#include "base/digest.h"
 #include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
@@ -134,13 +135,24 @@ static void check_identity(const struct bd_identity *i, const json_t *j, const c
 		       dir);
 }
 
+/* Whatever --no-verify says, which is for models. A state that has no digests is of an older version. */
+static void check_digest(void *dir, const char *name, enum bd_digest_state s)
+{
+	if (s == BD_DIGEST_WRONG || s == BD_DIGEST_MISSING)
+		bd_die(BD_DATA, "%s/%s: %s; remove the checkpoint", (const char *)dir, name,
+		       s == BD_DIGEST_WRONG ? "damaged: it has another digest than when it was saved"
+		                            : "is missing");
+}
+
 bool bd_checkpoint_load(const char *dir, const struct bd_state *s)
 {
 	char *tensors = bd_path(dir, "state.safetensors"), *state = bd_path(dir, "state.json");
 	bool there = bd_exists(state);
-	json_t *j = there ? bd_json_load(state) : NULL;
+	json_t *j;
 
 	if (there) {
+		bd_digest_all(dir, check_digest, (void *)(uintptr_t)dir);
+		j = bd_json_load(state);
 		check_identity(s->identity, j, dir, state);
 		from_json(s->p, j, state);
 		json_decref(*s->extra);

@@ -46,9 +46,9 @@ struct bd_state {
 	size_t n;
 };
 void bd_checkpoint_save(const char *dir, const struct bd_state *s);
-/* False when there is no checkpoint. Dies BD_USAGE when it belongs to other options or another model, BD_DATA
- * when it is damaged or of a later version. A blob that is not in the checkpoint is left alone. *extra is
- * replaced by what was saved. */
+/* False when there is no checkpoint. Dies BD_USAGE when it belongs to other options or another model,
+ * BD_DATA when it is damaged, whoever it belongs to, or of a later version. A blob that is not in the
+ * checkpoint is left alone. *extra is replaced by what was saved. */
 bool bd_checkpoint_load(const char *dir, const struct bd_state *s);
 
 #endif

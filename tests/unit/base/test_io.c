@@ -1,4 +1,5 @@
 /* Files: what is read is what was written, and nothing half-written is ever seen under a final name. */
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -721,6 +722,83 @@ static void fill_dir(const char *path, bool force, const char *text)
 	bd_outdir_commit(d);
 }
 
+/* ---- digests ---- */
+
+static void read_whole(void *path)
+{
+	bd_free(bd_read_file(path, NULL));
+}
+
+static void map_whole(void *path)
+{
+	struct bd_map m = bd_map_file(path);
+
+	bd_unmap(&m);
+}
+
+static void copy_whole(void *path)
+{
+	bd_copy_file(path, "copy");
+}
+
+static void state_of(void *ctx, const char *name, enum bd_digest_state s)
+{
+	bd_buf_fmt(ctx, "%s %d;", name, (int)s);
+}
+
+static void assert_states(const char *dir, const char *expected)
+{
+	struct bd_buf b = {0};
+
+	assert_true(bd_digest_all(dir, state_of, &b));
+	assert_string_equal(b.p, expected);
+	bd_buf_free(&b);
+}
+
+/* A list is right as a whole, or not at all. */
+static void damage_list(const char *path, char *list)
+{
+	for (size_t i = 0; i < strlen(list); i += 7) {
+		list[i] ^= 1;
+		bd_write_file(path, list, strlen(list));
+		child_dies(read_whole, "moved/other", BD_DATA, "moved/bd-digests.txt: damaged");
+		list[i] ^= 1;
+		bd_write_file(path, list, i);
+		child_dies(read_whole, "moved/other", BD_DATA, "moved/bd-digests.txt: damaged");
+	}
+}
+
+/* Whoever reads a listed file, wherever the directory has gone, meets its digest, which is that of `xxhsum
+ * -H2`. */
+static void test_digests(void **state)
+{
+	(void)state;
+	void (*const read[])(void *) = {read_whole, map_whole, copy_whole};
+	char *list;
+
+	fill_dir("sums", false, "one");
+	list = bd_read_file("sums/bd-digests.txt", NULL);
+	assert_int_equal(strncmp(list, "0a1c6d4cf41eb499911faba7321fe1a0  one\n# list: ", 46), 0);
+	assert_int_equal(rename("sums", "moved"), 0);
+	bd_write_file("moved/other", "x", 1);
+	assert_states("moved", "one 0;other 2;");
+	bd_write_file("moved/one", "onf", 3);
+	assert_states("moved", "one 1;other 2;");
+	for (size_t i = 0; i < sizeof(read) / sizeof(*read); i++)
+		child_dies(read[i], "moved/one", BD_DATA, "moved/one: is not what was written");
+	assert_false(bd_exists("copy"));
+	read_whole("moved/other");
+	bd_verify(false);
+	read_whole("moved/one");
+	bd_verify(true);
+	assert_int_equal(unlink("moved/one"), 0);
+	assert_states("moved", "other 2;one 3;");
+	damage_list("moved/bd-digests.txt", list);
+	assert_false(bd_digest_all(".", state_of, NULL));
+	bd_free(list);
+	bd_remove_tree("moved");
+}
+
 static void test_outdir(void **state)
 {
 	struct bd_outdir *d;
@@ -732,7 +810,7 @@ static void test_outdir(void **state)
 	child_dies(open_dir, "d", BD_USAGE, "d: exists; give --force to replace it");
 	fill_dir("d", true, "two"); /* exchanged: nothing of the old one is left */
 	assert_int_equal(count("."), 1);
-	assert_int_equal(count("d"), 1);
+	assert_int_equal(count("d"), 2); /* with the digests */
 	assert_file("d/two", "two");
 	fill_dir("e", true, "new");
 	assert_file("e/new", "new");
@@ -836,6 +914,7 @@ int main(void)
 	    TEST(test_patch_stdout),
 	    TEST(test_patch_outside),
 	    TEST(test_outdir),
+	    TEST(test_digests),
 	    TEST(test_left_by_the_dead),
 	    TEST(test_remove_tree),
 	};

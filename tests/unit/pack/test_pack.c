@@ -1,5 +1,7 @@
 /* Packed files: the same bits as the directory they come from, for every type, batch, thread count and
  * kernel, and with a cache; altered or truncated files are detected or refused. */
+#include "base/digest.h"
+#include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/rng.h"
@@ -593,7 +595,10 @@ static void test_changed_weights(void **state)
 	data[at + 3] ^= 0x40; /* another code */
 	write_bytes(&b, b.n);
 	assert_int_equal(bd_packed_check(file, &n), 1);
+	child_dies(use, NULL, BD_DATA, "tensor blk.1.ffn_up.weight: damaged");
+	bd_verify(false);
 	assert_true(bd_packed_verify(file, cpu(), &n) > 0);
+	bd_verify(true);
 	data[at + 3] ^= 0x40;
 	write_bytes(&b, b.n);
 	assert_int_equal(bd_packed_check(file, &n), 0);
@@ -616,12 +621,14 @@ static void test_cut_files(void **state)
 	}
 }
 
-/* A changed byte anywhere before the data: refused, or (in a text) without consequence, but never a crash. */
+/* Without a look at digests, a changed byte anywhere before the data: refused, or (in a text) without
+ * consequence, but never a crash. */
 static void test_changed_headers(void **state)
 {
 	int refused = 0, trials = 150;
 
 	(void)state;
+	bd_verify(false);
 	for (size_t i = 0; i < CONFIGS; i++) {
 		struct bytes b = good_file(i);
 
@@ -640,6 +647,7 @@ static void test_changed_headers(void **state)
 		}
 		bd_free(b.p);
 	}
+	bd_verify(true);
 	assert_true(refused > trials / 4);
 }
 
