@@ -1,8 +1,9 @@
-/* flip [-1] [-i] SEED N CUTS FILE... -- COMMAND...: N times, a bit at a random place of one of the files is turned
- * over, CUTS times one is cut at a random place, and the command is run on that; afterwards the files are as they
- * were. In the end the command must have failed with status 3 (with -1, a check: or 1) and left no `out', or have
- * given what it gives for the files as they are: the same standard output (with -i: whatever it is) and the same
- * file or directory `out'. Says how many were noticed, how many had no consequence, and describes every other. */
+/* flip [-1] [-i] SEED N CUTS FILE... -- COMMAND...: N times, a bit at a random place of one of the files
+ * is turned over, CUTS times one is cut at a random place, and the command is run on that; afterwards the
+ * files are as they were. In the end the command must have failed with status 3 (with -1, a check: or 1)
+ * and left no `out', or have given what it gives for the files as they are: the same standard output (with
+ * -i: whatever it is) and the same file or directory `out'. Says how many were noticed, how many had no
+ * consequence, and describes every other. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <ftw.h>
@@ -124,7 +125,8 @@ static int run(char **command)
 	pid = fork();
 	if (pid == 0) {
 		alarm(PATIENCE); /* survives exec */
-		if (freopen("flip.stdout", "w", stdout) == NULL || freopen("flip.stderr", "w", stderr) == NULL)
+		if (freopen("flip.stdout", "w", stdout) == NULL ||
+		    freopen("flip.stderr", "w", stderr) == NULL)
 			_exit(126);
 		if (access("flip.stdin", R_OK) == 0 && freopen("flip.stdin", "r", stdin) == NULL)
 			_exit(126);
@@ -161,8 +163,8 @@ static void judge(int status, uint64_t expected, const char *how, const struct f
 	harmless += fault == NULL && status == 0;
 	wrong += fault != NULL;
 	if (fault != NULL)
-		printf("%s at byte %zu, bit %d, of %s: %s (status %d, signal %d)\n", how, at, bit, f->path, fault,
-		       WEXITSTATUS(status), WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+		printf("%s at byte %zu, bit %d, of %s: %s (status %d, signal %d)\n", how, at, bit, f->path,
+		       fault, WEXITSTATUS(status), WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
 static void damage(uint64_t *rng, char **command, uint64_t expected, bool cut)

@@ -89,7 +89,8 @@ static void put(const char *path, const char *p, size_t n)
 	assert_int_equal(fclose(f), 0);
 }
 
-/* A bit of every byte. Only 3 as version 2, which is read as 3 is, goes through, and what lies between the tensors. */
+/* A bit of every byte. Only 3 as version 2, which is read as 3 is, goes through, and what lies between the
+ * tensors. */
 static void every_byte(void **state)
 {
 	struct bd_gguf *g;
