@@ -1,6 +1,6 @@
 /* Files: whole reads, mapping, streams that recognise zstd and gzip, and outputs that appear only when
- * complete. All functions die with file and reason; "-" is stdin or stdout. A file read as a whole is compared
- * with its digest (digest.h), if it has one. */
+ * complete. All functions die with file and reason; "-" is stdin or stdout. A file read as a whole is
+ * compared with its digest (digest.h), if it has one. */
 #ifndef BD_IO_H
 #define BD_IO_H
 
