@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -329,6 +330,18 @@ size_t bd_in_read(struct bd_in *in, void *buf, size_t n)
 		got += k;
 	}
 	return got;
+}
+
+bool bd_in_ready(struct bd_in *in)
+{
+	struct pollfd p = {.fd = in->fd, .events = POLLIN};
+
+	while (!in->regular && !in->eof && memchr(in->buf + in->pos, '\n', in->end - in->pos) == NULL) {
+		if (poll(&p, 1, 0) <= 0)
+			return false;
+		fill(in);
+	}
+	return true;
 }
 
 const char *bd_in_peek(struct bd_in *in, size_t max, size_t *n)

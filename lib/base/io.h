@@ -37,6 +37,8 @@ char *bd_in_line(struct bd_in *in, size_t *n);
 /* The same; a line of more than max bytes is read over, and *n is SIZE_MAX then. */
 char *bd_in_line_within(struct bd_in *in, size_t max, size_t *n);
 #define BD_LINE_MAX ((size_t)1 << 30)
+/* Whether the next line, or the end, can be had without waiting for whoever writes. */
+bool bd_in_ready(struct bd_in *in);
 /* What comes next, without taking it: to the end of the first line at least, if that is within max bytes. *n:
  * how many bytes there are, at most max. Valid until the next call. */
 const char *bd_in_peek(struct bd_in *in, size_t max, size_t *n);

@@ -212,6 +212,11 @@ bool bd_rows_next(struct bd_rows *r, const char **value, size_t *length)
 	return true;
 }
 
+bool bd_rows_ready(struct bd_rows *r)
+{
+	return r->in == NULL || bd_in_ready(r->in);
+}
+
 bool bd_rows_try(struct bd_rows *r, const char **value, size_t *length, const char **bad)
 {
 	bool any = any_row(r, value, length);

@@ -43,6 +43,7 @@ void bd_rows_shuffle(struct bd_rows *r, uint64_t seed);
 bool bd_rows_next(struct bd_rows *r, const char **value, size_t *length);
 /* The same, but a bad row is returned too: *bad is NULL or says, with its place, what is wrong. */
 bool bd_rows_try(struct bd_rows *r, const char **value, size_t *length, const char **bad);
+bool bd_rows_ready(struct bd_rows *r); /* bd_in_ready, for the next line */
 /* "train.tsv: line 12", for messages; valid until the next row */
 const char *bd_rows_where(const struct bd_rows *r);
 void bd_rows_close(struct bd_rows *r);

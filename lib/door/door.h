@@ -18,7 +18,7 @@ struct bd_door_model {
 	struct bd_infer *infer;
 
 	struct bd_scope judge_scope;
-	struct bd_acts *judge; /* of bd_classify; NULL: not yet */
+	struct bd_labels *judge; /* of bd_classify; NULL: not yet */
 
 	struct bd_scope info_scope;
 	char *info; /* NULL: not yet */

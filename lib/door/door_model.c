@@ -165,8 +165,8 @@ static void classify(void *ctx)
 	struct verdict *v = ctx;
 
 	if (v->m->judge == NULL)
-		v->m->judge = bd_acts_new(v->m->infer->net, false);
-	v->best = bd_answer_class(v->m->infer, v->m->judge, v->fields, "bd_classify", v->p);
+		v->m->judge = bd_labels_new(v->m->infer);
+	v->best = bd_answer_class(v->m->judge, v->m->infer, v->fields, "bd_classify", v->p);
 }
 
 int bd_classify(bd_model *m, const char *const *fields, size_t n, double *p)

@@ -38,8 +38,7 @@ static size_t first_key(const struct bd_heads *a, size_t at)
 size_t bd_attention_scratch(const struct bd_heads *a, size_t past, size_t n)
 {
 	size_t m = past + n - first_key(a, past), block = min(n, BLOCK),
-	       forward = (n >= GATHER ? 2 * m * a->D : 0) + ROWS * (3 * a->D + KEYS),
-	       backward = past > 0 ? 0 : 2 * block * m;
+	       forward = 2 * m * a->D + ROWS * (3 * a->D + KEYS), backward = past > 0 ? 0 : 2 * block * m;
 
 	return max(forward, backward);
 }
@@ -114,7 +113,7 @@ static void see(struct rows *r, const struct keys *b)
 		                min(PIECE, b->m - j), r->D);
 	for (size_t t = 0; t < r->T; t++) {
 		lo[t] = min(max(r->lo[t], b->from) - b->from, b->m);
-		hi[t] = max(lo[t], min(r->hi[t] - b->from, b->m));
+		hi[t] = max(lo[t], min(max(r->hi[t], b->from) - b->from, b->m));
 		total[t] =
 		    lo[t] < hi[t] ? r->kern->exps(r->p + t * KEYS + lo[t], hi[t] - lo[t], &most[t]) : 0;
 	}
@@ -176,11 +175,15 @@ static void rows_forward(struct rows *r, const struct shared *x, const struct ke
 	}
 }
 
-/* out[n,D] = the D floats at x, x + stride, ... */
-static const float *gather(float *out, const float *x, size_t stride, size_t n, size_t D)
+/* out[m,D] = the rows of one head at positions from .. from+m: of the shared ones, then of the sequence's. */
+static const float *gather(float *out, const struct bd_attention *o, const float *shared, const float *own,
+                           size_t g, size_t from, size_t m)
 {
-	for (size_t i = 0; i < n; i++)
-		memcpy(out + i * D, x + i * stride, D * sizeof(*out));
+	size_t D = o->heads.D, GD = o->heads.G * D;
+
+	for (size_t i = 0, j = from; i < m; i++, j++)
+		memcpy(out + i * D, (j < o->shared ? shared + j * GD : own + (j - o->shared) * GD) + g * D,
+		       D * sizeof(*out));
 	return out;
 }
 
@@ -188,20 +191,24 @@ static void heads_forward(struct bd_cpu *cpu, const struct shared *x, int slice)
 {
 	const struct bd_attention *o = x->o;
 	const struct bd_heads *a = &o->heads;
+	const float *key = o->key[x->s], *val = o->val[x->s];
 	size_t past = o->past[x->s], n = o->start[x->s + 1] - o->start[x->s], D = a->D, GD = a->G * D,
-	       from = first_key(a, past), at = from * GD + x->h / (a->H / a->G) * D;
-	struct keys all = {o->key[x->s] + at, o->val[x->s] + at, from, past + n - from, GD};
+	       from = first_key(a, past), g = x->h / (a->H / a->G), at = from * GD + g * D;
+	struct keys all = {.from = from, .m = past + n - from, .stride = GD};
 	float *room = bd_cpu_scratch(cpu, slice, bd_attention_scratch(a, past, n));
 	struct rows r = {.kern = cpu->kern, .D = D, .q = room};
 
 	r.sum = r.q + ROWS * D;
 	r.part = r.sum + ROWS * D;
 	r.p = r.part + ROWS * D;
-	if (n >= GATHER && GD != D) {
+	if (o->shared > 0 || (n >= GATHER && GD != D)) {
 		room = r.p + ROWS * KEYS;
-		all.k = gather(room, all.k, GD, all.m, D);
-		all.v = gather(room + all.m * D, all.v, GD, all.m, D);
+		all.k = gather(room, o, o->shared_key, key, g, from, all.m);
+		all.v = gather(room + all.m * D, o, o->shared_val, val, g, from, all.m);
 		all.stride = D;
+	} else {
+		all.k = key + at;
+		all.v = val + at;
 	}
 	for (size_t i = 0; i < n * x->heads; i += ROWS) {
 		r.T = min(ROWS, n * x->heads - i);

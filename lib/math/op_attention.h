@@ -26,6 +26,10 @@ struct bd_attention {
 	const float *const *key, *const *val; /* host, [n_seq] of device addresses */
 	const float *q;                       /* [T,H,D] */
 	float *out, *lse;                     /* [T,H,D]; [T,H], log-sum-exp of the scaled scores */
+	/* Keys and values [shared,G,D] of the first positions, the same for all sequences; those of a
+	 * sequence follow. past counts them. */
+	const float *shared_key, *shared_val;
+	size_t shared;
 	bool first; /* as packed files of version 1 have it: one block, dot, softmax, axpy */
 };
 void bd_attention_forward(struct bd_dev *dev, const struct bd_attention *o);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "format/gguf_table.h"
 #include "machine/quant.h"
 
@@ -148,15 +149,32 @@ static void head_columns(struct bd_cpu *cpu, const void *operands, size_t v0, si
 	}
 }
 
+/* A table of the rows pick[n]; the caller frees it. */
+static uint8_t *picked(const struct bd_lm_head *o)
+{
+	size_t stride = bd_ggml_stride(o->table.type, o->table.cols);
+	uint8_t *rows = bd_alloc(o->n, stride);
+
+	for (size_t i = 0; i < o->n; i++)
+		memcpy(rows + i * stride, table_row(&o->table, o->pick[i]), stride);
+	return rows;
+}
+
 static void lm_head_forward(struct bd_cpu *cpu, const void *operands)
 {
-	const struct bd_lm_head *o = operands;
-	integer_fn *product = integer_product(cpu->kern, o);
+	struct bd_lm_head o = *(const struct bd_lm_head *)operands;
+	integer_fn *product = integer_product(cpu->kern, &o);
+	uint8_t *rows = o.pick != NULL ? picked(&o) : NULL;
 
+	if (rows != NULL) {
+		o.table.p = rows;
+		o.table.rows = o.n;
+	}
 	if (product != NULL)
-		integer_head(cpu, o, product);
+		integer_head(cpu, &o, product);
 	else
-		bd_cpu_for(cpu, o->table.rows, head_columns, o);
+		bd_cpu_for(cpu, o.table.rows, head_columns, &o);
+	bd_free(rows);
 }
 
 const struct bd_op bd_op_embed_forward = {"embed_forward", embed_forward},

@@ -37,10 +37,11 @@ void bd_embed_backward(struct bd_dev *dev, const struct bd_embed_grad *o);
  * only. Quantised rows (Q8_0, Q6_K, Q4_0) are multiplied as integers with h in int8 (kern.h, bd_kern_table),
  * or, if `first` says so, as floats: the arithmetic of packed files of version 1. */
 struct bd_lm_head {
-	float *z;
+	float *z; /* [P,V], or [P,n] of some rows of the table: pick[n], in host memory; NULL: all */
 	const float *h;
 	struct bd_table table;
-	size_t P;
+	const uint32_t *pick;
+	size_t n, P;
 	bool first;
 };
 void bd_lm_head_forward(struct bd_dev *dev, const struct bd_lm_head *o);

@@ -171,7 +171,16 @@ void bd_net_logits(struct bd_net *net, float *z, const float *h, const size_t *r
 		    net->dev,
 		    &(struct bd_dense){.y = z, .x = g, .w = e->p, .T = P, .N = e->rows, .K = e->cols});
 	else
-		bd_lm_head_forward(net->dev, &(struct bd_lm_head){z, g, *e, P, net->first});
+		bd_lm_head_forward(
+		    net->dev, &(struct bd_lm_head){.z = z, .h = g, .table = *e, .P = P, .first = net->first});
+}
+
+void bd_net_logits_of(struct bd_net *net, float *z, const float *h, const size_t *row, size_t P,
+                      const uint32_t *ids, size_t n)
+{
+	float *g = gather(net, h, row, P);
+
+	bd_lm_head_forward(net->dev, &(struct bd_lm_head){z, g, net->head, ids, n, P, net->first});
 }
 
 void bd_net_logits_backward(struct bd_net *net, float *dh, float *dhead, const float *dz, const float *h,

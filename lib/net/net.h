@@ -71,11 +71,16 @@ void bd_net_free(struct bd_net *net); /* NULL is fine */
 /* To be called after net->params has changed: quantises the linears of a ternary net again. */
 void bd_net_refresh(struct bd_net *net);
 
+struct bd_kv;
+
 /* Sequences laid end to end: sequence s is ids[start[s] .. start[s+1]). */
 struct bd_batch {
 	size_t n_seq, T;
 	size_t *start; /* [n_seq + 1] */
 	uint32_t *ids; /* [T] */
+	const struct bd_kv
+	    *shared; /* what all of them begin with, computed before; NULL: nothing. Only without
+	                             * caches of their own, in inference. */
 };
 
 /* Keys and values of one sequence so far. */
@@ -112,6 +117,9 @@ void bd_acts_watch(struct bd_acts *a, int layer); /* keeps this layer's states w
 /* Logits z[P,V], in device memory, of P chosen rows (a host array) of h. Inference: kern.h's order. train
  * (dense GEMM): faster, not invariant. */
 void bd_net_logits(struct bd_net *net, float *z, const float *h, const size_t *row, size_t P, bool train);
+/* Inference, of the n ids alone (a host array, all in the vocabulary): z[P,n]. */
+void bd_net_logits_of(struct bd_net *net, float *z, const float *h, const size_t *row, size_t P,
+                      const uint32_t *ids, size_t n);
 /* Given dz[P,V] of those rows: dh[T,C] += dz head (at the rows), dhead += dz^T h. */
 void bd_net_logits_backward(struct bd_net *net, float *dh, float *dhead, const float *dz, const float *h,
                             const size_t *row, size_t P);

@@ -85,7 +85,9 @@ static void check_ids(const struct bd_net *net, const struct bd_batch *b)
 static void place(struct bd_net *net, struct bd_acts *a, const struct bd_batch *b, struct bd_kv *const *kv)
 {
 	for (size_t s = 0; s < b->n_seq; s++) {
-		size_t n = b->start[s + 1] - b->start[s], past = kv != NULL ? kv[s]->n : 0;
+		size_t n = b->start[s + 1] - b->start[s], past = kv != NULL          ? kv[s]->n
+		                                                 : b->shared != NULL ? b->shared->n
+		                                                                     : 0;
 
 		if (kv != NULL && n > kv[s]->cap - past)
 			bd_die(BD_DATA, "%s: the context of %zu positions is full; give a larger --context",
@@ -151,6 +153,7 @@ static void add_branch(const struct pass *p, float *out, const float *x, const s
 static void attention(const struct pass *p)
 {
 	const struct layer *y = p->y;
+	const struct bd_kv *shared = p->b->shared;
 
 	bd_attention_forward(p->dev, &(struct bd_attention){
 	                                 .heads = bd_pass_heads(p),
@@ -163,6 +166,9 @@ static void attention(const struct pass *p)
 	                                 .out = y->att,
 	                                 .lse = y->lse,
 	                                 .first = p->net->first,
+	                                 .shared = shared != NULL ? shared->n : 0,
+	                                 .shared_key = shared != NULL ? shared->k[p->l] : NULL,
+	                                 .shared_val = shared != NULL ? shared->v[p->l] : NULL,
 	                             });
 }
 

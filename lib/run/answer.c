@@ -40,54 +40,38 @@ void bd_asked_report(const struct bd_asked *a)
 void bd_asked_close(struct bd_asked *a)
 {
 	bd_gen_free(a->gen);
+	bd_labels_free(a->labels);
 	bd_chat_free(a->chat);
 }
 
 /* ---- classes ---- */
 
-struct choice {
-	const struct bd_infer *m;
-	double *p; /* [n_choice] */
-	size_t best;
-};
-
-static void choose(void *ctx, size_t s, size_t P, const size_t *row, float *z)
+void bd_asked_classes(struct bd_asked *a, const struct bd_ids *prompt, size_t n, double *p, size_t *best)
 {
-	struct choice *c = ctx;
-
-	(void)s, (void)P, (void)row;
-	c->best = bd_infer_choose(z, c->m->choice, c->m->n_choice, c->p);
+	if (a->labels == NULL)
+		a->labels = bd_labels_new(a->m);
+	bd_labels_run(a->labels, prompt, n, p, best);
 }
 
-/* The label at the end of the prompt: the last id is a place holder for it. */
-static size_t classify(struct bd_infer *m, struct bd_acts *acts, struct bd_ids *ids, double *p)
-{
-	struct choice c = {.m = m, .p = p};
-	struct bd_record rec = {.label = -1};
-
-	bd_ids_push(ids, m->choice[0]);
-	if (ids->n < 2)
-		bd_die(BD_DATA, "%s: the prompt of its task is empty for this input", m->path);
-	rec.n = ids->n;
-	rec.ids = ids->id;
-	rec.target = bd_zalloc(ids->n, 1);
-	rec.target[ids->n - 1] = 1;
-	bd_net_run(m->net, acts, &rec, 1, choose, &c);
-	bd_free(rec.target);
-	return c.best;
-}
-
-static json_t *class_object(struct bd_infer *m, struct bd_ids *ids)
+json_t *bd_answer_verdict(const struct bd_infer *m, const double *p, size_t best)
 {
 	const struct bd_template *t = m->task;
-	double *p = bd_alloc(m->n_choice, sizeof(*p));
-	size_t best = classify(m, m->acts, ids, p);
-	json_t *all = json_object(), *answer;
+	json_t *all = json_object();
 
 	for (size_t i = 0; i < m->n_choice; i++)
 		json_object_set_new(all, bd_template_class(t, i), json_real(p[i]));
-	answer = json_pack("{s:s, s:I, s:f, s:o}", "label", bd_template_class(t, best), "class",
-	                   (json_int_t)best, "probability", p[best], "probabilities", all);
+	return json_pack("{s:s, s:I, s:f, s:o}", "label", bd_template_class(t, best), "class",
+	                 (json_int_t)best, "probability", p[best], "probabilities", all);
+}
+
+static json_t *classify(struct bd_asked *a, const struct bd_ids *ids)
+{
+	double *p = bd_alloc(a->m->n_choice, sizeof(*p));
+	json_t *answer;
+	size_t best;
+
+	bd_asked_classes(a, ids, 1, p, &best);
+	answer = bd_answer_verdict(a->m, p, best);
 	bd_free(p);
 	return answer;
 }
@@ -100,14 +84,15 @@ static size_t prompt_room(const struct bd_infer *m, const struct bd_gen_opts *o)
 	return limit - (answer < limit / 2 ? answer : limit / 2);
 }
 
-/* Appends the ids of the task's prompt. */
-static void prompt_ids(struct bd_asked *a, const char *const *value, const char *where, struct bd_ids *ids)
+void bd_answer_prompt(struct bd_asked *a, const char *const *value, const char *where, struct bd_ids *ids)
 {
 	size_t room = prompt_room(a->m, &a->opts), n;
 	bool fits = true;
 
 	bd_prompt_ids(a->m->task, bd_infer_tok(a->m), value, where, ids);
 	n = ids->n;
+	if (n == 0 && a->m->n_choice > 0)
+		bd_die(BD_DATA, "%s: the prompt of its task is empty for this input", a->m->path);
 	if (n <= room || (a->cut_end == BD_CUT_NO && a->m->n_choice == 0)) /* bd_gen_room decides */
 		return;
 	if (a->cut_end != BD_CUT_NO)
@@ -120,15 +105,15 @@ static void prompt_ids(struct bd_asked *a, const char *const *value, const char 
 	a->cut_tokens += n - ids->n;
 }
 
-size_t bd_answer_class(struct bd_infer *m, struct bd_acts *acts, const char *const *value, const char *where,
+size_t bd_answer_class(struct bd_labels *l, struct bd_infer *m, const char *const *value, const char *where,
                        double *p)
 {
 	struct bd_asked a = {.m = m};
 	struct bd_ids ids = {0};
 	size_t best;
 
-	prompt_ids(&a, value, where, &ids);
-	best = classify(m, acts, &ids, p);
+	bd_answer_prompt(&a, value, where, &ids);
+	bd_labels_run(l, &ids, 1, p, &best);
 	bd_ids_free(&ids);
 	return best;
 }
@@ -187,8 +172,8 @@ json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *
 	struct bd_ids ids = {0};
 	json_t *answer;
 
-	prompt_ids(a, value, where, &ids);
-	answer = a->m->n_choice > 0 ? class_object(a->m, &ids) : continue_ids(a, &ids, &a->opts, emit, ctx);
+	bd_answer_prompt(a, value, where, &ids);
+	answer = a->m->n_choice > 0 ? classify(a, &ids) : continue_ids(a, &ids, &a->opts, emit, ctx);
 	bd_ids_free(&ids);
 	return answer;
 }

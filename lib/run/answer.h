@@ -4,12 +4,14 @@
 
 #include "data/prompt.h"
 #include "run/generate.h"
+#include "run/labels.h"
 #include "text/chat.h"
 
 /* Who answers, and how unless a request says otherwise. */
 struct bd_asked {
 	struct bd_infer *m;
 	struct bd_gen *gen;
+	struct bd_labels *labels; /* of a task with classes */
 	struct bd_gen_opts opts;
 	enum bd_chat_name template; /* of conversations */
 	const char *system;         /* for conversations without a system text; NULL: none */
@@ -24,15 +26,20 @@ struct bd_asked {
 /* The chat template; dies BD_DATA, saying what to do, if there is none or it is unknown. */
 struct bd_chat *bd_asked_chat(struct bd_asked *a);
 void bd_asked_report(const struct bd_asked *a); /* what was cut, on standard error */
-void bd_asked_close(struct bd_asked *a);        /* gen and chat */
+void bd_asked_close(struct bd_asked *a);        /* gen, labels and chat */
 
 /* The answer of a task model: fields as in rows, value[i] of the template's field i. A text is emitted as it
  * is generated, if emit is given. Returns {"label", "class", "probability", "probabilities"} of a class, or
  * {"text", "finish_reason", "prompt_tokens", "completion_tokens"} and perhaps "logprobs" of a text. */
 json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *where, bd_gen_emit *emit,
                       void *ctx);
-/* The probabilities p[n_choice] of its classes; returns the likeliest. acts: of m's net. */
-size_t bd_answer_class(struct bd_infer *m, struct bd_acts *acts, const char *const *value, const char *where,
+/* In three steps, for many rows of a task with classes at once: the tokens of a row's prompt, appended;
+ * p[n,n_choice] and the likeliest of n prompts; the answer made of those of one. */
+void bd_answer_prompt(struct bd_asked *a, const char *const *value, const char *where, struct bd_ids *ids);
+void bd_asked_classes(struct bd_asked *a, const struct bd_ids *prompt, size_t n, double *p, size_t *best);
+json_t *bd_answer_verdict(const struct bd_infer *m, const double *p, size_t best);
+/* The probabilities p[n_choice] of its classes; returns the likeliest. l: of m. */
+size_t bd_answer_class(struct bd_labels *l, struct bd_infer *m, const char *const *value, const char *where,
                        double *p);
 /* The same for a text that is continued, and for a conversation. */
 json_t *bd_answer_text(struct bd_asked *a, const char *text, size_t n, bd_gen_emit *emit, void *ctx);

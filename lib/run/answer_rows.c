@@ -53,14 +53,18 @@ struct asking {
 	void *ctx;
 };
 
+static const char *const *row_of(struct columns *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		c->row[c->field[i]] = i < c->inputs ? c->value[i] : NULL;
+	return c->row;
+}
+
 static void ask(void *ctx)
 {
 	struct asking *q = ctx;
-	struct columns *c = q->c;
 
-	for (size_t i = 0; i < c->n; i++)
-		c->row[c->field[i]] = i < c->inputs ? c->value[i] : NULL;
-	q->answered(q->ctx, bd_answer_row(q->a, c->row, q->where, q->emit, q->ctx));
+	q->answered(q->ctx, bd_answer_row(q->a, row_of(q->c), q->where, q->emit, q->ctx));
 }
 
 /* The columns of one text, TAB-separated. */
@@ -71,6 +75,161 @@ static void cut(struct columns *c, char *text)
 	c->value[c->inputs - 1] = text;
 }
 
+/* ---- classes, many rows at once ---- */
+
+enum { BATCH = 1024 }; /* tokens that run together */
+
+/* Rows that wait for each other. */
+struct waiting {
+	struct asking *q;
+	struct bd_serve *s;
+	struct bd_ids *prompt; /* [n] */
+	char **why;            /* [n] why it is refused, or NULL */
+	double *p;             /* [n,n_choice] */
+	size_t *best;          /* [n] */
+	size_t n, cap, tokens;
+	struct bd_ids ids;  /* of the row being read; the scope's */
+	size_t from, count; /* the rows being classified */
+};
+
+static void tokens_of_row(void *ctx)
+{
+	struct waiting *w = ctx;
+
+	w->ids.n = 0;
+	bd_answer_prompt(w->q->a, row_of(w->q->c), w->q->where, &w->ids);
+}
+
+static void make_room(struct waiting *w)
+{
+	size_t cap = w->n + w->n / 2 + 64, K = w->q->a->m->n_choice;
+
+	if (w->n < w->cap)
+		return;
+	w->prompt = bd_resize(w->prompt, w->n, cap, sizeof(*w->prompt));
+	w->why = bd_resize(w->why, w->n, cap, sizeof(*w->why));
+	w->best = bd_resize(w->best, w->n, cap, sizeof(*w->best));
+	w->p = bd_resize(w->p, w->n * K, bd_mul(cap, K), sizeof(*w->p));
+	w->cap = cap;
+}
+
+/* Calls fn under the guard; a failure takes what is in its scope. */
+static char *try_it(struct waiting *w, void (*fn)(void *ctx))
+{
+	char *why = bd_serve_try(w->s, fn, w);
+
+	if (why != NULL)
+		w->ids = (struct bd_ids){0};
+	return why;
+}
+
+/* One more: the row that was read, or why it is bad. */
+static void add(struct waiting *w, const char *bad)
+{
+	struct bd_ids ids = {0};
+	char *why = bad != NULL ? bd_strdup(bad) : try_it(w, tokens_of_row);
+
+	for (size_t i = 0; why == NULL && i < w->ids.n; i++)
+		bd_ids_push(&ids, w->ids.id[i]);
+	make_room(w);
+	w->prompt[w->n] = ids;
+	w->why[w->n++] = why;
+	w->tokens += ids.n;
+}
+
+static void classify(void *ctx)
+{
+	struct waiting *w = ctx;
+
+	bd_asked_classes(w->q->a, w->prompt + w->from, w->count, w->p + w->from * w->q->a->m->n_choice,
+	                 w->best + w->from);
+}
+
+/* The rows from .. from+count, none of them refused. One of them may fail for all: then each is asked alone.
+ */
+static void classify_run(struct waiting *w, size_t from, size_t count)
+{
+	char *why;
+
+	w->from = from;
+	w->count = count;
+	why = try_it(w, classify);
+	if (why == NULL)
+		return;
+	if (count == 1) {
+		w->why[from] = why;
+		return;
+	}
+	bd_free(why);
+	for (size_t i = from; i < from + count; i++)
+		classify_run(w, i, 1);
+}
+
+static void say(void *ctx)
+{
+	struct waiting *w = ctx;
+	const struct bd_infer *m = w->q->a->m;
+
+	w->q->answered(w->q->ctx, bd_answer_verdict(m, w->p + w->from * m->n_choice, w->best[w->from]));
+}
+
+/* Answers all that wait, in their order. */
+static void answer_all(struct waiting *w)
+{
+	for (size_t i = 0, end; i < w->n; i = end) {
+		for (end = i; end < w->n && w->why[end] == NULL; end++)
+			;
+		if (end > i)
+			classify_run(w, i, end - i);
+		end += end == i;
+	}
+	for (w->from = 0; w->from < w->n; w->from++) {
+		char **why = &w->why[w->from];
+
+		*why = *why != NULL ? *why : try_it(w, say);
+		w->s->lines += *why == NULL;
+		if (*why != NULL)
+			w->q->answered(w->q->ctx, bd_serve_refuse(w->s, NULL, *why));
+		bd_free(*why);
+		bd_ids_free(&w->prompt[w->from]);
+	}
+	w->n = w->tokens = 0;
+}
+
+/* Rows are read while there are some and the batch has room: whoever sends one and waits gets its answer. */
+static void serve_classes(struct asking *q, struct bd_rows *rows, struct bd_serve *s)
+{
+	struct waiting w = {.q = q, .s = s};
+	const char *bad;
+
+	while (bd_rows_try(rows, q->c->value, q->c->length, &bad)) {
+		q->where = bd_rows_where(rows);
+		add(&w, bad);
+		if (w.tokens >= BATCH || !bd_rows_ready(rows))
+			answer_all(&w);
+	}
+	answer_all(&w);
+	bd_free(w.prompt);
+	bd_free(w.why);
+	bd_free(w.best);
+	bd_free(w.p);
+}
+
+/* ---- rows ---- */
+
+static void serve_texts(struct asking *q, struct bd_rows *rows, struct bd_serve *s)
+{
+	const char *bad;
+
+	while (bd_rows_try(rows, q->c->value, q->c->length, &bad)) {
+		q->where = bd_rows_where(rows);
+		char *why = bad != NULL ? bd_strdup(bad) : bd_serve_call(s, ask, q);
+		if (why != NULL)
+			q->answered(q->ctx, bd_serve_refuse(s, NULL, why));
+		bd_free(why);
+	}
+}
+
 /* All rows of standard input. */
 static void serve(struct asking *q, enum bd_rows_format format)
 {
@@ -78,16 +237,12 @@ static void serve(struct asking *q, enum bd_rows_format format)
 	struct bd_rows_opts how = {.format = format, .inputs = c->inputs, .max_line = BD_SERVE_LINE};
 	struct bd_rows *rows = bd_rows_open(NULL, 0, &how, c->name, c->n);
 	struct bd_serve s;
-	const char *bad;
 
 	bd_serve_begin(&s, q->a);
-	while (bd_rows_try(rows, c->value, c->length, &bad)) {
-		q->where = bd_rows_where(rows);
-		char *why = bad != NULL ? bd_strdup(bad) : bd_serve_call(&s, ask, q);
-		if (why != NULL)
-			q->answered(q->ctx, bd_serve_refuse(&s, NULL, why));
-		bd_free(why);
-	}
+	if (q->a->m->n_choice > 0)
+		serve_classes(q, rows, &s);
+	else
+		serve_texts(q, rows, &s);
 	if (s.lines == 0)
 		bd_die(BD_DATA, "<stdin>: empty; give one input per line");
 	bd_rows_close(rows);

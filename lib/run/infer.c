@@ -341,13 +341,16 @@ void bd_infer_batch(struct bd_infer *m, const struct bd_record *r, size_t n, bd_
 size_t bd_infer_choose(const float *z, const uint32_t *choice, size_t n_choice, double *p)
 {
 	size_t best = 0;
-	double sum = 0;
+	double sum = 0, top;
 
-	for (size_t i = 1; i < n_choice; i++)
-		if (z[choice[i]] > z[choice[best]])
-			best = i;
 	for (size_t i = 0; i < n_choice; i++)
-		sum += p[i] = exp((double)z[choice[i]] - (double)z[choice[best]]);
+		p[i] = (double)z[choice != NULL ? choice[i] : i];
+	for (size_t i = 1; i < n_choice; i++)
+		if (p[i] > p[best])
+			best = i;
+	top = p[best];
+	for (size_t i = 0; i < n_choice; i++)
+		sum += p[i] = exp(p[i] - top);
 	for (size_t i = 0; i < n_choice; i++)
 		p[i] /= sum;
 	return best;

@@ -54,7 +54,7 @@ void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r
 size_t bd_net_run_bytes(const struct bd_config *c, size_t T, size_t P);
 
 /* Probabilities of the n_choice classes from the logits at the answer: p = softmax(z[choice]). Returns the
- * likeliest, first of equals. */
+ * likeliest, first of equals. choice NULL: z holds these logits alone. */
 size_t bd_infer_choose(const float *z, const uint32_t *choice, size_t n_choice, double *p);
 
 #endif

@@ -24,6 +24,7 @@ static void forget(struct bd_serve *s)
 {
 	bd_scope_end(&s->scope);
 	s->a->gen = NULL;
+	s->a->labels = NULL;
 	s->a->chat = NULL;
 	s->a->m->acts = NULL;
 }
@@ -45,16 +46,22 @@ static void call(void *ctx)
 
 char *bd_serve_call(struct bd_serve *s, void (*fn)(void *ctx), void *ctx)
 {
+	char *why = bd_serve_try(s, fn, ctx);
+
+	s->lines += why == NULL;
+	return why;
+}
+
+char *bd_serve_try(struct bd_serve *s, void (*fn)(void *ctx), void *ctx)
+{
 	struct bd_gen_opts before = s->a->opts;
 	struct call c = {s->a->m, fn, ctx};
 	int status = bd_guard(&s->scope, call, &c);
 
 	if (status && status != BD_DATA)
 		bd_die((enum bd_status)status, "%s", bd_guard_text());
-	if (!status) {
-		s->lines++;
+	if (!status)
 		return NULL;
-	}
 	forget(s);
 	s->a->opts = before;
 	bd_scope_begin(&s->scope, &s->model);

@@ -11,7 +11,8 @@ enum { BD_SERVE_LINE = 16 << 20 }; /* bytes of the longest line that is answered
 struct bd_serve {
 	struct bd_asked *a;
 	struct bd_scope model; /* what the device and the net acquire for good meanwhile */
-	struct bd_scope scope; /* a's gen and chat, the net's activations: what a failure makes anew */
+	struct bd_scope
+	    scope; /* a's gen, labels and chat, the net's activations: what a failure makes anew */
 	uint64_t lines, refused;
 	char *first; /* why the first one was refused */
 };
@@ -20,6 +21,9 @@ void bd_serve_begin(struct bd_serve *s, struct bd_asked *a); /* a must not have 
 /* Calls fn(ctx), which answers one request with s->a; counts it. NULL, or why it is refused: a copy, which
  * the caller frees. A failure of the system dies. */
 char *bd_serve_call(struct bd_serve *s, void (*fn)(void *ctx), void *ctx);
+/* The same for a step on the way to an answer: not counted. What fn acquires is gone after a failure, and at
+ * the end. */
+char *bd_serve_try(struct bd_serve *s, void (*fn)(void *ctx), void *ctx);
 /* Counts a request that is refused for this reason, and returns {"id"?, "error"}. id, or NULL, is taken
  * over. */
 json_t *bd_serve_refuse(struct bd_serve *s, json_t *id, const char *why);

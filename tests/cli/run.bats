@@ -65,6 +65,24 @@ right() {
 	[ -n "$first" ] && [ -n "$second" ]
 }
 
+@test "many lines at once give what each gives alone, bad ones among them" {
+	for i in 1 2 3 4 5 6 7 8; do
+		tail -n +2 "$dir/rows.tsv" | cut -f 1,2
+		printf 'one column %s\n' $i
+		printf 'not \377 text\t%s\n' $i
+	done >lines
+	bd-run --json "$dir/student.gguf" <lines >at_once 2>err && return 1
+	grep -q '16 of 208 lines refused' err
+	bd-run --json -t 2 "$dir/student" <lines >threads && return 1
+	cmp at_once threads
+	while IFS= read -r line; do
+		printf '%s\n' "$line"
+		sleep 0.002
+	done <lines | bd-run --json "$dir/student.gguf" >slowly && return 1
+	cmp at_once slowly
+	[ "$(grep -c '"label"' at_once)" -eq 192 ]
+}
+
 @test "texts are continued, greedily or at random with a seed" {
 	bd-run "$dir/base" -n 12 -p 'the end' >a
 	printf 'the end\n' | bd-run "$dir/base" -n 12 -t 2 >b

@@ -196,9 +196,11 @@ static void classes(void **state)
 	const char *const paths[] = {"task", "task.gguf"};
 	struct bd_infer *m = bd_infer_open("task", cpu(), false);
 	double want[2], p[2];
-	size_t best = bd_answer_class(m, m->acts, row, "row", want);
+	struct bd_labels *l = bd_labels_new(m);
+	size_t best = bd_answer_class(l, m, row, "row", want);
 
 	(void)state;
+	bd_labels_free(l);
 	for (size_t i = 0; i < 2; i++) {
 		bd_model *d = bd_open(paths[i], 2);
 

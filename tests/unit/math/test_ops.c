@@ -448,8 +448,8 @@ static void test_attention(void **state)
 /* The same sequence whole, in chunks over a cache, and with every instruction set: one answer. */
 static void attention_bits(size_t window)
 {
-	enum { N = 45, H = 4, G = 2, D = 64 };
-	static const size_t chunk[] = {1, 1, 3, 17, 8, 15};
+	enum { N = 300, H = 4, G = 2, D = 64 }; /* more than a block of keys */
+	static const size_t chunk[] = {1, 1, 3, 17, 8, 15, 200, 44, 11};
 	float *q = normal(N * H * D, 1), *k = normal(N * G * D, 1), *v = normal(N * G * D, 1);
 	float *whole = normal(N * H * D, 1), *out = normal(N * H * D, 1), *lse0 = normal(N * H, 1),
 	      *lse = normal(N * H, 1);
@@ -478,6 +478,7 @@ static void test_attention_bits(void **state)
 	attention_bits(0);
 	attention_bits(5);
 	attention_bits(20);
+	attention_bits(270);
 }
 
 /* Backward of all heads at once on four threads (the GEMM library is called from each) equals one thread, bit
@@ -547,13 +548,17 @@ static void test_embed(void **state)
 					    (double)h[p * C + c] * (double)kinds[i].values[v * C + c];
 		EACH_KERN(k)
 		{
-			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, *e, P, true}));
+			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, *e, NULL, 0, P, true}));
 			assert_near("head", z, want, P * V, 1e-6);
 			for (size_t p = 0; p < P; p++)
 				ON(NULL, &bd_kern_ref,
-				   bd_lm_head_forward(
-				       dev, &(struct bd_lm_head){z1 + p * V, h + p * C, *e, 1, true}));
+				   bd_lm_head_forward(dev, &(struct bd_lm_head){z1 + p * V, h + p * C, *e,
+				                                                NULL, 0, 1, true}));
 			assert_same("head by rows", z, z1, P * V);
+			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z1, h, *e, ids, 2, P, true}));
+			for (size_t p = 0; p < P; p++)
+				for (size_t j = 0; j < 2; j++)
+					assert_same("two rows", z1 + 2 * p + j, z + p * V + ids[j], 1);
 		}
 		bd_free(want);
 	}
@@ -594,6 +599,7 @@ static void test_integer_head(void **state)
 {
 	enum { V = 70, P = 9 };
 	static const enum bd_ggml_type types[] = {BD_GGML_Q8_0, BD_GGML_Q4_0, BD_GGML_Q6_K};
+	static const uint32_t some[] = {69, 0, 7};
 	struct bd_par *par = bd_par_new(3);
 	(void)state;
 	for (size_t i = 0; i < 3; i++) {
@@ -611,13 +617,18 @@ static void test_integer_head(void **state)
 					want[p * V + v] += (double)x[p * C + c] * (double)w[v * C + c];
 		EACH_KERN(k)
 		{
-			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, e, P, false}));
+			ON(par, k, bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, e, NULL, 0, P, false}));
 			assert_near("integer head", z, want, P * V, 1e-6);
 			for (size_t p = 0; p < P; p++)
 				ON(NULL, &bd_kern_ref,
-				   bd_lm_head_forward(
-				       dev, &(struct bd_lm_head){z1 + p * V, h + p * C, e, 1, false}));
+				   bd_lm_head_forward(dev, &(struct bd_lm_head){z1 + p * V, h + p * C, e,
+				                                                NULL, 0, 1, false}));
 			assert_same("integer head by rows", z, z1, P * V);
+			ON(par, k,
+			   bd_lm_head_forward(dev, &(struct bd_lm_head){z1, h, e, some, 3, P, false}));
+			for (size_t p = 0; p < P; p++)
+				for (size_t j = 0; j < 3; j++)
+					assert_same("some rows", z1 + 3 * p + j, z + p * V + some[j], 1);
 		}
 		bd_free(w), bd_free(h), bd_free(x), bd_free(z), bd_free(z1), bd_free(rows), bd_free(want);
 	}
@@ -642,7 +653,8 @@ static void test_wide_head(void **state)
 	{
 		memset(z, 0, P * V * sizeof(*z));
 		ON(NULL, k,
-		   bd_lm_head_forward(dev, &(struct bd_lm_head){z, h, {BD_GGML_BF16, V, C, half}, P, false}));
+		   bd_lm_head_forward(
+		       dev, &(struct bd_lm_head){z, h, {BD_GGML_BF16, V, C, half}, NULL, 0, P, false}));
 		assert_near("wide head", z, want, P * V, 1e-6);
 	}
 	bd_free(values), bd_free(h), bd_free(z), bd_free(half), bd_free(want);

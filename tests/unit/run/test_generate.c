@@ -266,10 +266,10 @@ static void token_texts(void **state)
 	struct bd_model *m = bd_model_load(dir);
 	struct bd_outdir *out = bd_outdir_open(spm, true);
 	bd_model_save(m, bd_outdir_path(out), BD_F32, NULL);
+	file = bd_path(bd_outdir_path(out), "tokenizer.json");
+	bd_copy_file("tests/golden/tok-spm.json", file);
 	bd_outdir_commit(out);
 	bd_model_free(m);
-	file = bd_path(spm, "tokenizer.json");
-	bd_copy_file("tests/golden/tok-spm.json", file);
 	struct bd_infer *pieces = bd_infer_open(spm, dev, false);
 	struct bd_gen *g = bd_gen_new(pieces);
 	o.logprobs = true;
