@@ -108,15 +108,15 @@ static void look_at_some(void *ctx, size_t begin, size_t end, int slice)
 		x->bad[i] = look(x, i);
 }
 
-/* Calls nothing; the caller frees bad[tensors]. */
-static unsigned char *run(const struct bd_gguf *g, struct bd_par *par, bool codes)
+/* Looks at all tensors; the caller frees bad[tensors]. */
+static unsigned char *run(const struct bd_gguf *g, struct bd_par *par, bool digests, bool codes)
 {
 	struct pass x = {.g = g, .codes = codes, .bad = bd_zalloc(g->n_tensor + 1, 1)};
 	const void *data = NULL;
 	uint32_t type;
 	size_t n;
 
-	if (bd_gguf_has(g, BD_GGUF_TENSOR_DIGESTS)) {
+	if (digests && bd_gguf_has(g, BD_GGUF_TENSOR_DIGESTS)) {
 		n = bd_gguf_array(g, BD_GGUF_TENSOR_DIGESTS, &type, &data);
 		if (type != BD_GGUF_STR || n != g->n_tensor)
 			bd_die(BD_DATA, "%s: " BD_GGUF_TENSOR_DIGESTS ": %zu entries for %zu tensors",
@@ -129,7 +129,7 @@ static unsigned char *run(const struct bd_gguf *g, struct bd_par *par, bool code
 
 size_t bd_gguf_damaged(const struct bd_gguf *g, struct bd_par *par, const struct bd_gguf_tensor **first)
 {
-	unsigned char *bad = run(g, par, false);
+	unsigned char *bad = run(g, par, true, false);
 	size_t n = 0;
 
 	for (size_t i = g->n_tensor; i-- > 0;)
@@ -143,11 +143,8 @@ size_t bd_gguf_damaged(const struct bd_gguf *g, struct bd_par *par, const struct
 
 void bd_gguf_verify(const struct bd_gguf *g, struct bd_par *par)
 {
-	unsigned char *bad;
+	unsigned char *bad = run(g, par, bd_verify_wanted(), true);
 
-	if (!bd_verify_wanted())
-		return;
-	bad = run(g, par, true);
 	for (size_t i = 0; i < g->n_tensor; i++) {
 		if (bad[i] & BYTES)
 			bd_die(BD_DATA,

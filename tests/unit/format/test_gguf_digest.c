@@ -190,6 +190,9 @@ static void code_3(void **state)
 			write_file("bad.gguf", false, i % 2 == 0);
 			child_dies(read_all, "bad.gguf", BD_DATA,
 			           "bad.gguf: tensor codes: has a code other than -1, 0 and 1");
+			bd_verify(false); /* not a matter of digests */
+			child_dies(read_all, "bad.gguf", BD_DATA, "tensor codes: has a code other than");
+			bd_verify(true);
 			codes[at] = was;
 		}
 	for (size_t n = 0; n < 40; n++) { /* ends of any length */
