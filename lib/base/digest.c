@@ -84,6 +84,19 @@ static void close_list(struct list *l)
 	bd_free(l->path);
 }
 
+/* Whether p[n] is lines that each have room for a digest and a name. */
+static bool are_lines(const char *p, size_t n)
+{
+	const char *end = p + n, *nl;
+
+	for (; p < end; p = nl + 1) {
+		nl = memchr(p, '\n', (size_t)(end - p));
+		if (nl == NULL || nl - p <= NAME_AT)
+			return false;
+	}
+	return true;
+}
+
 /* Its last line must be the digest of the ones before. */
 static void check_list(struct list *l)
 {
@@ -95,7 +108,7 @@ static void check_list(struct list *l)
 	bd_hash128_hex(p, l->n, hex);
 	if (l->map.n < last || memcmp(p + l->n, LAST, strlen(LAST)) != 0 ||
 	    memcmp(p + l->map.n - HEX - 1, hex, HEX) != 0 || p[l->map.n - 1] != '\n' ||
-	    (l->n > 0 && p[l->n - 1] != '\n'))
+	    (l->n > 0 && !are_lines(p, l->n)))
 		bd_die(BD_DATA,
 		       "%s: damaged; copy the directory again, or remove this file to do without digests",
 		       l->path);

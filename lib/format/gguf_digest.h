@@ -16,8 +16,8 @@ bool bd_gguf_digested(const struct bd_gguf *g);
 const char *bd_gguf_identity(const struct bd_gguf *g);
 /* How many tensors do not have the bytes of their digests; *first is one of them. */
 size_t bd_gguf_damaged(const struct bd_gguf *g, struct bd_par *par, const struct bd_gguf_tensor **first);
-/* Dies BD_DATA, naming the tensor, if one does not have the bytes of its digest, or is of type I2_S, which
- * is used where it is mapped, and has a code other than -1, 0 and 1. One pass over the file; under --no-verify,
+/* Dies BD_DATA, naming the tensor, if one does not have the bytes of its digest, or is of type I2_S, which is
+ * used where it is mapped, and has a code other than -1, 0 and 1. One pass over the file; under --no-verify,
  * over the codes. */
 void bd_gguf_verify(const struct bd_gguf *g, struct bd_par *par);
 

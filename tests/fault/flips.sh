@@ -101,13 +101,20 @@ state() {
 
 # ---- pairs ----
 
+# bench NAME FILES ARGUMENT...: it opens files as bd-run and bd-eval do, and takes time.
+bench() {
+	name=$1 files=$2
+	shift 2
+	pair "$name, bd-bench" "$files" -i bd-bench -q -t 1 -p 1 -n 1 -r 1 "$@"
+}
+
 packed() { # TARGET TYPE
 	p=$1-$2.gguf
 	bd-pack -q -t 1 --target "$1" --type "$2" wide -o "$p"
 	stdin question.tsv
 	pair "packed $1 $2, bd-run" "$p" bd-run -q -t 1 "$p"
 	pair "packed $1 $2, bd-eval" "$p" -i bd-eval -q -t 1 --logits out "$p" wide.bds # says how long it took
-	pair "packed $1 $2, bd-bench" "$p" -i bd-bench -q -t 1 -p 1 -n 1 -r 1 "$p"
+	test "$2" != i2_s || bench "packed $1 $2" "$p" "$p"
 	pair "packed $1 $2, bd-pack -d" "$p" bd-pack -q -t 1 -d "$p" -o out
 	pair "packed $1 $2, bd-info" "$p" bd-info "$p"
 	pair "packed $1 $2, bd-info --check" "$p" -1 bd-info --check "$p"
@@ -122,7 +129,7 @@ directory() { # DIR
 	stdin question.tsv
 	pair "directory $1, bd-run" "$files" bd-run -q -t 1 "$1"
 	pair "directory $1, bd-eval" "$files" -i bd-eval -q -t 1 --logits out "$1" dev.bds
-	pair "directory $1, bd-bench" "$files" -i bd-bench -q -t 1 -p 1 -n 1 -r 1 "$1"
+	test "$1" != student || bench "directory $1" "$files" "$1"
 	pair "directory $1, bd-info" "$files" bd-info "$1"
 	pair "directory $1, bd-info --check" "$files" -1 bd-info --check "$1"
 	pair "directory $1, bd-info --diff" "$files" bd-info --diff "$1" "$1"
@@ -144,7 +151,7 @@ examples() { # STREAM
 	pair "examples $1, bd-cpt" "$1" bd-cpt -q -t 1 --batch 4 --model base -o out "$1"
 	pair "examples $1, bd-sft --eval" "$1" bd-sft -q -t 1 --steps 1 --model base --eval "$1" -o out dev2.bds
 	pair "examples $1, bd-eval" "$1" -i bd-eval -q -t 1 --logits out teacher "$1"
-	pair "examples $1, bd-bench" "$1" -i bd-bench -q -t 1 -p 1 -n 1 -r 1 --task "$1" teacher
+	test "$1" != dev.bds || bench "examples $1" "$1" --task "$1" teacher
 	pair "examples $1, bd-teacher-dump" "$1" bd-teacher-dump -q -t 1 --model teacher -o out "$1"
 	pair "examples $1, bd-data -d" "$1" bd-data -q -d --tokenizer base "$1"
 	pair "examples $1, bd-info" "$1" bd-info "$1"

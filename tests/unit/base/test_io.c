@@ -768,6 +768,15 @@ static void damage_list(const char *path, char *list)
 	}
 }
 
+/* The digest of "short\n" is right, but that is no line of a list. */
+static void short_line(const char *path)
+{
+	static const char text[] = "short\n# list: c9427c0464a96766e670924139251c54\n";
+
+	bd_write_file(path, text, strlen(text));
+	child_dies(read_whole, "moved/other", BD_DATA, "moved/bd-digests.txt: damaged");
+}
+
 /* Whoever reads a listed file, wherever the directory has gone, meets its digest, which is that of `xxhsum
  * -H2`. */
 static void test_digests(void **state)
@@ -794,6 +803,7 @@ static void test_digests(void **state)
 	assert_int_equal(unlink("moved/one"), 0);
 	assert_states("moved", "other 2;one 3;");
 	damage_list("moved/bd-digests.txt", list);
+	short_line("moved/bd-digests.txt");
 	assert_false(bd_digest_all(".", state_of, NULL));
 	bd_free(list);
 	bd_remove_tree("moved");
