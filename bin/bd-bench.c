@@ -51,13 +51,20 @@ static void put_speed(json_t *o, const char *name, double *v, int64_t reps)
 	json_object_set_new(o, key, json_real(v[reps - 1]));
 }
 
+static const char *weights_of(const struct bd_net *net)
+{
+	const struct bd_linear *w = &net->block[0].lin[0];
+
+	return net->cfg.ternary ? "ternary" : w->half == NULL ? "f32" : w->bf16 ? "bf16" : "f16";
+}
+
 static json_t *result_json(const struct result *r, const struct plan *p, double bandwidth)
 {
 	const struct bd_net *net = r->b.m->net;
 	json_t *o = json_object();
 
 	json_object_set_new(o, "model", bd_json_string(r->b.m->path));
-	json_object_set_new(o, "weights", json_string(net->cfg.ternary ? "ternary" : "f32"));
+	json_object_set_new(o, "weights", json_string(weights_of(net)));
 	json_object_set_new(o, "head", json_string(bd_ggml_name(net->head.type)));
 	json_object_set_new(o, "file_bytes", json_integer((json_int_t)r->b.m->file_bytes));
 	json_object_set_new(o, "memory_bytes", json_integer((json_int_t)r->b.memory));

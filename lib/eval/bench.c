@@ -68,7 +68,8 @@ static double resident(void)
 
 static size_t linear_bytes(const struct bd_linear *w)
 {
-	size_t n = w->codes != NULL ? w->out * bd_ternary_stride(w->in) : w->out * w->in * sizeof(float);
+	size_t n = w->codes != NULL ? w->out * bd_ternary_stride(w->in)
+	                            : w->out * w->in * (w->half != NULL ? sizeof(*w->half) : sizeof(float));
 
 	return n + (w->gain != NULL ? w->in : 0) * sizeof(float) +
 	       (w->bias != NULL ? w->out : 0) * sizeof(float);

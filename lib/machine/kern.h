@@ -55,6 +55,8 @@ struct bd_kern {
 	/* w converted exactly, then as dot */
 	float (*dot_f16)(const float *x, const uint16_t *w, size_t n);
 	float (*dot_bf16)(const float *x, const uint16_t *w, size_t n);
+	void (*wide_f16)(float *out, const uint16_t *w, size_t n); /* converted exactly */
+	void (*wide_bf16)(float *out, const uint16_t *w, size_t n);
 	void (*table_q8_0)(const struct bd_kern_table *o);
 	void (*table_q6_k)(const struct bd_kern_table *o);
 	void (*table_q4_0)(const struct bd_kern_table *o);

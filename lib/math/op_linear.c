@@ -8,6 +8,32 @@
 
 /* ---- dense ---- */
 
+/* Rows [n0,n1) of weights of two bytes. A few tokens read them as they are stored; for more, blocks of rows
+ * that fit into the second-level cache are converted. */
+static void half_rows(struct bd_cpu *cpu, const void *operands, size_t n0, size_t n1, int slice)
+{
+	enum { FEW = 4, BLOCK = 262144 }; /* floats */
+	const struct bd_dense *o = operands;
+	const struct bd_kern *kern = cpu->kern;
+	size_t T = o->T, N = o->N, K = o->K, step = K < BLOCK ? BLOCK / K : 1;
+	float (*dot)(const float *, const uint16_t *, size_t) = o->bf16 ? kern->dot_bf16 : kern->dot_f16, *w;
+
+	if (T < FEW) {
+		for (size_t n = n0; n < n1; n++)
+			for (size_t t = 0; t < T; t++)
+				o->y[t * N + n] = dot(o->x + t * K, o->half + n * K, K) +
+				                  (o->bias != NULL ? o->bias[n] : 0);
+		return;
+	}
+	w = bd_cpu_scratch(cpu, slice, step * K);
+	for (size_t n = n0, m; n < n1; n += m) {
+		m = n1 - n < step ? n1 - n : step;
+		(o->bf16 ? kern->wide_bf16 : kern->wide_f16)(w, o->half + n * K, m * K);
+		bd_gemm(NULL, &(struct bd_product){BD_N, BD_T, T, m, K, 1, o->x, K, w, K,
+		                                   o->bias != NULL ? 1 : 0, o->y + n, N});
+	}
+}
+
 static void dense_forward(struct bd_cpu *cpu, const void *operands)
 {
 	const struct bd_dense *o = operands;
@@ -15,6 +41,10 @@ static void dense_forward(struct bd_cpu *cpu, const void *operands)
 
 	for (size_t t = 0; o->bias != NULL && t < T; t++)
 		memcpy(o->y + t * N, o->bias, N * sizeof(*o->y));
+	if (o->w == NULL) {
+		bd_cpu_for(cpu, N, half_rows, o);
+		return;
+	}
 	bd_gemm(cpu->par, &(struct bd_product){BD_N, BD_T, T, N, K, 1, o->x, K, o->w, K,
 	                                       o->bias != NULL ? 1 : 0, o->y, N});
 }

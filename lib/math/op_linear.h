@@ -11,6 +11,8 @@ struct bd_dense {
 	const float *x, *w; /* [T,K], [N,K] */
 	const float *bias;  /* [N] or NULL */
 	size_t T, N, K;
+	const uint16_t *half; /* if w is NULL: [N,K] in bf16 or f16 */
+	bool bf16;
 };
 void bd_dense_forward(struct bd_dev *dev, const struct bd_dense *o);
 

@@ -167,9 +167,14 @@ void bd_net_logits(struct bd_net *net, float *z, const float *h, const size_t *r
 	float *g = gather(net, h, row, P);
 
 	if (train || !net->cfg.ternary)
-		bd_dense_forward(
-		    net->dev,
-		    &(struct bd_dense){.y = z, .x = g, .w = e->p, .T = P, .N = e->rows, .K = e->cols});
+		bd_dense_forward(net->dev, &(struct bd_dense){.y = z,
+		                                              .x = g,
+		                                              .w = e->type == BD_GGML_F32 ? e->p : NULL,
+		                                              .half = e->p,
+		                                              .bf16 = e->type == BD_GGML_BF16,
+		                                              .T = P,
+		                                              .N = e->rows,
+		                                              .K = e->cols});
 	else
 		bd_lm_head_forward(
 		    net->dev, &(struct bd_lm_head){.z = z, .h = g, .table = *e, .P = P, .first = net->first});

@@ -24,6 +24,8 @@ struct bd_linear {
 	const float
 	    *w; /* dense weights [out,in], or the What of a ternary layer that is being trained; else NULL */
 	const float *master;  /* [out,in] what a ternary layer of a model is quantised from, else w or NULL */
+	const uint16_t *half; /* dense weights [out,in] as a checkpoint has them, in bf16 or f16; else NULL */
+	bool bf16;
 	const uint8_t *codes; /* ternary codes [out, stride(in)] (quant.h), NULL: dense */
 	float scale;
 	const float *gain; /* RMSNorm on the input [in], or NULL */

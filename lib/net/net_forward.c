@@ -19,7 +19,15 @@ static void linear(const struct pass *p, float *out, enum bd_lin i, const float 
 		src = p->a->b;
 	}
 	if (w->codes == NULL) {
-		bd_dense_forward(p->dev, &(struct bd_dense){out, src, w->w, w->bias, p->T, w->out, w->in});
+		bd_dense_forward(p->dev, &(struct bd_dense){.y = out,
+		                                            .x = src,
+		                                            .w = w->w,
+		                                            .half = w->half,
+		                                            .bf16 = w->bf16,
+		                                            .bias = w->bias,
+		                                            .T = p->T,
+		                                            .N = w->out,
+		                                            .K = w->in});
 		return;
 	}
 	if (bd_acts_input(&p->net->cfg, i) == i)

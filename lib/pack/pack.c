@@ -269,7 +269,7 @@ static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, co
 {
 	struct bd_scratch s[2] = {{0}};
 
-	j->net = bd_net_from_ckpt(k, dev);
+	j->net = bd_net_from_ckpt(k, dev, true);
 	round_tables(j->net, j->opt, file, s);
 	j->digest = bd_ckpt_digest(k);
 	j->golden = golden_of(j->net);

@@ -63,20 +63,13 @@ static size_t weight_bytes(const char *dir)
 
 static void open_dir(struct bd_infer *m, struct bd_dev *dev, bool ternary)
 {
-	struct bd_config c = bd_config_load(m->path);
 	char *tok = bd_path(m->path, "tokenizer.json");
 
-	if (c.ternary || ternary) {
-		m->net = bd_net_from_ckpt(bd_ckpt_open(m->path), dev);
-	} else {
-		m->model = bd_model_load(m->path);
-		m->net = bd_net_from_model(m->model, dev, false);
-	}
+	m->net = bd_net_from_ckpt(bd_ckpt_open(m->path), dev, ternary);
 	if (bd_exists(tok))
 		m->tok = bd_tok_open(m->path);
 	m->file_bytes = weight_bytes(m->path);
 	bd_free(tok);
-	bd_config_free(&c);
 }
 
 static void open_packed(struct bd_infer *m, struct bd_dev *dev)
@@ -152,7 +145,6 @@ void bd_infer_close(struct bd_infer *m)
 		return;
 	bd_acts_free(m->acts);
 	bd_net_free(m->net);
-	bd_model_free(m->model);
 	bd_tok_free(m->tok);
 	bd_template_free(m->task);
 	bd_free(m->choice);
@@ -162,13 +154,8 @@ void bd_infer_close(struct bd_infer *m)
 
 struct bd_input bd_infer_input(struct bd_infer *m)
 {
-	const char *digest = m->packed          ? bd_packed_digest(m->net)
-	                     : m->model != NULL ? m->model->digest
-	                                        : NULL;
-	struct bd_ckpt *k = digest == NULL ? bd_ckpt_open(m->path) : NULL;
-
-	snprintf(m->digest, sizeof(m->digest), "%s", k != NULL ? bd_ckpt_digest(k) : digest);
-	bd_ckpt_close(k);
+	snprintf(m->digest, sizeof(m->digest), "%s",
+	         m->packed ? bd_packed_digest(m->net) : bd_ckpt_digest(m->net->release_arg));
 	return (struct bd_input){m->packed ? "packed file" : "model", m->digest,
 	                         bd_config_history(&m->net->cfg)};
 }

@@ -16,8 +16,7 @@ struct bd_infer {
 	struct bd_template *task; /* NULL: not a task model */
 	uint32_t *choice;         /* token of each class */
 	size_t n_choice;
-	bool packed;            /* from GGUF */
-	struct bd_model *model; /* behind a dense directory's net, else NULL */
+	bool packed; /* from GGUF */
 	char *path;
 	size_t file_bytes;   /* size on disk of the weights */
 	char digest[BD_HEX]; /* of bd_infer_input */

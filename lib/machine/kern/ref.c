@@ -117,6 +117,18 @@ static float dot_bf16(const float *x, const uint16_t *w, size_t n)
 	return lanes_sum(s);
 }
 
+static void wide_f16(float *out, const uint16_t *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = bd_f16_to_f32(w[i]);
+}
+
+static void wide_bf16(float *out, const uint16_t *w, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		out[i] = bd_bf16_to_f32(w[i]);
+}
+
 static void head_f32(float *out, size_t ldo, const float *x, size_t T, const float *w, size_t N, size_t k)
 {
 	for (size_t t = 0; t < T; t++)

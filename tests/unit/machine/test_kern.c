@@ -121,6 +121,12 @@ static size_t check_dots(const struct bd_kern *k)
 			a[2] = k->dot_bf16(x.p, h.p, n);
 			b[2] = bd_kern_ref.dot_bf16(x.p, h.p, n);
 			bad += differ(a, b, 3);
+			k->wide_bf16(x.p, h.p, n); /* h has bf16 now */
+			bd_kern_ref.wide_bf16(y.p, h.p, n);
+			bad += differ(x.p, y.p, n);
+			k->wide_f16(x.p, h.p, n);
+			bd_kern_ref.wide_f16(y.p, h.p, n);
+			bad += differ(x.p, y.p, n);
 			release(x), release(y), release(h);
 		}
 	return bad;

@@ -684,9 +684,12 @@ static void test_linear(void **state)
 			wdb[n] += d;
 			wyb[t * N + n] = wy[t * N + n] + (double)bias[n];
 		}
-	ON(NULL, NULL, bd_dense_forward(dev, &(struct bd_dense){y, x, w, NULL, T, N, K}));
+	ON(NULL, NULL,
+	   bd_dense_forward(dev, &(struct bd_dense){.y = y, .x = x, .w = w, .T = T, .N = N, .K = K}));
 	assert_near("linear", y, wy, T * N, 1e-6);
-	ON(NULL, NULL, bd_dense_forward(dev, &(struct bd_dense){y, x, w, bias, T, N, K}));
+	ON(NULL, NULL,
+	   bd_dense_forward(
+	       dev, &(struct bd_dense){.y = y, .x = x, .w = w, .bias = bias, .T = T, .N = N, .K = K}));
 	assert_near("linear with bias", y, wyb, T * N, 1e-6);
 	ON(NULL, NULL, bd_dense_backward(dev, &(struct bd_dense_grad){dx, 1, dw, db, dy, x, w, T, N, K}));
 	assert_near("linear dx", dx, wdx1, T * K, 1e-6);
@@ -697,6 +700,40 @@ static void test_linear(void **state)
 	void *all[] = {x, w, bias, y, dy, dx, dx0, dw, db, wy, wdx0, wdx1, wdw, wdb, wyb};
 	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
 		bd_free(all[i]);
+}
+
+/* Weights of two bytes, for few tokens and for many, in more than one block of rows: as the numbers that they
+ * are. */
+static void test_half_linear(void **state)
+{
+	enum { T = 9, N = 900, K = 601 };
+	static const size_t tokens[] = {1, 3, 4, 9};
+	float *x = normal(T * K, 1), *w = normal(N * K, 1), *bias = normal(N, 1), *y = normal(T * N, 1);
+	uint16_t *half = bd_alloc(N * K, sizeof(*half));
+	struct bd_par *par = bd_par_new(2);
+	(void)state;
+	for (int bf16 = 0; bf16 < 2; bf16++) {
+		enum bd_ggml_type type = bf16 ? BD_GGML_BF16 : BD_GGML_F16;
+		double *want = doubles(NULL, T * N);
+		bd_table_store(type, half, w, N * K);
+		bd_table_load(type, w, half, N * K);
+		for (size_t t = 0; t < T; t++)
+			for (size_t n = 0; n < N; n++) {
+				for (size_t i = 0; i < K; i++)
+					want[t * N + n] += (double)x[t * K + i] * (double)w[n * K + i];
+				want[t * N + n] += (double)bias[n];
+			}
+		for (size_t i = 0; i < 4; i++)
+			EACH_KERN(k)
+			{
+				struct bd_dense o = {y, x, NULL, bias, tokens[i], N, K, half, bf16 == 1};
+				ON(par, k, bd_dense_forward(dev, &o));
+				assert_near("half linear", y, want, tokens[i] * N, 2e-6);
+			}
+		bd_free(want);
+	}
+	bd_par_free(par);
+	bd_free(x), bd_free(w), bd_free(bias), bd_free(y), bd_free(half);
 }
 
 static void test_ternary(void **state)
@@ -775,6 +812,7 @@ int main(void)
 	    cmocka_unit_test(test_integer_head),
 	    cmocka_unit_test(test_wide_head),
 	    cmocka_unit_test(test_linear),
+	    cmocka_unit_test(test_half_linear),
 	    cmocka_unit_test(test_ternary),
 	    cmocka_unit_test(test_list),
 	};

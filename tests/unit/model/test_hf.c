@@ -11,6 +11,7 @@
 #include "model/hf.h"
 #include "model/hf_quant.h"
 #include "net/net_ckpt.h"
+#include "net/net_model.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -85,7 +86,7 @@ static char *student(const char *name, size_t i, const char *norms)
 static float *logits(const char *dir)
 {
 	uint32_t ids[T];
-	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu());
+	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu(), true);
 	float *z;
 
 	for (size_t i = 0; i < T; i++)
@@ -206,6 +207,45 @@ static void test_round_trips(void **state)
 			round_trip(i, norms[j], BD_HF_ONLINE);
 			round_trip(i, norms[j], BD_HF_OFFLINE);
 		}
+}
+
+/* Without ternary weights a checkpoint is run as it is stored: near what its numbers in f32 give, and with
+ * few tokens, as with one. */
+static void test_full_precision(void **state)
+{
+	static const enum bd_dtype types[] = {BD_F32, BD_BF16, BD_F16};
+	uint32_t ids[T];
+
+	(void)state;
+	for (size_t i = 0; i < T; i++)
+		ids[i] = (uint32_t)bd_rng_below(3, 0, i, V);
+	weights = "full";
+	for (size_t i = 0; i < 3; i++) {
+		struct bd_model *m = bd_model_load(student("as-f32", 0, "none"));
+		struct bd_outdir *out = bd_outdir_open(path("stored"), true);
+
+		bd_model_save(m, bd_outdir_path(out), types[i], NULL);
+		bd_outdir_commit(out);
+		bd_model_free(m);
+		m = bd_model_load(path("stored"));
+		for (size_t n = 1; n <= T; n = 3 * n + 1) {
+			struct bd_net *a = bd_net_from_model(m, cpu(), false),
+			              *b = bd_net_from_ckpt(bd_ckpt_open(path("stored")), cpu(), false);
+			float *x = logits_of(a, ids, n), *y = logits_of(b, ids, n), largest = 0;
+
+			assert_int_equal(b->block[0].lin[0].half != NULL, types[i] != BD_F32);
+			for (size_t j = 0; j < n * V; j++)
+				largest = fmaxf(largest, fabsf(x[j]));
+			for (size_t j = 0; j < n * V; j++)
+				assert_true(fabsf(x[j] - y[j]) <= 1e-5f * largest);
+			bd_free(x);
+			bd_free(y);
+			bd_net_free(a);
+			bd_net_free(b);
+		}
+		bd_model_free(m);
+	}
+	weights = "ternary";
 }
 
 static void test_half_types(void **state)
@@ -472,7 +512,7 @@ static void test_variants(void **state)
 
 static void open_student(void *dir)
 {
-	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir), cpu()));
+	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir), cpu(), true));
 }
 
 static void load(void *dir)
@@ -589,11 +629,17 @@ static void test_quantization_config(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_example),       cmocka_unit_test(test_packing_round_trip),
-	    cmocka_unit_test(test_round_trips),   cmocka_unit_test(test_half_types),
-	    cmocka_unit_test(test_bitnet_layout), cmocka_unit_test(test_folded_layout),
-	    cmocka_unit_test(test_variants),      cmocka_unit_test(test_damage),
-	    cmocka_unit_test(test_why_not),       cmocka_unit_test(test_quantization_config),
+	    cmocka_unit_test(test_example),
+	    cmocka_unit_test(test_packing_round_trip),
+	    cmocka_unit_test(test_round_trips),
+	    cmocka_unit_test(test_full_precision),
+	    cmocka_unit_test(test_half_types),
+	    cmocka_unit_test(test_bitnet_layout),
+	    cmocka_unit_test(test_folded_layout),
+	    cmocka_unit_test(test_variants),
+	    cmocka_unit_test(test_damage),
+	    cmocka_unit_test(test_why_not),
+	    cmocka_unit_test(test_quantization_config),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -146,7 +146,7 @@ static void test_student_is_the_trained_net(void **state)
 	for (size_t i = 0; i < CONFIGS; i++) {
 		struct bd_model *m = bd_model_load(dir[i]);
 		struct bd_net *trained = bd_net_from_model(m, cpu(), true);
-		struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), cpu());
+		struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), cpu(), true);
 		float *a = logits(trained), *b = logits(student);
 
 		assert_same(a, b, T * V);
@@ -181,7 +181,7 @@ static void test_packed_is_the_student(void **state)
 	for (size_t i = 0; i < CONFIGS; i++)
 		for (size_t k = 0; k < 2; k++) {
 			struct bd_pack_opt o = {.ternary = type[k], .embd = BD_GGML_F32};
-			struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), cpu()), *packed;
+			struct bd_net *student = bd_net_from_ckpt(bd_ckpt_open(dir[i]), cpu(), true), *packed;
 			float *a = logits(student), *b;
 
 			bd_pack_write(dir[i], file, &o, cpu());

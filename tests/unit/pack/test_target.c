@@ -323,7 +323,7 @@ static void test_stock(void **state)
 	(void)state;
 	make_dir(&c);
 	pack_for(BD_TARGET_STOCK, BD_GGML_Q2_0);
-	net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu());
+	net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu(), true);
 	g = bd_gguf_open(file);
 	assert_int_equal(bd_gguf_tensors(g), 2 + 2 * 7 + 4);
 	floats(g, "blk.0.attn_sub_norm.weight", 512);
@@ -387,7 +387,7 @@ static void test_every_file(void **state)
 		float *want;
 
 		make_dir(&c);
-		want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), cpu()));
+		want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), cpu(), true));
 		for (int t = BD_TARGET_BD; t <= BD_TARGET_BITNET_CPP; t++) {
 			enum bd_ggml_type type[BD_TERNARIES];
 			size_t n = bd_target_types(BD_TARGET_BD, type);
@@ -440,7 +440,7 @@ static void test_tables(void **state)
 /* A file as others make them: keys of the architecture, no bd.*; from the student in dir. */
 static void write_foreign(const char *arch, const struct bd_layout *l, enum bd_ggml_type embd)
 {
-	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu());
+	struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(dir), cpu(), true);
 	struct bd_gguf_writer *w = bd_gguf_create(file);
 	struct bd_layout named = *l;
 	size_t n, stride;
@@ -488,7 +488,7 @@ static void test_foreign(void **state)
 	(void)state;
 	assert_int_equal(c.act, BD_RELU2);
 	make_dir(&c);
-	want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), cpu()));
+	want = logits(bd_net_from_ckpt(bd_ckpt_open(dir), cpu(), true));
 	for (size_t i = 0; i < 3; i++) {
 		struct bd_net *net;
 
