@@ -24,6 +24,7 @@ struct job {
 	size_t budget; /* bytes that finding them may take */
 	struct bd_bpe_work work;
 	struct bd_buf norm[2], part[2], pre;
+	struct bd_regex_work regex;
 };
 
 static void merge_piece(void *ctx, const char *s, size_t n)
@@ -36,7 +37,7 @@ static void merge_piece(void *ctx, const char *s, size_t n)
 /* Text without added tokens of any kind. */
 static void encode_plain(struct job *j, const char *s, size_t n, enum bd_place place)
 {
-	bd_pre_run(&j->t->pre, s, n, place, &j->pre, merge_piece, j);
+	bd_pre_run(&j->t->pre, s, n, place, &j->pre, &j->regex, merge_piece, j);
 }
 
 /* ---- places ---- */
@@ -174,6 +175,7 @@ static void encode(struct job *j, const char *text, size_t n, unsigned flags)
 	struct bd_piece piece;
 	enum bd_place first = flags & BD_TOK_CONT ? BD_CONTINUED : BD_FIRST;
 
+	j->regex.budget = BD_REGEX_BUDGET(n);
 	if (flags & BD_TOK_BOS && !(flags & BD_TOK_CONT))
 		push_all(j->out, &t->post.front);
 	while (bd_added_next(&t->added.raw, text, n, &scan, &piece)) {
@@ -193,6 +195,7 @@ static void encode(struct job *j, const char *text, size_t n, unsigned flags)
 		bd_buf_free(&j->part[i]);
 	}
 	bd_buf_free(&j->pre);
+	bd_regex_work_free(&j->regex);
 }
 
 void bd_tok_encode(const struct bd_tok *t, const char *text, size_t n, unsigned flags, struct bd_ids *out)

@@ -160,46 +160,80 @@ static const struct {
      "llama-bpe", split_llama3},
     {"'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", "gpt-2",
      split_gpt2},
+    /* These have no function: they are searched for. */
+    {"[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+"
+     "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+     "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*"
+     "(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+     "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     "gpt-4o", NULL},
+    {"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| "
+     "?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+     "qwen35", NULL},
 };
 
-static void add(struct bd_pre *p, bd_split *split, const char *name)
+static void add(struct bd_pre *p, struct bd_pre_step step, const char *name)
 {
 	if (p->byte_level || p->n == BD_PRE_STEPS)
 		bd_die(BD_DATA, "%s: pre_tokenizer: this combination of steps is not supported", name);
-	p->split[p->n++] = split;
+	p->step[p->n++] = step;
 }
 
+static void add_split(struct bd_pre *p, bd_split *split, const char *name)
+{
+	add(p, (struct bd_pre_step){.split = split}, name);
+}
+
+static enum bd_behavior behavior_of(const json_t *j, const char *name)
+{
+	static const char *const words[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
+	                                    "Contiguous"};
+	const char *word = bd_json_str(j, "behavior", "", name);
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++)
+		if (strcmp(word, words[i]) == 0)
+			return (enum bd_behavior)i;
+	bd_die(BD_DATA, "%s: pre_tokenizer: Split has the unknown behavior \"%s\"", name, word);
+}
+
+/* Known patterns have functions, which are quicker. */
 static void parse_split(struct bd_pre *p, const json_t *j, const char *name)
 {
 	const json_t *pattern = bd_json_get(j, "pattern");
 	const char *regex = bd_json_str(pattern, "Regex", NULL, name);
 	const char *string = bd_json_str(pattern, "String", NULL, name);
-	const char *behavior = bd_json_str(j, "behavior", "", name);
-	bool invert = bd_json_bool(j, "invert", false, name);
+	struct bd_split_at at = {.behavior = behavior_of(j, name),
+	                         .invert = bd_json_bool(j, "invert", false, name)};
 
-	if (!invert && string != NULL && !strcmp(string, " ") && !strcmp(behavior, "MergedWithPrevious")) {
-		add(p, split_after_space, name);
+	if (regex == NULL && (string == NULL || *string == '\0'))
+		bd_die(BD_DATA, "%s: pre_tokenizer: Split without a pattern", name);
+	if (regex == NULL && !at.invert && strcmp(string, " ") == 0 && at.behavior == BD_WITH_PREVIOUS) {
+		add_split(p, split_after_space, name);
 		return;
 	}
 	for (size_t i = 0; regex != NULL && i < sizeof(patterns) / sizeof(patterns[0]); i++) {
-		if (strcmp(regex, patterns[i].regex) || strcmp(behavior, "Isolated") || invert)
+		if (strcmp(regex, patterns[i].regex) || at.behavior != BD_ISOLATED || at.invert)
 			continue;
 		p->ggml = p->n ? "default" : patterns[i].ggml;
-		add(p, patterns[i].split, name);
+		if (patterns[i].split == NULL)
+			break;
+		add_split(p, patterns[i].split, name);
 		return;
 	}
-	regex = regex != NULL ? regex : string != NULL ? string : "(none)";
-	bd_die(BD_DATA,
-	       "%s: pre_tokenizer: Split with pattern %s, behavior %s%s is not supported; those of Qwen2, "
-	       "Llama-3 and GPT-2 are",
-	       name, regex, behavior, invert ? ", inverted" : "");
+	if (regex != NULL)
+		at.regex = bd_regex_new(regex, name);
+	else
+		at.string = bd_strdup(string);
+	add(p, (struct bd_pre_step){.at = at}, name);
 }
 
 static void parse_byte_level(struct bd_pre *p, const json_t *j, const char *name)
 {
 	if (bd_json_bool(j, "use_regex", true, name)) {
-		p->ggml = !p->n ? "gpt-2" : p->n == 1 && p->split[0] == split_digits ? "smollm" : "default";
-		add(p, split_gpt2, name);
+		p->ggml = !p->n                                           ? "gpt-2"
+		          : p->n == 1 && p->step[0].split == split_digits ? "smollm"
+		                                                          : "default";
+		add_split(p, split_gpt2, name);
 	}
 	p->prefix_space = bd_json_bool(j, "add_prefix_space", true, name);
 	if (p->prefix_space && p->n > 1)
@@ -230,7 +264,7 @@ static void parse_metaspace(struct bd_pre *p, const json_t *j, const char *name)
 		bd_die(BD_DATA, "%s: pre_tokenizer: Metaspace with prepend_scheme %s is not supported", name,
 		       scheme);
 	if (bd_json_bool(j, "split", true, name))
-		add(p, split_metaspace, name);
+		add_split(p, split_metaspace, name);
 }
 
 static void parse(struct bd_pre *p, const json_t *j, const char *name)
@@ -248,8 +282,8 @@ static void parse(struct bd_pre *p, const json_t *j, const char *name)
 	else if (!strcmp(type, "ByteLevel"))
 		parse_byte_level(p, j, name);
 	else if (!strcmp(type, "Digits"))
-		add(p, bd_json_bool(j, "individual_digits", false, name) ? split_digits : split_numbers,
-		    name);
+		add_split(p, bd_json_bool(j, "individual_digits", false, name) ? split_digits : split_numbers,
+		          name);
 	else if (!strcmp(type, "Metaspace"))
 		parse_metaspace(p, j, name);
 	else
@@ -265,15 +299,42 @@ void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name)
 		parse(p, j, name);
 }
 
-static void pieces(const struct bd_pre *p, size_t step, const char *s, size_t n, bd_emit *emit, void *ctx)
+void bd_pre_free(struct bd_pre *p)
 {
-	if (step >= p->n || step == BD_PRE_STEPS) {
-		emit(ctx, s, n);
+	for (size_t i = 0; i < p->n; i++) {
+		bd_regex_free(p->step[i].at.regex);
+		bd_free(p->step[i].at.string);
+	}
+	p->n = 0;
+}
+
+/* What becomes of the pieces that a step makes. */
+struct rest {
+	const struct bd_pre_step *step;
+	size_t n;
+	struct bd_regex_work *w;
+	bd_emit *emit;
+	void *ctx;
+};
+
+static void pieces(void *ctx, const char *s, size_t n)
+{
+	const struct rest *r = ctx;
+	struct rest rest = *r;
+
+	if (r->n == 0) {
+		r->emit(r->ctx, s, n);
+		return;
+	}
+	rest.step++;
+	rest.n--;
+	if (r->step->split == NULL) {
+		bd_split_run(&r->step->at, s, n, r->w, pieces, &rest);
 		return;
 	}
 	for (size_t len; n; s += len, n -= len) {
-		len = p->split[step](s, n);
-		pieces(p, step + 1, s, len, emit, ctx);
+		len = r->step->split(s, n);
+		pieces(&rest, s, len);
 	}
 }
 
@@ -304,9 +365,9 @@ const char *bd_pre_rewrite(const struct bd_pre *p, const char *s, size_t *n, enu
 }
 
 void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,
-                bd_emit *emit, void *ctx)
+                struct bd_regex_work *w, bd_emit *emit, void *ctx)
 {
 	s = bd_pre_rewrite(p, s, &n, place, buf);
 	if (n)
-		pieces(p, 0, s, n, emit, ctx);
+		pieces(&(struct rest){p->step, p->n, w, emit, ctx}, s, n);
 }

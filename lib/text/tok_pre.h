@@ -4,13 +4,20 @@
 
 #include "base/json.h"
 #include "base/mem.h"
+#include "text/tok_split.h"
 
 /* Bytes of the first piece of s[n]: n > 0, valid UTF-8. */
 typedef size_t bd_split(const char *s, size_t n);
 
-#define BD_PRE_STEPS 4
+/* A step: a function, or what to do with matches. */
+struct bd_pre_step {
+	bd_split *split; /* NULL: at */
+	struct bd_split_at at;
+};
+
+#define BD_PRE_STEPS 8
 struct bd_pre {
-	bd_split *split[BD_PRE_STEPS]; /* each step cuts the pieces of the previous one */
+	struct bd_pre_step step[BD_PRE_STEPS]; /* each step cuts the pieces of the previous one */
 	size_t n;
 	bool byte_level;   /* the model sees bytes, not characters */
 	bool prefix_space; /* a text that does not begin with " " gets one */
@@ -21,15 +28,15 @@ struct bd_pre {
 
 /* Unknown steps and patterns die, naming them. */
 void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name);
+void bd_pre_free(struct bd_pre *p);
 
 /* Where the piece is: the prefix rules depend on it. */
 enum bd_place { BD_FIRST, BD_LATER, BD_CONTINUED };
 /* s[*n] with the space that is put before it, or U+2581 for its spaces; *n is updated: s itself or in buf. */
 const char *bd_pre_rewrite(const struct bd_pre *p, const char *s, size_t *n, enum bd_place place,
                            struct bd_buf *buf);
-typedef void bd_emit(void *ctx, const char *s, size_t n);
-/* Calls emit with every piece of s[n]; buf is scratch. */
+/* Calls emit with every piece of s[n]; buf and w are scratch. */
 void bd_pre_run(const struct bd_pre *p, const char *s, size_t n, enum bd_place place, struct bd_buf *buf,
-                bd_emit *emit, void *ctx);
+                struct bd_regex_work *w, bd_emit *emit, void *ctx);
 
 #endif

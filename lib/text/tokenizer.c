@@ -149,6 +149,7 @@ void bd_tok_free(struct bd_tok *t)
 	if (t == NULL)
 		return;
 	bd_tok_norm_free(&t->norm);
+	bd_pre_free(&t->pre);
 	bd_post_free(&t->post);
 	bd_bpe_free(t->bpe);
 	bd_added_free(&t->added);

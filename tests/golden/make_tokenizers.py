@@ -14,6 +14,14 @@ HERE = Path(__file__).parent
 MARK = "\u2581"
 R1 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 R2 = R1.replace(r"\p{N}|", r"\p{N}{1,3}|", 1)
+O200K = (r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|"
+         r"\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+QWEN35 = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+DEEPSEEK = [r"\p{N}{1,3}", r"[一-龥\u3040-ゟ゠-ヿ]+",
+            r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"]
+DEEPSEEK_V2 = [r"[\r\n]", r"\s?[A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿ]+", r"\s?[!-/:-~！-／：-～‘-‟　-。]+", r"\s+$", r"[一-龥ࠀ-一가-퟿]+"]
+ODD = r"\w+(?<=e)|(?m:x.)|[^\S\n]+$|\h{,2}\b|\u65e5|\P{L}?"
 WORDS = "the them then there this that thing in ing in inside sea sell sold good bad negative positive feeling sentiment story was saw yes maybe no".split()
 
 
@@ -84,8 +92,12 @@ def level(regex, space=False):
     return dict(type="ByteLevel", add_prefix_space=space, trim_offsets=False, use_regex=regex)
 
 
-def split(regex):
-    return dict(type="Split", pattern={"Regex": regex}, behavior="Isolated", invert=False)
+def split(regex, behavior="Isolated", invert=False):
+    return dict(type="Split", pattern={"Regex": regex}, behavior=behavior, invert=invert)
+
+
+def literal(string, behavior, invert=False):
+    return dict(type="Split", pattern={"String": string}, behavior=behavior, invert=invert)
 
 
 def seq(key, *steps):
@@ -137,6 +149,14 @@ def tokenizers():
     model, tokens = pieces_model([*specials, ("<unused0>", dict(special=False)), *runs, ("<td>", dict(special=False))], True)
     model["vocab"] = {"\t" if c == "<0x09>" else c: i for c, i in model["vocab"].items()}
     yield "gemma", tokenizer(model, tokens, replace(" ", MARK), after, bos("<bos>", 2), undo)
+    # Patterns without a function of their own, and everything that is done with matches
+    model, tokens = bytes_model([end])
+    for name, steps in [("o200k", [split(O200K)]), ("qwen35", [split(QWEN35)]), ("deepseek", [split(r) for r in DEEPSEEK]),
+                        ("deepseek-v2", [*map(split, DEEPSEEK_V2), dict(type="Digits", individual_digits=True)]),
+                        ("literal", [literal("the", "MergedWithNext"), literal(" ", "MergedWithNext"), literal("s", "Removed"), literal("in", "Contiguous", True)]),
+                        ("merged", [split(r"\s|\d", "MergedWithPrevious"), split("[aeiou]", "MergedWithNext", True), split(r"[a-zé]", "Contiguous")]),
+                        ("odd", [split(ODD), split("^.|n$", "Isolated", True)])]:
+        yield name, tokenizer(model, tokens, None, seq("pretokenizers", *steps, level(False)), level(False), level(False))
     # Every flag of added tokens, and tokens after the text
     model, tokens = bytes_model([end, ("<l>", dict(lstrip=True)), ("<r>", dict(rstrip=True)), ("<r><l>", dict(lstrip=True, normalized=True, special=False)),
                                  ("word", dict(single_word=True, special=False)), ("wordy", dict(normalized=True, special=False)),

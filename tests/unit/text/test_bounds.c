@@ -1,5 +1,5 @@
-/* What a tokenizer from anywhere may cost: time in proportion to the text (growing with its square, it would
- * be minutes for these), memory within stated bounds. */
+/* What a tokenizer from anywhere may cost: time in proportion to the text (with its square, these would take
+ * minutes), memory within stated bounds. */
 #include "base/io.h"
 #include "base/json.h"
 #include "base/mem.h"
@@ -138,6 +138,50 @@ static json_t *replace(const char *from, const char *to)
 	return json_pack("{s:s, s:{s:s}, s:s}", "type", "Replace", "pattern", "String", from, "content", to);
 }
 
+static json_t *splitting(const char *regex)
+{
+	json_t *root = golden("bytes");
+
+	json_object_set_new(root, "pre_tokenizer",
+	                    json_pack("{s:s, s:[{s:s, s:{s:s}, s:s}, {s:s, s:b, s:b}]}", "type", "Sequence",
+	                              "pretokenizers", "type", "Split", "pattern", "Regex", regex, "behavior",
+	                              "Isolated", "type", "ByteLevel", "add_prefix_space", 0, "use_regex",
+	                              0));
+	return root;
+}
+
+/* Patterns that are slow in other hands end; those that could not are refused. */
+static void patterns(void **state)
+{
+	static const char *const fine[] = {"\\s+$", "\\p{L}+", "[ab]+c", "(a|aa)+$", "(?:a|b)*c", ".*?x"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(fine) / sizeof(*fine); i++) {
+		struct bd_tok *t = tokenizer(splitting(fine[i]));
+
+		quick(t, "ab", TEXT / 4);
+		quick(t, " ", TEXT / 4);
+		bd_tok_free(t);
+	}
+}
+
+static void encode_slowly(void *arg)
+{
+	char *text = repeated("ab", 100000);
+	struct bd_ids ids = {0};
+
+	text[99998] = 'd';
+	text[99999] = 'c';
+	bd_tok_encode(tokenizer(splitting(arg)), text, 100000, 0, &ids);
+}
+
+static void endless_patterns(void **state)
+{
+	(void)state;
+	child_dies(encode_slowly, "(?:a|b|ab)+c", BD_DATA, "(?:a|b|ab)+c takes too many steps");
+	child_dies(encode_slowly, "(?=.*x)a|.", BD_DATA, "(?=.*x)a|. reads too much of a text");
+}
+
 /* A search that nearly succeeds everywhere. */
 static void replacements(void **state)
 {
@@ -269,8 +313,10 @@ static void stop_strings(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(added_tokens), cmocka_unit_test(long_pieces),  cmocka_unit_test(replacements),
-	    cmocka_unit_test(memory),       cmocka_unit_test(stop_strings),
+	    cmocka_unit_test(added_tokens),     cmocka_unit_test(long_pieces),
+	    cmocka_unit_test(replacements),     cmocka_unit_test(patterns),
+	    cmocka_unit_test(endless_patterns), cmocka_unit_test(memory),
+	    cmocka_unit_test(stop_strings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

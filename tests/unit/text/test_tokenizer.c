@@ -14,8 +14,9 @@
 #define GOLDEN    "tests/golden/"
 #define SEPARATOR "\n__ggml_vocab_test__\n"
 
-static const char *const names[] = {"bytes",     "llama3",  "gpt2",  "digits", "spm",
-                                    "metaspace", "unfused", "gemma", "flags"};
+static const char *const names[] = {"bytes",       "llama3",  "gpt2",   "digits", "spm",    "metaspace",
+                                    "unfused",     "gemma",   "flags",  "o200k",  "qwen35", "deepseek",
+                                    "deepseek-v2", "literal", "merged", "odd"};
 
 /* ---- cases ---- */
 
@@ -433,7 +434,8 @@ static void refusals(void **state)
 	refused(b, NULL, "normalizer",
 	        "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"},\"content\":\"\"}", "Replace");
 	refused(b, NULL, "pre_tokenizer",
-	        "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\d+\"},\"behavior\":\"Isolated\"}", "\\d+");
+	        "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"\\\\Gx\"},\"behavior\":\"Isolated\"}",
+	        "\\G is not");
 	refused(b, NULL, "pre_tokenizer", "{\"type\":\"Whitespace\"}", "Whitespace");
 	refused(b, NULL, "pre_tokenizer", "{\"type\":\"Metaspace\",\"prepend_scheme\":\"odd\"}", "odd");
 	refused(b, NULL, "post_processor", "{\"type\":\"BertProcessing\"}", "BertProcessing");
