@@ -366,7 +366,7 @@ static void bad_tokenizers(void **state)
 	    {"\"merges\":[", "\"merges\":[\"qqqq zzzz\","},
 	    {"\"merges\":[", "\"merges\":[7,"},
 	    {"(?i:", "(((?i:"},
-	    {"\"Isolated\"", "\"Removed\""},
+	    {"\"Isolated\"", "\"Removing\""},
 	    {"\"type\":\"NFC\"", "\"type\":\"NFX\""},
 	    {"\"type\":\"Sequence\"", "\"type\":\"Whatever\""},
 	    {"\"added_tokens\":[", "\"added_tokens\":[{\"id\":9,\"content\":\"<no>\"},"},
