@@ -190,6 +190,16 @@ void bd_files_add(const char *path, const char *what, bool written)
 	files = f;
 }
 
+void bd_files_forget(void)
+{
+	while (files != NULL) {
+		struct file *f = files;
+
+		files = f->next;
+		file_free(f);
+	}
+}
+
 void bd_files_apart(const char *path, const char *what)
 {
 	struct file *f = new_file(path, what, true);

@@ -10,6 +10,8 @@
  * read lies in a directory that is written. Devices and pipes are not compared; "-" is stdin or stdout. */
 void bd_files_add(const char *path, const char *what, bool written);
 
+void bd_files_forget(void); /* all of them: another command line begins */
+
 /* The same check of a path that will be written, which is not remembered. */
 void bd_files_apart(const char *path, const char *what);
 

@@ -321,6 +321,7 @@ static void add_file(const char *path, const char *what, bool written)
 /* Operands are inputs, in every tool. */
 static void check_files(int argc, char **argv)
 {
+	bd_files_forget();
 	bd_files_add("-", "<stdin>", false);
 	bd_files_add("-", "<stdout>", true);
 	for (int i = optind; i < argc; i++)

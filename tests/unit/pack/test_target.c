@@ -1,5 +1,6 @@
 /* Targets: which student can go where and why not; every file gives the directory's bits; files of other
  * programs are read. */
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -535,7 +536,9 @@ static void test_fold_refused(void **state)
 		x[511] += 0.5f;
 		memcpy(at, x, sizeof(x));
 		bd_write_file(file, bytes, n);
+		bd_verify(false); /* not a matter of digests */
 		child_dies(use, NULL, BD_DATA, "layer 0: ffn_norm is not all ones");
+		bd_verify(true);
 		bd_free(bytes);
 	}
 	bd_config_free(&c);
@@ -576,7 +579,9 @@ static void test_unknown_target(void **state)
 		assert_memory_equal(key + at, "bd", 2);
 		memcpy(key + at, bad[i], 2);
 		bd_write_file(file, bytes, n);
+		bd_verify(false);
 		child_dies(use, NULL, BD_DATA, "unknown bd.target");
+		bd_verify(true);
 		bd_free(bytes);
 	}
 	bd_config_free(&c);
