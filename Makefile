@@ -45,6 +45,7 @@ LDLIBS = $(PKG_LIBS) $(OTHER_LIBS)
 LIB = $(patsubst lib/%.c,$(BUILD)/lib/%.o,$(wildcard lib/*/*.c lib/*/*/*.c))
 TOOLS = $(patsubst bin/%.c,$(BIN)/%,$(wildcard bin/bd-*.c))
 TESTS = $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c tests/unit/*/test_*.c))
+FUZZERS = $(patsubst tests/fuzz/harness/%.c,$(BUILD)/fuzz/%,$(wildcard tests/fuzz/harness/*.c))
 NAMES = $(notdir $(TOOLS))
 SONAME = libbd.so.0
 
@@ -72,7 +73,9 @@ TO = $(DESTDIR)$(PREFIX)
 
 all: $(foreach d,$(INTO),$(in.$d))
 
-tests: $(TESTS)
+tests: $(TESTS) fuzz
+
+fuzz: $(FUZZERS)
 
 $(TOOLS): $(BIN)/%: $(BUILD)/bin/%.o $(BUILD)/libbd.a
 	@mkdir -p $(@D)
@@ -83,6 +86,13 @@ $(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(BUILD)/tests/unit/device.o
 	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LDLIBS)
 
 $(filter $(BUILD)/tests/door/%,$(TESTS)): $(BUILD)/tests/unit/door/models.o
+
+# They replay a corpus; with FUZZ_MAIN=-fsanitize=fuzzer and clang they fuzz (tests/fuzz/run.sh).
+FUZZ_MAIN = $(BUILD)/tests/fuzz/main.o
+$(FUZZERS): $(BUILD)/fuzz/%: $(BUILD)/tests/fuzz/harness/%.o $(BUILD)/tests/fuzz/fuzz.o $(filter %.o,$(FUZZ_MAIN)) \
+		$(BUILD)/libbd.a
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter -%,$(FUZZ_MAIN)) $(filter %.a,$^) $(LDLIBS)
 
 $(BUILD)/libbd.a: $(LIB)
 	rm -f $@
@@ -108,7 +118,7 @@ $(BUILD)/%.o: %.c Makefile
 	@mkdir -p $(@D)
 	$(LIBRARIES)$(CC) $(CPPFLAGS) $(CFLAGS) $(ISA) -MMD -MP -c -o $@ $<
 
-$(BUILD)/tests/%.o: override CPPFLAGS += -iquote tests/unit
+$(BUILD)/tests/%.o: override CPPFLAGS += -iquote tests/unit -iquote tests/fuzz
 
 # Only these files may use instructions beyond the baseline; on other architectures they are empty.
 ifneq ($(filter x86_64-%,$(shell $(CC) -dumpmachine)),)
@@ -168,6 +178,6 @@ clean:
 	rm -rf build build-san $(BUILD)
 	rm -f $(TOOLS)
 
-.PHONY: all tests check lint install uninstall dist deb clean
+.PHONY: all tests fuzz check lint install uninstall dist deb clean
 .SECONDARY: # keep all objects
 -include $(shell find $(BUILD) -name '*.d' -type f 2>/dev/null)

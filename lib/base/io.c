@@ -17,7 +17,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define CHUNK ((size_t)1 << 20) /* size of a read, and of the first buffer */
+/* Size of a read, and of the first buffer; less where fuzzing is to meet their ends. */
+#ifndef BD_IN_CHUNK
+#define BD_IN_CHUNK 1 << 20
+#endif
+#define CHUNK ((size_t)(BD_IN_CHUNK))
 
 /* A file that does not exist or may not be read is bad input; other errors (EIO, EMFILE) are system
  * failures. */

@@ -1,10 +1,12 @@
 /* zstd and zlib behind one function. */
 #include "base/unzip.h"
 
+#include "base/guard.h"
 #include "base/mem.h"
 #include "base/msg.h"
 
 #include <limits.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -49,6 +51,18 @@ bool bd_unzip_like(const char *p, size_t n)
 	return find(p, n) != NULL;
 }
 
+/* What the libraries hold. */
+static void stop(void *gzip, size_t n)
+{
+	struct bd_unzip *u = (struct bd_unzip *)((char *)gzip - offsetof(struct bd_unzip, gzip));
+
+	(void)n;
+	if (u->zstd != NULL)
+		ZSTD_freeDStream(u->zstd);
+	else
+		inflateEnd(&u->gzip);
+}
+
 struct bd_unzip *bd_unzip_new(const char magic[BD_UNZIP_MAGIC])
 {
 	struct bd_unzip *u = bd_zalloc(1, sizeof(*u));
@@ -63,6 +77,7 @@ struct bd_unzip *bd_unzip_new(const char magic[BD_UNZIP_MAGIC])
 	}
 	if (!ok)
 		bd_die(BD_SYS, "out of memory");
+	bd_guard_keep(&u->gzip, 0, stop);
 	return u;
 }
 
@@ -70,10 +85,8 @@ void bd_unzip_free(struct bd_unzip *u)
 {
 	if (u == NULL)
 		return;
-	if (u->zstd != NULL)
-		ZSTD_freeDStream(u->zstd);
-	else
-		inflateEnd(&u->gzip);
+	bd_guard_drop(&u->gzip);
+	stop(&u->gzip, 0);
 	bd_free(u);
 }
 

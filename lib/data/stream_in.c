@@ -1,4 +1,5 @@
 /* bds, the reading half: the sizes and values of each map are checked against the header; none is trusted. */
+#include "base/guard.h"
 #include "base/mem.h"
 #include "data/stream_parts.h"
 
@@ -72,12 +73,19 @@ static void parse_head(struct bd_source *s)
 		teacher_head(s, h);
 }
 
+static void free_unpacked(void *p, size_t n)
+{
+	(void)n;
+	msgpack_unpacked_destroy(p);
+}
+
 struct bd_source *bd_source_open(const char *path)
 {
 	struct bd_source *s = bd_zalloc(1, sizeof(*s));
 
 	s->in = bd_in_open(path);
 	msgpack_unpacked_init(&s->u);
+	bd_guard_keep(&s->u, 0, free_unpacked);
 	bd_source_take(s);
 	parse_head(s);
 	s->head_hash = bd_hash64(s->p, s->n);
@@ -106,6 +114,7 @@ void bd_source_close(struct bd_source *s)
 	bd_in_close(s->in);
 	bd_stream_head_free(&s->head);
 	bd_hash_free(s->hash);
+	bd_guard_drop(&s->u);
 	msgpack_unpacked_destroy(&s->u);
 	bd_free(s->p);
 	bd_free(s);
@@ -213,7 +222,7 @@ static void verify(const struct bd_source *s)
 		    "the check counts %" PRIu64 " examples, but there were %" PRIu64
 		    "; the stream is damaged",
 		    records, s->records);
-	if (check != bd_hash_value(s->hash))
+	if (!bd_hash_agrees(check, bd_hash_value(s->hash)))
 		BAD(s, "the checksum of the preceding bytes is wrong; the stream is damaged");
 }
 
