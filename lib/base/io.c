@@ -25,12 +25,14 @@
 
 /* A file that does not exist or may not be read is bad input; other errors (EIO, EMFILE) are system
  * failures. */
+static bool is_input(int e)
+{
+	return e == ENOENT || e == ENOTDIR || e == EACCES || e == ELOOP || e == ENAMETOOLONG || e == EISDIR;
+}
+
 static _Noreturn void die_open(const char *path)
 {
-	bool input = errno == ENOENT || errno == ENOTDIR || errno == EACCES || errno == ELOOP ||
-	             errno == ENAMETOOLONG || errno == EISDIR;
-
-	bd_die(input ? BD_DATA : BD_SYS, "%s: cannot open:", path);
+	bd_die(is_input(errno) ? BD_DATA : BD_SYS, "%s: cannot open:", path);
 }
 
 /* An open descriptor of something that can be read: not of a directory, and of a regular file only if it is
@@ -146,18 +148,28 @@ char *bd_read_file(const char *path, size_t *n)
 	return p;
 }
 
+/* A failing disk does not make a file absent. */
+static bool look(const char *path, struct stat *st)
+{
+	if (stat(path, st) == 0)
+		return true;
+	if (!is_input(errno))
+		bd_die(BD_SYS, "%s: cannot look for it:", path);
+	return false;
+}
+
 bool bd_exists(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0;
+	return look(path, &st);
 }
 
 bool bd_is_dir(const char *path)
 {
 	struct stat st;
 
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	return look(path, &st) && S_ISDIR(st.st_mode);
 }
 
 char *bd_path(const char *dir, const char *name)
