@@ -9,7 +9,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 static bool holds(const json_t *list, const json_t *line)
@@ -72,10 +71,8 @@ json_t *bd_history(const struct bd_input *in, size_t n)
 
 void bd_history_file(const char *path, char hex[BD_HEX])
 {
-	struct stat st;
-
 	hex[0] = '\0';
-	if (strcmp(path, "-") == 0 || stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+	if (strcmp(path, "-") == 0 || !bd_is_file(path))
 		return;
 	struct bd_map m = bd_map_file(path);
 	bd_hash128_hex(m.p, m.n, hex);

@@ -165,6 +165,13 @@ bool bd_exists(const char *path)
 	return look(path, &st);
 }
 
+bool bd_is_file(const char *path)
+{
+	struct stat st;
+
+	return look(path, &st) && S_ISREG(st.st_mode);
+}
+
 bool bd_is_dir(const char *path)
 {
 	struct stat st;

@@ -20,6 +20,7 @@ void bd_unmap(struct bd_map *m);
 
 char *bd_read_file(const char *path, size_t *n); /* NUL-terminated; caller bd_free()s; n may be NULL */
 bool bd_exists(const char *path);
+bool bd_is_file(const char *path); /* a regular one */
 bool bd_is_dir(const char *path);
 char *bd_path(const char *dir, const char *name); /* dir/name, caller frees */
 
@@ -74,7 +75,7 @@ void bd_outdir_commit(struct bd_outdir *d);
 void bd_outdir_drop(struct bd_outdir *d);
 
 void bd_write_file(const char *path, const void *buf, size_t n); /* whole file, atomically */
-void bd_copy_file(const char *from, const char *to);
+void bd_copy_file(const char *from, const char *to); /* of a regular file */
 void bd_remove_tree(const char *path);
 
 /* Last line of every main(): flush and close stdout; a failure dies BD_SYS. */
