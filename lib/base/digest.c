@@ -7,6 +7,7 @@
 #include "base/msg.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,8 @@ static bool map_file(struct map *m, const char *path)
 	void *p = NULL;
 	bool regular = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
 
+	if (fd < 0 && errno != ENOENT && errno != ENOTDIR) /* it may be there */
+		bd_die(BD_SYS, "%s: cannot open:", path);
 	*m = (struct map){0};
 	if (regular && st.st_size > 0) {
 		p = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);

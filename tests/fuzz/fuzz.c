@@ -1,6 +1,7 @@
 /* Inputs as files, and the guard around a harness. */
 #include "fuzz.h"
 
+#include "base/digest.h"
 #include "base/guard.h"
 #include "base/hash.h"
 
@@ -160,6 +161,7 @@ int fuzz_one(void (*fn)(void *ctx), const uint8_t *p, size_t n)
 	struct bd_scope s;
 	int status;
 
+	bd_verify(n % 8 == 0);
 	bd_scope_begin(&s, NULL);
 	status = bd_guard(&s, fn, &f);
 	if (status == 0 && s.n > 0)

@@ -4,8 +4,9 @@
  *	FUZZ(read_config)
  *
  * It runs under a guard (base/guard.h): input that is refused is an ordinary end. What was not released, an
- * input that takes longer than FUZZ_SECONDS, and whatever a sanitizer finds, end the process. Digests count
- * as right (base/hash.h): changed bytes get behind them. */
+ * input that takes longer than FUZZ_SECONDS, and whatever a sanitizer finds, end the process. Checksums of
+ * streams count as right (base/hash.h), and digests of files are compared in one of eight inputs only: changed
+ * bytes get behind them. */
 #ifndef BD_FUZZ_H
 #define BD_FUZZ_H
 

@@ -1,5 +1,6 @@
 /* A model behind bd.h: a GGUF file, or a directory's config.json, tokenizer.json and model.safetensors; and
  * what a program does with it. */
+#include "base/digest.h"
 #include "base/guard.h"
 #include "bd.h"
 #include "fuzz.h"
@@ -46,6 +47,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)
 		fuzz_file("d/model.safetensors", f);
 		path = fuzz_dir("d");
 	}
+	bd_verify(n % 8 == 0);
 	m = bd_open(path, 1);
 	if (getenv("FUZZ_SHOW") != NULL)
 		fprintf(stderr, "%s\n", m == NULL ? bd_error() : "open");
