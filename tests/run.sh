@@ -80,5 +80,6 @@ done
 for f in tests/cli/*.bats; do
 	test -e "$f" && run_tap "${f#tests/}" bats --tap "$f"
 done
+run_tap fuzz/corpus sh tests/fuzz/replay.sh
 run_tap lint sh tests/lint.sh
 finish

@@ -26,8 +26,8 @@ void bd_hash_add(struct bd_hash *h, const void *p, size_t n);
 uint64_t bd_hash_value(const struct bd_hash *h); /* of all bytes so far; more may be added */
 void bd_hash_free(struct bd_hash *h);
 
-/* Whether a digest that was stored is the one computed. A test may define bd_hash_trust: then every one is, so
- * that changed bytes get behind their digest. */
+/* Whether a digest that was stored is the one computed. A test may define bd_hash_trust: then every one is,
+ * so that changed bytes get behind their digest. */
 bool bd_hash_agrees(uint64_t stored, uint64_t computed);
 bool bd_hash_trust(void) __attribute__((weak));
 

@@ -75,7 +75,7 @@ void bd_outdir_commit(struct bd_outdir *d);
 void bd_outdir_drop(struct bd_outdir *d);
 
 void bd_write_file(const char *path, const void *buf, size_t n); /* whole file, atomically */
-void bd_copy_file(const char *from, const char *to); /* of a regular file */
+void bd_copy_file(const char *from, const char *to);
 void bd_remove_tree(const char *path);
 
 /* Last line of every main(): flush and close stdout; a failure dies BD_SYS. */

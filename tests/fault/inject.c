@@ -1,6 +1,6 @@
 /* Loaded before a program (LD_PRELOAD), makes its N-th call of the system fail.
  *
- *	INJECT_COUNT=FILE     makes none fail; one line for each call that could, when the program ends: its name
+ *	INJECT_COUNT=FILE     none fails; appends the name of each call that could
  *	INJECT_AT=N           the N-th of these, counted from 1,
  *	INJECT=ENOSPC|EIO|short    fails with this error, or transfers one byte only
  *
@@ -55,7 +55,7 @@ static bool hit(const char *name, enum kind kind, bool *shorter)
 		return false;
 	if (count >= 0) {
 		if (real_write == NULL)
-			real_write = (ssize_t (*)(int, const void *, size_t))next("write");
+			real_write = (ssize_t(*)(int, const void *, size_t))next("write");
 		real_write(count, line, (size_t)snprintf(line, sizeof(line), "%s\n", name));
 		return false;
 	}
@@ -70,11 +70,11 @@ static bool hit(const char *name, enum kind kind, bool *shorter)
 	return true;
 }
 
-#define REAL(type, name, ...) \
-	static type (*real)(__VA_ARGS__); \
-	bool shorter = false; \
-	if (real == NULL) \
-		real = (type(*)(__VA_ARGS__))next(name); \
+#define REAL(type, name, ...)                                                                                \
+	static type (*real)(__VA_ARGS__);                                                                    \
+	bool shorter = false;                                                                                \
+	if (real == NULL)                                                                                    \
+		real = (type(*)(__VA_ARGS__))next(name);                                                     \
 	(void)shorter
 
 ssize_t write(int fd, const void *p, size_t n)

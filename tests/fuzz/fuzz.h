@@ -3,10 +3,10 @@
  *	static void read_config(void *ctx) { struct fuzz *f = ctx; ... }
  *	FUZZ(read_config)
  *
- * It runs under a guard (base/guard.h): input that is refused is an ordinary end. What was not released, an
- * input that takes longer than FUZZ_SECONDS, and whatever a sanitizer finds, end the process. Checksums of
- * streams count as right (base/hash.h), and digests of files are compared in one of eight inputs only: changed
- * bytes get behind them. */
+ * It runs under a guard (base/guard.h): input that is refused is an ordinary end. What was not released,
+ * an input that takes longer than FUZZ_SECONDS, and whatever a sanitizer finds, end the process. Checksums
+ * of streams count as right (base/hash.h), and digests of files are compared for one of eight inputs only:
+ * changed bytes get behind them. */
 #ifndef BD_FUZZ_H
 #define BD_FUZZ_H
 
@@ -44,10 +44,10 @@ int fuzz_one(void (*fn)(void *ctx), const uint8_t *p, size_t n);
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n);
 
-#define FUZZ(fn) \
-	int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n) \
-	{ \
-		return fuzz_one(fn, p, n); \
+#define FUZZ(fn)                                                                                             \
+	int LLVMFuzzerTestOneInput(const uint8_t *p, size_t n)                                               \
+	{                                                                                                    \
+		return fuzz_one(fn, p, n);                                                                   \
 	}
 
 /* What a harness makes once, without a guard; it lives as long as the process. */

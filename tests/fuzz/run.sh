@@ -16,10 +16,10 @@ command -v clang >/dev/null || { echo 'run.sh: clang is needed (Debian: apt-get 
 
 FAST=${FAST-}
 if test -n "$FAST"; then
-	build=build-fuzz/fast
+	build="build-fuzz/fast"
 	flags='-O2 -g -DBD_IN_CHUNK=512 -fsanitize=fuzzer-no-link'
 else
-	build=build-fuzz/san
+	build="build-fuzz/san"
 	flags='-O2 -g -DBD_SAN -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer'
 fi
 make -s -j"${JOBS:-2}" BIN=build-fuzz/bin BUILD=build-fuzz/tools CFLAGS='-O1 -g' build-fuzz/bin/bd-init build-fuzz/bin/bd-data \

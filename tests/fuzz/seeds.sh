@@ -21,14 +21,20 @@ put() {
 	for part; do
 		test -n "$first" || printf '\377' >>"$target"
 		first=
-		if test -f "$part"; then cat "$part" >>"$target"; else printf -- "$part" >>"$target"; fi # shellcheck disable=SC2059
+		if test -f "$part"; then
+			cat "$part" >>"$target"
+		else
+			# shellcheck disable=SC2059 # the text may have escapes
+			printf -- "$part" >>"$target"
+		fi
 	done
 }
 
 # put1 HARNESS/NAME BYTES FILE: a file after some bytes
 put1() {
 	mkdir -p "$out/${1%/*}"
-	{ printf "$2" && cat "$3"; } >"$out/$1" # shellcheck disable=SC2059
+	# shellcheck disable=SC2059 # likewise
+	{ printf "$2" && cat "$3"; } >"$out/$1"
 }
 
 # ---- a small model, its streams and packed files ----

@@ -14,7 +14,9 @@ static void read_history(void *ctx)
 	for (; n < 4 && f->n > 0; n++) {
 		struct fuzz part = fuzz_part(f);
 
-		in[n] = (struct bd_input){"model", n % 2 ? "12" : NULL, bd_json_parse(part.p, part.n, "input")};
+		in[n].kind = "model";
+		in[n].digest = n % 2 ? "12" : NULL;
+		in[n].history = bd_json_parse(part.p, part.n, "input");
 	}
 	merged = bd_history(in, n);
 	if (json_array_size(merged) == 0)

@@ -7,10 +7,13 @@
 static struct bd_infer *m;
 
 static const char config[] =
-    "{\"model_type\": \"qwen3\", \"hidden_size\": 8, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, "
+    "{\"model_type\": \"qwen3\", \"hidden_size\": 8, \"num_hidden_layers\": 1, "
+    "\"num_attention_heads\": 2, "
     "\"num_key_value_heads\": 1, \"head_dim\": 4, \"intermediate_size\": 8, \"vocab_size\": 384, "
-    "\"max_position_embeddings\": 24, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-06, \"rope_theta\": 10000.0, "
-    "\"tie_word_embeddings\": true, \"bitdistill\": {\"norms\": \"none\", \"task\": {\"template\": {\"name\": "
+    "\"max_position_embeddings\": 24, \"hidden_act\": \"silu\", \"rms_norm_eps\": 1e-06, "
+    "\"rope_theta\": 10000.0, "
+    "\"tie_word_embeddings\": true, \"bitdistill\": {\"norms\": \"none\", \"task\": {\"template\": "
+    "{\"name\": "
     "\"t\", \"fields\": [\"left\", \"label\"], \"prompt\": \"{left}:\", \"classes\": [\"no\", \"yes\"], "
     "\"labels\": [\"-\", \"+\"]}}}}";
 

@@ -5,7 +5,8 @@
 
 #include <stdlib.h>
 
-static const char *const name[] = {"bytes", "digits", "flags", "gemma", "gpt2", "llama3", "metaspace", "spm", "unfused"};
+static const char *const name[] = {"bytes",  "digits",    "flags", "gemma",  "gpt2",
+                                   "llama3", "metaspace", "spm",   "unfused"};
 enum { TOKS = sizeof(name) / sizeof(*name) };
 static struct bd_tok *tok[TOKS];
 

@@ -2,7 +2,8 @@
 #include "fuzz.h"
 #include "text/tokenizer.h"
 
-static const char usual[] = " Hello, World's  42 caf\xc3\xa9 \xe4\xbd\xa0\xe5\xa5\xbd<unk></s>\n\t\xf0\x9f\x98\x80\x80 e\xcc\x81";
+static const char usual[] = " Hello, World's  42 caf\xc3\xa9 \xe4\xbd\xa0\xe5\xa5\xbd<unk></s>\n\t"
+                            "\xf0\x9f\x98\x80\x80 e\xcc\x81";
 
 static void through(const struct bd_tok *t, const char *text, size_t n, unsigned flags)
 {
