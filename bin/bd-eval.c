@@ -11,8 +11,10 @@
 #include <stdio.h>
 
 /* Dies unless the stream was made for this model. */
-static void check_fit(const struct bd_infer *m, const struct bd_source *src, bool quiet)
+static void check_fit(const struct bd_infer *m, const struct bd_source *src, bool other_task, bool quiet)
 {
+	const struct bd_stream_head *h = bd_source_head(src);
+	const json_t *task = m->task != NULL ? bd_template_json(m->task) : NULL;
 	const char *digest = bd_source_head(src)->tokenizer;
 
 	if (m->tok != NULL)
@@ -20,6 +22,19 @@ static void check_fit(const struct bd_infer *m, const struct bd_source *src, boo
 	else if (!quiet)
 		bd_warn("%s: has no tokenizer; cannot check that the stream was made for it", m->path);
 	bd_source_fits(src, digest, (uint32_t)m->net->cfg.vocab, m->path);
+	if (other_task || task == NULL || h->template_ == NULL)
+		return;
+	if (!bd_template_same(task, h->template_))
+		bd_die(BD_DATA,
+		       "%s: made with template %s, but %s was trained with %s; make a stream with the "
+		       "model's template, or give --other-task",
+		       bd_source_name(src), bd_template_called(h->template_), m->path,
+		       bd_template_called(task));
+	for (size_t i = 0; i < m->n_choice; i++)
+		if (h->n_choice != m->n_choice || h->choice[i] != m->choice[i])
+			bd_die(BD_DATA,
+			       "%s: its labels have other tokens than those of %s; make the stream again",
+			       bd_source_name(src), m->path);
 }
 
 /* Counts [true][predicted] as an array of rows. */
@@ -109,7 +124,7 @@ struct args {
 	struct bd_answers_opts answers;
 	struct bd_common common;
 	int64_t batch_tokens, window, stride, max_new;
-	bool tsv, ternary, score, generate;
+	bool tsv, ternary, score, generate, other_task;
 };
 
 /* --score: texts against references, without a model. */
@@ -150,7 +165,7 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 	struct bd_score s;
 	json_t *o;
 
-	check_fit(m, src, a->common.quiet);
+	check_fit(m, src, a->other_task, a->common.quiet);
 	a->eval.confusion = bd_zalloc(n * n + 1, sizeof(*a->eval.confusion));
 	if (a->generate) {
 		a->eval.ctx = bd_answers_new(m, src, &a->answers);
@@ -213,6 +228,8 @@ int main(int argc, char **argv)
 	     1e9},
 	    {"stride", 0, BD_INT, &a.stride, "N", "tokens from one window to the next; 0: half a window", 0,
 	     1e9},
+	    {"other-task", 0, BD_FLAG, &a.other_task, NULL,
+	     "the stream's template need not be the one that the model was trained with", 0, 0},
 	    {"score", 0, BD_FLAG, &a.score, NULL, "use no model; FILE has predictions and references", 0, 0},
 	    {"ternary", 0, BD_FLAG, &a.ternary, NULL,
 	     "run the linear layers of a directory as ternary, whatever its config says", 0, 0},

@@ -4,8 +4,7 @@
 
 #include <string.h>
 
-/* Whether the argument is a path: opt.h says which words mean that. */
-static bool is_path(const struct bd_opt *o)
+bool bd_opt_is_path(const struct bd_opt *o)
 {
 	static const char *const word[] = {"FILE", "DIR", "MODEL", "STREAM"};
 
@@ -57,7 +56,7 @@ static void bash_argument(struct bd_buf *b, const struct bd_opt *o)
 		add_choices(b, o->arg);
 		bd_buf_str(b, "' -- \"$cur\"); return ;;\n");
 	} else {
-		bash_case(b, o, is_path(o) ? "return ;;\n" : "compopt +o default; return ;;\n");
+		bash_case(b, o, bd_opt_is_path(o) ? "return ;;\n" : "compopt +o default; return ;;\n");
 	}
 }
 
@@ -106,7 +105,7 @@ static void zsh_option(struct bd_buf *b, const struct bd_opt *o)
 		add_choices(b, o->arg);
 		bd_buf_str(b, ")");
 	} else if (o->type != BD_FLAG) {
-		bd_buf_fmt(b, ":%s:%s", o->arg, is_path(o) ? "_files" : "");
+		bd_buf_fmt(b, ":%s:%s", o->arg, bd_opt_is_path(o) ? "_files" : "");
 	}
 	bd_buf_str(b, "'");
 }
@@ -137,7 +136,7 @@ static void fish(struct bd_buf *b, const char *tool, const struct bd_opt *opts, 
 			add_choices(b, o->arg);
 			bd_buf_str(b, "'");
 		} else if (o->type != BD_FLAG) {
-			bd_buf_str(b, is_path(o) ? " -r -F" : " -x");
+			bd_buf_str(b, bd_opt_is_path(o) ? " -r -F" : " -x");
 		}
 		bd_buf_str(b, "\n");
 	}

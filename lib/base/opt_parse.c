@@ -158,6 +158,8 @@ static void assign(const struct bd_opt *o, const char *s)
 		    bd_num_real(s, bounded ? o->min : -DBL_MAX, bounded ? o->max : DBL_MAX, what);
 		break;
 	case BD_STR:
+		if (*s == '\0' && bd_opt_is_path(o))
+			bd_die(BD_USAGE, "%s: the name is empty", what);
 		*(const char **)o->dst = s;
 		break;
 	case BD_ENUM:
@@ -305,6 +307,9 @@ static void check_operands(const struct bd_tool *tool, int argc, char **argv)
 {
 	int n = argc - optind;
 
+	for (int i = optind; i < argc; i++)
+		if (*argv[i] == '\0')
+			bd_die(BD_USAGE, "operand %d: the name is empty", i - optind + 1);
 	if (n < tool->min_args)
 		bd_die(BD_USAGE, "operand missing; usage: %s %s", tool->name, tool->synopsis);
 	if (tool->max_args >= 0 && n > tool->max_args)

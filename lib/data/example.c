@@ -292,27 +292,14 @@ void bd_example_text(struct bd_examples *e, const char *text, size_t n, const ch
 	bd_tok_encode(e->tok, text, n, BD_TOK_BOS, &ids);
 	check_ids(e, &ids, where);
 	e->rows++;
-	bool over = e->max_len && ids.n > e->max_len;
-	if (over && e->cut_end == BD_CUT_NO) {
-		char *why =
-		    bd_sprintf("%s: %zu tokens, but the model's context is %zu; join and divide texts "
-		               "with --pack %zu, or cut them with --truncate right",
-		               where, ids.n, e->max_len, e->max_len);
-
-		if (!e->skip)
-			bd_die(BD_DATA, "%s", why);
-		bd_leftout_add(&e->left, "too long", why);
-		bd_free(why);
-	} else {
-		if (over)
-			cut_text(e, &ids);
-		if (!e->pack && ids.n < 2)
-			bd_leftout_add(&e->left, "of fewer than two tokens", where);
-		else if (!e->pack)
-			emit(e, ids.id, ids.n, 1, -1, NULL);
-		else if (ids.n)
-			pack_text(e, &ids);
-	}
+	if (e->max_len && ids.n > e->max_len && e->cut_end != BD_CUT_NO)
+		cut_text(e, &ids);
+	if (!e->pack && ids.n < 2)
+		bd_leftout_add(&e->left, "of fewer than two tokens", where);
+	else if (!e->pack)
+		emit(e, ids.id, ids.n, 1, -1, NULL);
+	else if (ids.n)
+		pack_text(e, &ids);
 	bd_ids_free(&ids);
 }
 

@@ -43,7 +43,8 @@ struct bd_examples {
  * are rows without a field of the prompt, with an unknown label, too long, or with an answer where the rows
  * before have none and the other way round. */
 void bd_example_row(struct bd_examples *e, const char *const *row, const char *where);
-/* A document, cut at max_len, or added to the packed ones. */
+/* A document, cut at max_len if cut_end says where, or added to the packed ones. Others stay as long as they
+ * are: bd-eval --window divides them. */
 void bd_example_text(struct bd_examples *e, const char *text, size_t n, const char *where);
 void bd_example_end(struct bd_examples *e); /* the last packed sequence; frees what the examples own */
 

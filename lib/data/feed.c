@@ -94,6 +94,7 @@ struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan)
 	f->plan = *plan;
 	f->src = bd_source_open(path);
 	const struct bd_stream_head *h = bd_source_head(f->src);
+	bd_source_limit(f->src, plan->context);
 	if ((plan->hold || plan->shuffle) && h->teacher)
 		bd_die(BD_USAGE,
 		       "%s: a teacher stream cannot be shuffled here; give --shuffle to bd-teacher-dump",

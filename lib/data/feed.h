@@ -12,6 +12,7 @@ struct bd_feed_plan {
 	bool hold;     /* keep ids and targets in memory: passes over a pipe become possible */
 	bool shuffle;  /* implies hold; pass p is the permutation (seed, p) */
 	uint64_t seed;
+	size_t context; /* of the model, for bd_source_limit; 0: any length */
 };
 
 struct bd_feed;

@@ -76,6 +76,9 @@ void bd_source_close(struct bd_source *s);
 /* XXH3-64 hex of the whole stream, decompressed; "" before its end was read */
 const char *bd_source_digest(const struct bd_source *s);
 
+/* From now on, a record of more tokens than the model's context dies BD_DATA with both numbers. */
+void bd_source_limit(struct bd_source *s, size_t context);
+
 /* Dies BD_DATA unless the stream's tokenizer digest and vocabulary match the model's. */
 void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model);
 

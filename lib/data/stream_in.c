@@ -135,6 +135,11 @@ bool bd_source_seekable(const struct bd_source *s)
 	return bd_in_seekable(s->in);
 }
 
+void bd_source_limit(struct bd_source *s, size_t context)
+{
+	s->context = context;
+}
+
 void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model)
 {
 	const struct bd_stream_head *h = &s->head;
@@ -190,6 +195,11 @@ static void read_record(const struct bd_source *s, struct bd_record *r)
 		BAD(s, "example %" PRIu64 " was expected here", s->records);
 	r->index = s->records;
 	r->n = bytes / 4;
+	if (s->context && r->n > s->context)
+		bd_die(BD_DATA,
+		       "%s: example %" PRIu64 " has %zu tokens, but the model's context is %zu; bd-data "
+		       "--truncate cuts such rows, and --pack divides text",
+		       bd_in_name(s->in), s->records, r->n, s->context);
 	r->ids = bd_source_bin(s, "ids", r->n, sizeof(*r->ids));
 	check_ids(s, r->ids, r->n);
 	r->target = bd_source_bin(s, "target", r->n, 1);

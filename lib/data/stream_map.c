@@ -20,6 +20,7 @@ static const unsigned char *take(struct bd_source *s, size_t k)
 		if (s->n == s->cap) {
 			size_t cap = s->cap ? 2 * s->cap : (size_t)1 << 16;
 
+			bd_in_weigh(s->in, s->n);
 			s->p = bd_resize(s->p, s->cap, cap, 1);
 			s->cap = cap;
 		}

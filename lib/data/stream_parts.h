@@ -20,6 +20,7 @@ struct bd_source {
 	size_t n, cap;
 	uint64_t at; /* offset of its first byte */
 	uint64_t records, head_hash;
+	size_t context; /* the longest record; 0: any */
 	bool ended;
 	char digest[17]; /* once the end was seen, by any pass */
 	msgpack_unpacked u;

@@ -5,6 +5,7 @@
 #include "base/msg.h"
 
 #include <ctype.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -203,6 +204,26 @@ void bd_template_free(struct bd_template *t)
 	bd_free(t);
 }
 
+bool bd_template_same(const json_t *a, const json_t *b)
+{
+	static const char *const key[] = {"prompt", "labels", "answer"};
+
+	for (size_t i = 0; a != NULL && b != NULL && i < sizeof(key) / sizeof(*key); i++) {
+		const json_t *x = bd_json_get(a, key[i]), *y = bd_json_get(b, key[i]);
+
+		if ((x == NULL) != (y == NULL) || (x != NULL && !json_equal(x, y)))
+			return false;
+	}
+	return true;
+}
+
+const char *bd_template_called(const json_t *template_)
+{
+	const char *name = json_string_value(bd_json_get(template_, "name"));
+
+	return name != NULL ? name : "?";
+}
+
 const json_t *bd_template_json(const struct bd_template *t)
 {
 	return t->json;
@@ -301,11 +322,11 @@ static void encode_set(const struct bd_template *t, size_t set, const struct bd_
 	}
 }
 
-/* True if no two labels begin with the same token; single: and each is one token. */
-static bool distinct(const struct bd_ids *choice, size_t n, bool single)
+/* True if every label is a single token, and no two are the same. */
+static bool distinct(const struct bd_ids *choice, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		if (!choice[i].n || (single && choice[i].n > 1))
+		if (choice[i].n != 1)
 			return false;
 		for (size_t k = 0; k < i; k++)
 			if (choice[k].id[0] == choice[i].id[0])
@@ -314,20 +335,33 @@ static bool distinct(const struct bd_ids *choice, size_t n, bool single)
 	return true;
 }
 
+/* Labels of several tokens are told apart by their first ones. */
+static void check_first(const struct bd_template *t, const struct bd_ids *choice, const struct bd_tok *tok)
+{
+	for (size_t i = 0; i < t->classes; i++) {
+		if (!choice[i].n)
+			bd_die(BD_DATA, "template %s: the label \"%s\" has no token in this tokenizer",
+			       t->name, t->label[i][0]);
+		for (size_t k = 0; k < i; k++)
+			if (choice[k].id[0] == choice[i].id[0])
+				bd_die(BD_DATA,
+				       "template %s: the labels \"%s\" and \"%s\" begin with the same token, "
+				       "%" PRIu32 " (\"%s\"), of this tokenizer; give it other \"labels\"",
+				       t->name, t->label[k][0], t->label[i][0], choice[i].id[0],
+				       bd_tok_text(tok, choice[i].id[0]));
+	}
+}
+
 struct bd_ids *bd_template_choices(const struct bd_template *t, const struct bd_tok *tok)
 {
 	struct bd_ids *choice = bd_zalloc(t->classes, sizeof(*choice));
 
 	for (size_t set = 0; set < t->sets; set++) {
 		encode_set(t, set, tok, choice);
-		if (distinct(choice, t->classes, true))
+		if (distinct(choice, t->classes))
 			return choice;
 	}
 	encode_set(t, 0, tok, choice);
-	if (!distinct(choice, t->classes, false))
-		bd_die(BD_DATA,
-		       "template %s: two labels begin with the same token of this tokenizer; give it other "
-		       "\"labels\"",
-		       t->name);
+	check_first(t, choice, tok);
 	return choice;
 }

@@ -22,6 +22,10 @@ struct bd_template *bd_template_from(const json_t *obj, const char *name);
  * beside the executable. */
 char *bd_template_path(const char *name); /* caller frees */
 void bd_template_free(struct bd_template *t);
+/* Whether they present and answer rows alike, whatever the fields are called. NULL, no template, goes with
+ * any. Its name for messages, "?" if it has none. */
+bool bd_template_same(const json_t *a, const json_t *b);
+const char *bd_template_called(const json_t *template_);
 const json_t *bd_template_json(const struct bd_template *t);
 size_t bd_template_fields(const struct bd_template *t);
 const char *bd_template_field(const struct bd_template *t, size_t i);

@@ -238,6 +238,8 @@ struct bd_score bd_eval(struct bd_net *net, struct bd_source *src, size_t batch_
 	struct bd_windows windows = {.src = src, .window = c.opts->window, .stride = c.opts->stride};
 	double start = bd_seconds();
 
+	if (!windows.window || windows.window > (size_t)net->cfg.context)
+		bd_source_limit(src, (size_t)net->cfg.context);
 	for (size_t i = 0; i < c.n_choice; i++)
 		if (c.choice[i] >= c.V)
 			bd_die(BD_DATA, "%s: the token of label %zu is outside the model's vocabulary of %zu",

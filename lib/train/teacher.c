@@ -9,6 +9,7 @@
 #include "base/msg.h"
 #include "base/num.h"
 #include "data/feed.h"
+#include "data/template.h"
 #include "machine/quant.h"
 #include "math/devices.h"
 #include "math/op_vec.h"
@@ -73,6 +74,18 @@ static void check_tokenizer(const struct dump *d)
 	bd_free(path);
 }
 
+/* A teacher of another task is rarely meant. */
+static void check_task(const struct dump *d)
+{
+	const json_t *task = bd_json_get(bd_json_get(d->m->cfg.json, "bitdistill"), "task");
+	const json_t *own = bd_json_get(task, "template"), *given = bd_feed_head(d->feed)->template_;
+
+	if (!d->o->common.quiet && !bd_template_same(own, given))
+		bd_warn("%s: made with template %s, but %s was trained with %s",
+		        bd_source_name(bd_feed_source(d->feed)), bd_template_called(given), d->o->model,
+		        bd_template_called(own));
+}
+
 static struct bd_stream_head make_head(const struct dump *d)
 {
 	const struct bd_config *c = &d->m->cfg;
@@ -120,8 +133,10 @@ static void open_all(struct dump *d, const char *path)
 	              .hold = o->epochs > 1,
 	              .shuffle = o->shuffle,
 	              .seed = (uint64_t)o->common.seed,
+	              .context = (size_t)d->m->cfg.context,
 	          });
 	check_tokenizer(d);
+	check_task(d);
 	d->net = bd_net_from_model(d->m, d->dev, false);
 	d->acts = bd_acts_new(d->net, false);
 	d->head = make_head(d);

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/signals.h"
+#include "data/template.h"
 #include "eval/eval.h"
 #include "eval/score.h"
 #include "math/devices.h"
@@ -165,6 +166,9 @@ static struct bd_source *open_eval(const struct run *r)
 	if (!bd_source_seekable(s))
 		bd_die(BD_USAGE, "%s: --eval needs a regular file", r->t->eval);
 	fit(r, s);
+	if (!bd_template_same(bd_source_head(s)->template_, bd_feed_head(r->feed)->template_))
+		bd_die(BD_DATA, "%s: made with another template than %s; run bd-data with the same one",
+		       r->t->eval, bd_source_name(bd_feed_source(r->feed)));
 	return s;
 }
 
@@ -198,6 +202,7 @@ static void open_input(struct run *r, const char *path)
 	    .count = !limited || t->epochs > 0,
 	    .shuffle = t->shuffle,
 	    .seed = (uint64_t)t->common.seed,
+	    .context = (size_t)r->m->cfg.context,
 	};
 
 	r->reading = true;

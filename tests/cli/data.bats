@@ -244,7 +244,7 @@ good" ]
 	field text <right | grep -q '^1 2 3 .* It was good$'
 	field text <left | grep -q ' 99 100 It was good$'
 	seq 1 100 | tr '\n' ' ' >long.txt
-	dies 3 "--pack 40" bd-data --text -m bytes long.txt -o o.bds
+	[ "$(bd-data --text -m bytes long.txt | decode bytes - | field ids | tr ',' '\n' | wc -l)" -gt 100 ] # for bd-eval --window
 	bd-data -q --text --truncate left -m bytes long.txt | decode bytes - | field text | grep -q '99 100 $'
 	bd-data --text --pack 40 -m bytes long.txt -o x.bds
 	dies 2 "the context of bytes is 40" bd-data --text --pack 41 -m bytes long.txt
@@ -252,9 +252,16 @@ good" ]
 	grep -F 'rows left out: 1 (1 too long)' err
 }
 
+@test "labels that begin alike are named with their token" {
+	sed 's/" bad", "bad"/"sea", "sea"/; s/" good", "good"/"sea story", "sea story"/' "$sst2" >alike.json
+	dies 3 'the labels "sea" and "sea story" begin with the same token' bd-data -T alike.json -m bytes rows.tsv
+}
+
 @test "usage errors" {
 	dies 2 "--tokenizer" bd-data --text rows.tsv
 	dies 2 "one of" bd-data -m bytes rows.tsv
+	dies 2 "operand 2: the name is empty" bd-data -m bytes --text rows.tsv ""
+	dies 2 "--output: the name is empty" bd-data -m bytes --text rows.tsv --output ""
 	dies 2 "one of" bd-data -m bytes --text --decode rows.tsv
 	dies 2 "--pack" bd-data -m bytes -T "$sst2" --pack 5 rows.tsv
 	dies 2 "" bd-data -m bytes --text --pack 1 rows.tsv

@@ -170,3 +170,26 @@ setup() {
 	base-7m children 256 5.0380 2899
 	END
 }
+
+@test "a stream of another task, and rows longer than the context, are refused" {
+	sed 's/"match"/"other"/; s/{left}/{left} or/' "$dir/task.json" >other.json
+	bd-data -q --template other.json --tokenizer "$dir/base" "$dir/rows.tsv" -o other.bds
+	dies 3 "other.bds: made with template other, but $dir/teacher was trained with match" bd-eval "$dir/teacher" other.bds
+	bd-eval --other-task "$dir/teacher" other.bds | grep -q '"accuracy"'
+	bd-eval "$dir/base" other.bds | grep -q '"accuracy"' # it has no task
+	bd-teacher-dump -q --model "$dir/teacher" other.bds -o /dev/null
+	bd-teacher-dump --model "$dir/teacher" other.bds -o /dev/null 2>err
+	grep -F 'other.bds: made with template other' err
+	dies 3 "dev.bds: made with another template than other.bds" \
+		bd-sft -q --model "$dir/base" -o trained --steps 1 --eval "$dir/dev.bds" other.bds
+	cp "$dir/base/tokenizer.json" . # no config: bd-data knows no context
+	seq -s ' ' 200 | bd-data --text -m tokenizer.json -o long.bds
+	for tool in "bd-eval $dir/base" "bd-sft -q --steps 1 -o trained --model $dir/base" "bd-cpt -q --steps 1 -o trained --model $dir/base" \
+		"bd-teacher-dump --model $dir/base -o out.bds"; do
+		# shellcheck disable=SC2086 # words
+		dies 3 "long.bds: example 0 has " $tool long.bds
+		grep -F "tokens, but the model's context is 128" err
+	done
+	bd-eval --window 128 "$dir/base" long.bds | grep -q '"perplexity"'
+	dies 3 "but the model's context is 128" bd-eval --window 129 "$dir/base" long.bds
+}
