@@ -102,7 +102,7 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 /* 8 rows x 4 columns a vector: vpmaddubsw adds pairs of products, |pair| <= 2 * 3 * 128 = 768, into int16.
  * The 32 steps of a block of 128 columns reach 32 * 768 = 24576 < 2^15; then the pairs join in int32. Two
  * vectors of rows by 4 tokens. */
-enum { PANEL_ROWS = 16, PANEL_COLS = 1024, FEW = 4 };
+enum { PANEL_ROWS = 16, PANEL_COLS = 1024, FEW = 12 };
 
 #include "machine/kern/ternary.inc"
 

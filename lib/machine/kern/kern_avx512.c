@@ -89,7 +89,7 @@ static float quant_row(int8_t *q, int32_t *sum, const float *x, size_t k, size_t
 
 /* 16 rows x 4 columns a vector: vpdpbusd adds the four products of a row to its int32 lane, the activations
  * being the same 4 bytes for all rows. Two vectors of rows by 12 tokens: 24 accumulators of 32 registers. */
-enum { PANEL_ROWS = 32, PANEL_COLS = 2048, FEW = 4 };
+enum { PANEL_ROWS = 32, PANEL_COLS = 2048, FEW = 12 };
 
 #include "machine/kern/ternary.inc"
 
