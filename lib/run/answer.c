@@ -136,6 +136,17 @@ static void tee(void *ctx, const char *text, size_t n)
 		t->emit(t->ctx, text, n);
 }
 
+json_t *bd_answer_written(const char *text, size_t n, const struct bd_gen_result *r)
+{
+	json_t *answer =
+	    json_pack("{s:s%, s:s, s:I, s:I}", "text", n > 0 ? text : "", n, "finish_reason", r->finish,
+	              "prompt_tokens", (json_int_t)r->prompt, "completion_tokens", (json_int_t)r->tokens);
+
+	if (r->logprobs != NULL)
+		json_object_set_new(answer, "logprobs", r->logprobs);
+	return answer;
+}
+
 static json_t *continue_ids(struct bd_asked *a, const struct bd_ids *ids, const struct bd_gen_opts *o,
                             bd_gen_emit *emit, void *ctx)
 {
@@ -146,11 +157,7 @@ static json_t *continue_ids(struct bd_asked *a, const struct bd_ids *ids, const 
 	if (a->gen == NULL)
 		a->gen = bd_gen_new(a->m);
 	r = bd_gen_run(a->gen, ids, o, tee, &t);
-	answer = json_pack("{s:s%, s:s, s:I, s:I}", "text", t.text.n > 0 ? t.text.p : "", t.text.n,
-	                   "finish_reason", r.finish, "prompt_tokens", (json_int_t)r.prompt,
-	                   "completion_tokens", (json_int_t)r.tokens);
-	if (r.logprobs != NULL)
-		json_object_set_new(answer, "logprobs", r.logprobs);
+	answer = bd_answer_written(t.text.p, t.text.n, &r);
 	bd_buf_free(&t.text);
 	return answer;
 }

@@ -38,6 +38,8 @@ json_t *bd_answer_row(struct bd_asked *a, const char *const *value, const char *
 void bd_answer_prompt(struct bd_asked *a, const char *const *value, const char *where, struct bd_ids *ids);
 void bd_asked_classes(struct bd_asked *a, const struct bd_ids *prompt, size_t n, double *p, size_t *best);
 json_t *bd_answer_verdict(const struct bd_infer *m, const double *p, size_t best);
+/* The answer made of a text that was generated; r's logprobs are taken over. */
+json_t *bd_answer_written(const char *text, size_t n, const struct bd_gen_result *r);
 /* The probabilities p[n_choice] of its classes; returns the likeliest. l: of m. */
 size_t bd_answer_class(struct bd_labels *l, struct bd_infer *m, const char *const *value, const char *where,
                        double *p);

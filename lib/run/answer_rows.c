@@ -75,9 +75,12 @@ static void cut(struct columns *c, char *text)
 	c->value[c->inputs - 1] = text;
 }
 
-/* ---- classes, many rows at once ---- */
+/* ---- many rows at once ---- */
 
-enum { BATCH = 1024 }; /* tokens that run together */
+enum {
+	BATCH = 1024, /* tokens of prompts that run together */
+	TEXTS = 16,   /* texts that are generated together */
+};
 
 /* Rows that wait for each other. */
 struct waiting {
@@ -88,8 +91,10 @@ struct waiting {
 	double *p;             /* [n,n_choice] */
 	size_t *best;          /* [n] */
 	size_t n, cap, tokens;
-	struct bd_ids ids;  /* of the row being read; the scope's */
-	size_t from, count; /* the rows being classified */
+	size_t from, count; /* the rows being answered */
+	struct bd_ids ids;  /* of the row being read; the scope's, as what follows */
+	struct bd_gen *gen[TEXTS];
+	struct bd_buf text[TEXTS];
 };
 
 static void tokens_of_row(void *ctx)
@@ -98,6 +103,8 @@ static void tokens_of_row(void *ctx)
 
 	w->ids.n = 0;
 	bd_answer_prompt(w->q->a, row_of(w->q->c), w->q->where, &w->ids);
+	if (w->q->a->m->n_choice == 0)
+		bd_gen_room(w->q->a->m, w->ids.n, &w->q->a->opts);
 }
 
 static void make_room(struct waiting *w)
@@ -118,8 +125,11 @@ static char *try_it(struct waiting *w, void (*fn)(void *ctx))
 {
 	char *why = bd_serve_try(w->s, fn, w);
 
-	if (why != NULL)
+	if (why != NULL) {
 		w->ids = (struct bd_ids){0};
+		memset(w->gen, 0, sizeof(w->gen));
+		memset(w->text, 0, sizeof(w->text));
+	}
 	return why;
 }
 
@@ -145,6 +155,36 @@ static void classify(void *ctx)
 	                 w->best + w->from);
 }
 
+/* The texts of the rows from .. from+count, begun one after the other, continued together, said in their
+ * order. */
+static void write_texts(void *ctx)
+{
+	struct waiting *w = ctx;
+	struct asking *q = w->q;
+	size_t n, going;
+	const char *text;
+
+	for (size_t i = 0; i < w->count; i++) {
+		w->gen[i] = w->gen[i] != NULL ? w->gen[i] : bd_gen_new(q->a->m);
+		bd_buf_clear(&w->text[i]);
+		bd_gen_begin(w->gen[i], &w->prompt[w->from + i], &q->a->opts);
+	}
+	do {
+		going = bd_gen_step_all(w->gen, w->count);
+		for (size_t i = 0; i < w->count; i++) {
+			bd_gen_shown(w->gen[i], &text, &n);
+			bd_buf_add(&w->text[i], text, n);
+		}
+	} while (going > 0);
+	for (size_t i = 0; i < w->count; i++) {
+		struct bd_gen_result r = bd_gen_end(w->gen[i]);
+
+		if (q->emit != NULL && w->text[i].n > 0)
+			q->emit(q->ctx, w->text[i].p, w->text[i].n);
+		q->answered(q->ctx, bd_answer_written(w->text[i].p, w->text[i].n, &r));
+	}
+}
+
 /* The rows from .. from+count, none of them refused. One of them may fail for all: then each is asked alone.
  */
 static void classify_run(struct waiting *w, size_t from, size_t count)
@@ -154,15 +194,23 @@ static void classify_run(struct waiting *w, size_t from, size_t count)
 	w->from = from;
 	w->count = count;
 	why = try_it(w, classify);
-	if (why == NULL)
-		return;
-	if (count == 1) {
+	if (why != NULL && count == 1) {
 		w->why[from] = why;
 		return;
 	}
-	bd_free(why);
-	for (size_t i = from; i < from + count; i++)
+	for (size_t i = from; why != NULL && i < from + count; i++)
 		classify_run(w, i, 1);
+	bd_free(why);
+}
+
+/* The end of the rows from `from` on that are not refused, at most `most`. */
+static size_t good_until(const struct waiting *w, size_t from, size_t most)
+{
+	size_t end = from;
+
+	while (end < w->n && end - from < most && w->why[end] == NULL)
+		end++;
+	return end;
 }
 
 static void say(void *ctx)
@@ -173,15 +221,17 @@ static void say(void *ctx)
 	w->q->answered(w->q->ctx, bd_answer_verdict(m, w->p + w->from * m->n_choice, w->best[w->from]));
 }
 
-/* Answers all that wait, in their order. */
-static void answer_all(struct waiting *w)
+static void refuse(struct waiting *w, size_t i)
 {
-	for (size_t i = 0, end; i < w->n; i = end) {
-		for (end = i; end < w->n && w->why[end] == NULL; end++)
-			;
+	w->q->answered(w->q->ctx, bd_serve_refuse(w->s, NULL, w->why[i]));
+}
+
+static void answer_classes(struct waiting *w)
+{
+	for (size_t i = 0, end; i < w->n; i = end + (end == i)) {
+		end = good_until(w, i, w->n);
 		if (end > i)
 			classify_run(w, i, end - i);
-		end += end == i;
 	}
 	for (w->from = 0; w->from < w->n; w->from++) {
 		char **why = &w->why[w->from];
@@ -189,23 +239,75 @@ static void answer_all(struct waiting *w)
 		*why = *why != NULL ? *why : try_it(w, say);
 		w->s->lines += *why == NULL;
 		if (*why != NULL)
-			w->q->answered(w->q->ctx, bd_serve_refuse(w->s, NULL, *why));
-		bd_free(*why);
-		bd_ids_free(&w->prompt[w->from]);
+			refuse(w, w->from);
+	}
+}
+
+/* NULL, or why they are not answered: a failure comes before anything is said. */
+static char *write_run(struct waiting *w, size_t from, size_t count)
+{
+	char *why;
+
+	w->from = from;
+	w->count = count;
+	why = try_it(w, write_texts);
+	w->s->lines += why == NULL ? count : 0;
+	return why;
+}
+
+static void answer_texts(struct waiting *w)
+{
+	for (size_t i = 0, end; i < w->n; i = end) {
+		end = good_until(w, i, TEXTS);
+		char *why = end > i ? write_run(w, i, end - i) : NULL;
+		for (size_t j = i; why != NULL && j < end; j++)
+			if ((w->why[j] = write_run(w, j, 1)) != NULL)
+				refuse(w, j);
+		if (end == i)
+			refuse(w, end++);
+		bd_free(why);
+	}
+}
+
+/* Answers all that wait, in their order. */
+static void answer_all(struct waiting *w)
+{
+	if (w->q->a->m->n_choice > 0)
+		answer_classes(w);
+	else
+		answer_texts(w);
+	for (size_t i = 0; i < w->n; i++) {
+		bd_free(w->why[i]);
+		bd_ids_free(&w->prompt[i]);
 	}
 	w->n = w->tokens = 0;
 }
 
-/* Rows are read while there are some and the batch has room: whoever sends one and waits gets its answer. */
-static void serve_classes(struct asking *q, struct bd_rows *rows, struct bd_serve *s)
+/* Whether more rows are worth waiting for: they are there, and have room beside those that wait. */
+static bool more(const struct waiting *w, struct bd_rows *rows)
+{
+	bool classes = w->q->a->m->n_choice > 0;
+
+	return (classes ? w->tokens < BATCH : w->n < TEXTS) && bd_rows_ready(rows);
+}
+
+/* Whoever sends a row and waits gets its answer, a text as it is written; rows that are there are answered
+ * together. */
+static void serve_rows(struct asking *q, struct bd_rows *rows, struct bd_serve *s)
 {
 	struct waiting w = {.q = q, .s = s};
 	const char *bad;
+	char *why;
+	bool alone;
 
 	while (bd_rows_try(rows, q->c->value, q->c->length, &bad)) {
 		q->where = bd_rows_where(rows);
-		add(&w, bad);
-		if (w.tokens >= BATCH || !bd_rows_ready(rows))
+		alone = w.n == 0 && bad == NULL && q->a->m->n_choice == 0 && !more(&w, rows);
+		if (alone && (why = bd_serve_call(s, ask, q)) == NULL)
+			continue;
+		add(&w, alone ? why : bad);
+		bd_free(alone ? why : NULL);
+		if (!more(&w, rows))
 			answer_all(&w);
 	}
 	answer_all(&w);
@@ -213,21 +315,6 @@ static void serve_classes(struct asking *q, struct bd_rows *rows, struct bd_serv
 	bd_free(w.why);
 	bd_free(w.best);
 	bd_free(w.p);
-}
-
-/* ---- rows ---- */
-
-static void serve_texts(struct asking *q, struct bd_rows *rows, struct bd_serve *s)
-{
-	const char *bad;
-
-	while (bd_rows_try(rows, q->c->value, q->c->length, &bad)) {
-		q->where = bd_rows_where(rows);
-		char *why = bad != NULL ? bd_strdup(bad) : bd_serve_call(s, ask, q);
-		if (why != NULL)
-			q->answered(q->ctx, bd_serve_refuse(s, NULL, why));
-		bd_free(why);
-	}
 }
 
 /* All rows of standard input. */
@@ -239,10 +326,7 @@ static void serve(struct asking *q, enum bd_rows_format format)
 	struct bd_serve s;
 
 	bd_serve_begin(&s, q->a);
-	if (q->a->m->n_choice > 0)
-		serve_classes(q, rows, &s);
-	else
-		serve_texts(q, rows, &s);
+	serve_rows(q, rows, &s);
 	if (s.lines == 0)
 		bd_die(BD_DATA, "<stdin>: empty; give one input per line");
 	bd_rows_close(rows);

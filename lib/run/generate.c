@@ -29,6 +29,7 @@ struct bd_gen {
 	float *z;      /* [V] after the prompt or the last token */
 	size_t room;   /* tokens that it may have */
 	bool going;
+	bool taken; /* what `shown` has was given out */
 };
 
 struct bd_gen *bd_gen_new(struct bd_infer *m)
@@ -219,17 +220,14 @@ void bd_gen_begin(struct bd_gen *g, const struct bd_ids *prompt, const struct bd
 	bd_stop_free(&g->stop);
 	g->stop = (struct bd_stop){.string = o->stop, .n = o->n_stop};
 	bd_buf_clear(&g->shown);
+	g->taken = false;
 	g->z = feed_prompt(g, prompt);
-	g->going = true;
+	g->going = g->room > 0;
 }
 
-/* One token more; false: it has ended the text. */
-static bool step(struct bd_gen *g)
+/* One token more, from the logits g->z; false: it has ended the text. */
+static bool take(struct bd_gen *g)
 {
-	if (g->r.tokens == g->room)
-		return false;
-	if (g->r.tokens > 0)
-		g->z = bd_gen_feed(g, &g->next, 1);
 	g->next = choose(g);
 	if (ends(g, g->next)) {
 		g->r.finish = "eos";
@@ -246,17 +244,65 @@ static bool step(struct bd_gen *g)
 	return false;
 }
 
+static void step(struct bd_gen *g)
+{
+	g->going = take(g) && g->r.tokens < g->room;
+	if (!g->going)
+		bd_stop_end(&g->stop, &g->shown);
+}
+
 bool bd_gen_next(struct bd_gen *g, const char **text, size_t *n)
 {
-	bd_buf_clear(&g->shown);
+	if (g->taken)
+		bd_buf_clear(&g->shown);
 	while (g->going && g->shown.n == 0) {
-		g->going = step(g);
-		if (!g->going)
-			bd_stop_end(&g->stop, &g->shown);
+		if (g->r.tokens > 0)
+			g->z = bd_gen_feed(g, &g->next, 1);
+		step(g);
 	}
+	g->taken = true;
 	*text = g->shown.p;
 	*n = g->shown.n;
 	return *n > 0;
+}
+
+void bd_gen_shown(struct bd_gen *g, const char **text, size_t *n)
+{
+	*text = g->shown.p;
+	*n = g->taken ? 0 : g->shown.n;
+	g->taken = true;
+}
+
+size_t bd_gen_step_all(struct bd_gen *const *g, size_t n)
+{
+	struct bd_seq **s = bd_alloc(n, sizeof(*s));
+	uint32_t *id = bd_alloc(n, sizeof(*id));
+	size_t feed = 0, going = 0, V, at = 0;
+	float *z;
+
+	for (size_t i = 0; i < n; i++)
+		if (g[i]->going && g[i]->r.tokens > 0) {
+			bd_ids_push(&g[i]->fed, g[i]->next);
+			g[i]->computed++;
+			s[feed] = g[i]->s;
+			id[feed++] = g[i]->next;
+		}
+	z = feed > 0 ? bd_seq_feed_all(g[0]->m, s, id, feed) : NULL;
+	V = (size_t)g[0]->m->net->cfg.vocab;
+	for (size_t i = 0; i < n; i++) {
+		if (!g[i]->going)
+			continue;
+		if (g[i]->r.tokens > 0)
+			g[i]->z = z + at++ * V;
+		if (g[i]->taken)
+			bd_buf_clear(&g[i]->shown);
+		g[i]->taken = false;
+		step(g[i]);
+		going += g[i]->going;
+	}
+	bd_free(s);
+	bd_free(id);
+	return going;
 }
 
 struct bd_gen_result bd_gen_end(struct bd_gen *g)

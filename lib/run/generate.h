@@ -50,6 +50,11 @@ void bd_gen_begin(struct bd_gen *g, const struct bd_ids *prompt, const struct bd
 bool bd_gen_next(struct bd_gen *g, const char **text, size_t *n);
 struct bd_gen_result bd_gen_end(struct bd_gen *g);
 
+/* One token more of each of the texts that go on, in one pass over the weights; returns how many go on.
+ * shown: the text that has come since it was asked last, perhaps none. */
+size_t bd_gen_step_all(struct bd_gen *const *g, size_t n);
+void bd_gen_shown(struct bd_gen *g, const char **text, size_t *n);
+
 /* The same in one call: emit is called with text as it is generated. */
 typedef void bd_gen_emit(void *ctx, const char *text, size_t n);
 struct bd_gen_result bd_gen_run(struct bd_gen *g, const struct bd_ids *prompt, const struct bd_gen_opts *o,

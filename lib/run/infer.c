@@ -144,6 +144,8 @@ void bd_infer_close(struct bd_infer *m)
 	if (m == NULL)
 		return;
 	bd_acts_free(m->acts);
+	bd_dev_free(m->net->dev, m->z);
+	bd_free(m->z_copy);
 	bd_net_free(m->net);
 	bd_tok_free(m->tok);
 	bd_template_free(m->task);
@@ -212,6 +214,33 @@ float *bd_seq_feed(struct bd_seq *s, const uint32_t *ids, size_t n)
 		n -= k;
 	}
 	return bd_dev_view(s->net->dev, s->z, s->copy, (size_t)s->net->cfg.vocab * sizeof(*s->z));
+}
+
+float *bd_seq_feed_all(struct bd_infer *m, struct bd_seq *const *s, const uint32_t *id, size_t n)
+{
+	size_t V = (size_t)m->net->cfg.vocab, *start = bd_alloc(n + 1, sizeof(*start));
+	struct bd_kv **kv = bd_alloc(n, sizeof(*kv));
+	struct bd_batch b = {.n_seq = n, .T = n, .start = start, .ids = (uint32_t *)(uintptr_t)id};
+	const float *h;
+
+	for (size_t i = 0; i < n; i++) {
+		make_room(s[i], 1);
+		kv[i] = s[i]->kv;
+		start[i] = i;
+	}
+	start[n] = n;
+	if (n > m->z_n) {
+		bd_dev_free(m->net->dev, m->z);
+		bd_free(m->z_copy);
+		m->z = bd_dev_alloc(m->net->dev, bd_mul(n, V), sizeof(*m->z));
+		m->z_copy = bd_dev_view_room(m->net->dev, bd_mul(n, V), sizeof(*m->z));
+		m->z_n = n;
+	}
+	h = bd_net_forward(m->net, m->acts, &b, kv); /* [n,C] */
+	bd_net_logits(m->net, m->z, h, start, n, false);
+	bd_free(start);
+	bd_free(kv);
+	return bd_dev_view(m->net->dev, m->z, m->z_copy, n * V * sizeof(*m->z));
 }
 
 size_t bd_seq_length(const struct bd_seq *s)

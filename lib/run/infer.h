@@ -11,7 +11,9 @@
 
 struct bd_infer {
 	struct bd_net *net;
-	struct bd_acts *acts;     /* of bd_infer_batch */
+	struct bd_acts *acts; /* of bd_infer_batch */
+	float *z, *z_copy;    /* [z_n,V] of bd_seq_feed_all; what bd_dev_view needs */
+	size_t z_n;
 	struct bd_tok *tok;       /* NULL when the model has no tokenizer */
 	struct bd_template *task; /* NULL: not a task model */
 	uint32_t *choice;         /* token of each class */
@@ -36,6 +38,9 @@ struct bd_seq *bd_seq_new(struct bd_infer *m, size_t room); /* positions at firs
 /* Appends ids[n], n > 0, and returns the logits [V] after the last one (host memory,
  * owned by the session). */
 float *bd_seq_feed(struct bd_seq *s, const uint32_t *ids, size_t n);
+/* One token id[i] more of each sequence s[n] of m, in one pass over the weights: z[n,V], valid until the next
+ * call for m. The same bits as one by one in a ternary model. */
+float *bd_seq_feed_all(struct bd_infer *m, struct bd_seq *const *s, const uint32_t *id, size_t n);
 size_t bd_seq_length(const struct bd_seq *s);
 void bd_seq_rewind(struct bd_seq *s, size_t n); /* keep the first n positions */
 void bd_seq_free(struct bd_seq *s);

@@ -25,6 +25,8 @@ static void forget(struct bd_serve *s)
 	bd_scope_end(&s->scope);
 	s->a->gen = NULL;
 	s->a->labels = NULL;
+	s->a->m->z = s->a->m->z_copy = NULL;
+	s->a->m->z_n = 0;
 	s->a->chat = NULL;
 	s->a->m->acts = NULL;
 }

@@ -83,6 +83,35 @@ right() {
 	[ "$(grep -c '"label"' at_once)" -eq 192 ]
 }
 
+@test "many texts at once are those that each row gets alone" {
+	cat >template.json <<-'END'
+		{"name": "say", "fields": ["left", "right", "label"], "prompt": "{left} and {right} are", "answer": " {label}"}
+	END
+	cp -r "$dir/student" asks
+	rm asks/bd-digests.txt
+	python3 - <<-'END'
+		import json
+		config = json.load(open("asks/config.json"))
+		config["bitdistill"]["task"] = {"template": json.load(open("template.json"))}
+		json.dump(config, open("asks/config.json", "w"))
+	END
+	tail -n +2 "$dir/rows.tsv" | cut -f 1,2 | head -n 20 >lines
+	printf 'one column\n' >>lines
+	tail -n 3 "$dir/rows.tsv" | cut -f 1,2 >>lines
+	for how in "--temperature 0" "--temperature 1 --seed 5 --repeat-penalty 1.3" "--stop e"; do
+		# shellcheck disable=SC2086 # words
+		bd-run --json --logprobs 1 -n 9 $how asks <lines >at_once && return 1
+		# shellcheck disable=SC2086
+		while IFS= read -r line; do
+			printf '%s\n' "$line"
+			sleep 0.05
+		done <lines | bd-run --json --logprobs 1 -n 9 $how asks >slowly && return 1
+		cmp at_once slowly
+		[ "$(grep -c completion_tokens at_once)" -eq 23 ]
+		[ "$(grep -n '"error"' at_once | cut -d : -f 1)" -eq 21 ]
+	done
+}
+
 @test "texts are continued, greedily or at random with a seed" {
 	bd-run "$dir/base" -n 12 -p 'the end' >a
 	printf 'the end\n' | bd-run "$dir/base" -n 12 -t 2 >b
