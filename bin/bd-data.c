@@ -192,10 +192,10 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	bd_tok_free(tok);
 }
 
-static void decode_stream(const char *path)
+static void decode_streams(struct bd_parts parts)
 {
 	struct bd_tok *tok = bd_tok_open(tokenizer);
-	struct bd_source *s = bd_source_open(path);
+	struct bd_source *s = parts.n == 1 ? bd_source_open(*parts.path) : bd_source_join(parts);
 
 	bd_source_fits(s, bd_tok_digest(tok), bd_source_head(s)->vocab, tokenizer);
 	struct bd_out *out = bd_out_open(output, false, level > 0 ? (int)level : 0);
@@ -228,10 +228,8 @@ int main(int argc, char **argv)
 		bd_die(BD_USAGE, "one of --template, --text and --decode is needed");
 	if (pack && !text)
 		bd_die(BD_USAGE, "--pack needs --text");
-	if (decode && argc - i > 1)
-		bd_die(BD_USAGE, "--decode reads only one stream");
 	if (decode)
-		decode_stream(i < argc ? argv[i] : NULL);
+		decode_streams((struct bd_parts){argv + i, (size_t)(argc - i)});
 	else
 		make_examples(argv + i, (size_t)(argc - i), &common);
 	bd_stdout_close();

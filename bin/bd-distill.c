@@ -21,15 +21,15 @@ int main(int argc, char **argv)
 	const struct bd_tool tool = {
 	    .name = "bd-distill",
 	    .summary = "train a student on a teacher stream",
-	    .synopsis = "[options] --model DIR -o OUTPUT [TEACHER-STREAM]",
+	    .synopsis = "[options] --model DIR -o OUTPUT [TEACHER-STREAM...]",
 	    .opts = opts,
-	    .max_args = 1,
+	    .max_args = -1,
 	};
 	int i = bd_opt_parse(&tool, &t.common, argc, argv);
 
 	choose("lambda", "lambda-ratio", &t.lambda_ratio);
 	choose("gamma", "gamma-ratio", &t.gamma_ratio);
-	int rc = bd_train_run(&t, i < argc ? argv[i] : "-");
+	int rc = bd_train_run(&t, (struct bd_parts){argv + i, (size_t)(argc - i)});
 	bd_stdout_close();
 	return rc;
 }

@@ -9,6 +9,7 @@
 #include "math/devices.h"
 
 #include <stdio.h>
+#include <string.h>
 
 /* Dies unless the stream was made for this model. */
 static void check_fit(const struct bd_infer *m, const struct bd_source *src, bool other_task, bool quiet)
@@ -112,10 +113,15 @@ static void print(const json_t *o, bool tsv)
 
 static json_t *history_of(struct bd_infer *m, const struct bd_source *src)
 {
-	const struct bd_input in[] = {bd_infer_input(m),
-	                              {"examples", bd_source_digest(src), bd_source_head(src)->history}};
+	size_t n;
+	struct bd_input *streams = bd_source_inputs(src, "examples", &n), *in = bd_alloc(n + 1, sizeof(*in));
 
-	return bd_history(in, 2);
+	in[0] = bd_infer_input(m);
+	memcpy(in + 1, streams, n * sizeof(*in));
+	json_t *history = bd_history(in, n + 1);
+	bd_free(streams);
+	bd_free(in);
+	return history;
 }
 
 /* What the command line says. */
@@ -155,11 +161,11 @@ static void add_answer(void *answers, const struct bd_record *r)
 }
 
 /* A model over a stream. */
-static json_t *score_model(struct args *a, const char *model, const char *stream)
+static json_t *score_model(struct args *a, const char *model, struct bd_parts streams)
 {
 	struct bd_dev *dev = bd_dev_open((int)a->common.threads);
 	struct bd_infer *m = bd_infer_open(model, dev, a->ternary);
-	struct bd_source *src = bd_source_open(stream);
+	struct bd_source *src = bd_source_join(streams);
 	const struct bd_stream_head *h = bd_source_head(src);
 	size_t n = h->n_choice;
 	struct bd_score s;
@@ -196,10 +202,9 @@ static json_t *score_model(struct args *a, const char *model, const char *stream
 /* Sets what depends on several options, and refuses bad combinations. */
 static void settle(struct args *a, int operands)
 {
-	if (operands != 1 && (a->score || operands != 2))
-		bd_die(BD_USAGE, a->score
-		                     ? "--score takes at most one operand: the file of texts"
-		                     : "wrong operands: give a model and at most one stream; see --help");
+	if (operands < 1 || (a->score && operands != 1))
+		bd_die(BD_USAGE, a->score ? "--score takes at most one operand: the file of texts"
+		                          : "wrong operands: give a model and its streams; see --help");
 	if (a->window > 0 && a->generate)
 		bd_die(BD_USAGE, "--generate needs whole sequences, but --window cuts them");
 	if (a->stride > 0 && (a->window == 0 || a->stride > a->window))
@@ -242,16 +247,17 @@ int main(int argc, char **argv)
 	};
 	const struct bd_tool tool = {"bd-eval",
 	                             "accuracy, perplexity, ROUGE and BLEU of a model over an example stream",
-	                             "[options] MODEL [FILE] | --score [FILE]",
+	                             "[options] MODEL [STREAM...] | --score [FILE]",
 	                             opts,
 	                             0,
-	                             2};
+	                             -1};
 	int arg = bd_opt_parse(&tool, &a.common, argc, argv);
-	const char *stream = arg + 1 < argc ? argv[arg + 1] : NULL;
+	int first = arg < argc ? arg + 1 : argc;
+	struct bd_parts streams = {argv + first, (size_t)(argc - first)};
 	json_t *o;
 
 	settle(&a, argc - arg + (a.score && argc == arg));
-	o = a.score ? score_texts(&a, argv[arg]) : score_model(&a, argv[arg], stream);
+	o = a.score ? score_texts(&a, argv[arg]) : score_model(&a, argv[arg], streams);
 	print(o, a.tsv);
 	json_decref(o);
 	bd_stdout_close();

@@ -99,6 +99,8 @@ static void describe_head(json_t *o, const struct bd_stream_head *h)
 		set_int(o, "top_k", h->top_k);
 		set(o, "positions", json_string(bd_positions_name(h->all_positions)));
 	}
+	if (h->shards)
+		set(o, "shard", json_pack("[i, i]", (int)h->shard, (int)h->shards));
 	if (h->history != NULL)
 		json_object_set(o, "history", h->history);
 }

@@ -11,12 +11,12 @@ int main(int argc, char **argv)
 	const struct bd_tool tool = {
 	    .name = "bd-sft",
 	    .summary = "fine-tune a model on examples",
-	    .synopsis = "[options] --model DIR -o OUTPUT [STREAM]",
+	    .synopsis = "[options] --model DIR -o OUTPUT [STREAM...]",
 	    .opts = opts,
-	    .max_args = 1,
+	    .max_args = -1,
 	};
 	int i = bd_opt_parse(&tool, &t.common, argc, argv);
-	int rc = bd_train_run(&t, i < argc ? argv[i] : "-");
+	int rc = bd_train_run(&t, (struct bd_parts){argv + i, (size_t)(argc - i)});
 
 	bd_stdout_close();
 	return rc;

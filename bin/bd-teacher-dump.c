@@ -17,6 +17,7 @@ int main(int argc, char **argv)
 	    {"no-logits", 0, BD_FLAG, &d.no_logits, NULL, "no logits", 0, 0},
 	    {"no-states", 0, BD_FLAG, &d.no_states, NULL, "no states", 0, 0},
 	    {"epochs", 'e', BD_REAL, &d.epochs, "N", "passes over the examples", 0.0, 1e6},
+	    {"shard", 0, BD_STR, &d.shard, "I/N", "only the I-th of N equal parts", 0, 0},
 	    {"shuffle", 0, BD_FLAG, &d.shuffle, NULL,
 	     "hold the examples in memory and shuffle them every pass", 0, 0},
 	    {"batch-tokens", 0, BD_INT, &d.batch_tokens, "N", "tokens to process together", 1, 1e8},
@@ -26,15 +27,15 @@ int main(int argc, char **argv)
 	const struct bd_tool tool = {
 	    .name = "bd-teacher-dump",
 	    .summary = "stream a teacher's logits and states",
-	    .synopsis = "[options] --model DIR [STREAM]",
+	    .synopsis = "[options] --model DIR [STREAM...]",
 	    .opts = opts,
-	    .max_args = 1,
+	    .max_args = -1,
 	};
 	int i = bd_opt_parse(&tool, &d.common, argc, argv);
 
 	if (d.no_logits && d.no_states)
 		bd_die(BD_USAGE, "--no-logits and --no-states leave nothing to stream");
-	bd_teacher_run(&d, i < argc ? argv[i] : "-");
+	bd_teacher_run(&d, (struct bd_parts){argv + i, (size_t)(argc - i)});
 	bd_stdout_close();
 	return BD_OK;
 }

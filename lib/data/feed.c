@@ -87,12 +87,12 @@ static void limit(struct bd_feed *f)
 		f->total = f->count;
 }
 
-struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan)
+struct bd_feed *bd_feed_open(struct bd_parts parts, const struct bd_feed_plan *plan)
 {
 	struct bd_feed *f = bd_zalloc(1, sizeof(*f));
 
 	f->plan = *plan;
-	f->src = bd_source_open(path);
+	f->src = bd_source_join(parts);
 	const struct bd_stream_head *h = bd_source_head(f->src);
 	bd_source_limit(f->src, plan->context);
 	if ((plan->hold || plan->shuffle) && h->teacher)

@@ -16,8 +16,9 @@ struct bd_feed_plan {
 };
 
 struct bd_feed;
-/* path "-" or NULL: stdin. Dies BD_DATA on an empty stream, BD_USAGE on passes that a pipe cannot give. */
-struct bd_feed *bd_feed_open(const char *path, const struct bd_feed_plan *plan);
+/* Several streams are read as one (stream.h). Dies BD_DATA on an empty stream, BD_USAGE on passes that a pipe
+ * cannot give. */
+struct bd_feed *bd_feed_open(struct bd_parts parts, const struct bd_feed_plan *plan);
 void bd_feed_close(struct bd_feed *f); /* NULL is fine */
 const struct bd_stream_head *bd_feed_head(const struct bd_feed *f);
 const struct bd_source *bd_feed_source(const struct bd_feed *f);

@@ -157,7 +157,8 @@ static void put_teacher_head(struct bd_sink *s, const struct bd_stream_head *h)
 static void put_head(struct bd_sink *s, const struct bd_stream_head *h)
 {
 	size_t n = 4u + (h->template_ != NULL ? 1u : 0u) + (h->choice != NULL ? 1u : 0u) +
-	           (h->history != NULL ? 1u : 0u) + (h->examples ? 1u : 0u) + (h->teacher ? 10u : 0u);
+	           (h->history != NULL ? 1u : 0u) + (h->examples ? 1u : 0u) + (h->shards ? 1u : 0u) +
+	           (h->teacher ? 10u : 0u);
 
 	msgpack_pack_map(&s->pk, n);
 	put_str(s, "bd", h->teacher ? "teacher" : "examples");
@@ -172,6 +173,8 @@ static void put_head(struct bd_sink *s, const struct bd_stream_head *h)
 		put_u32s(s, "choices", h->choice, h->n_choice);
 	if (h->examples)
 		put_uint(s, "examples", h->examples);
+	if (h->shards)
+		put_u32s(s, "shard", (const uint32_t[]){h->shard, h->shards}, 2);
 	if (h->teacher)
 		put_teacher_head(s, h);
 	if (h->history != NULL) {

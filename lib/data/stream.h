@@ -2,6 +2,7 @@
 #ifndef BD_STREAM_H
 #define BD_STREAM_H
 
+#include "base/history.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "base/word.h"
@@ -35,6 +36,8 @@ struct bd_stream_head {
 	bool all_positions; /* else those of the answer */
 	json_t *history;    /* provenance: array of strings, or NULL */
 	uint64_t examples;  /* records in the stream, if its writer knew; 0: unknown */
+	/* which part of a whole it is, from 1, of how many; 0: a whole */
+	uint32_t shard, shards;
 };
 void bd_stream_head_free(struct bd_stream_head *h); /* frees the members */
 
@@ -66,6 +69,16 @@ void bd_sink_close(struct bd_sink *s);                          /* end record, f
 /* Reading. Every check is verified; a stream that stops before its end record dies BD_DATA. */
 struct bd_source;
 struct bd_source *bd_source_open(const char *path); /* "-" or NULL: stdin */
+/* Several streams read as one, in order; indices go on from one to the next. n = 0: stdin. Dies BD_DATA
+ * unless they belong together: the same kind, tokenizer, vocabulary, template and teacher, no file twice, and
+ * of shards all, in order. */
+struct bd_parts {
+	char *const *path;
+	size_t n;
+};
+#define BD_PART(p) ((struct bd_parts){(char *const[]){(char *)(uintptr_t)(p)}, 1})
+struct bd_source *bd_source_join(struct bd_parts parts);
+/* The header of all: `examples` are those of all parts, 0: unknown; the history is that of the first. */
 const struct bd_stream_head *bd_source_head(const struct bd_source *s);
 const char *bd_source_name(const struct bd_source *s);
 /* false at the end record; r's old members are freed */
@@ -73,8 +86,9 @@ bool bd_source_next(struct bd_source *s, struct bd_record *r);
 bool bd_source_seekable(const struct bd_source *s);
 void bd_source_rewind(struct bd_source *s); /* back to the first record */
 void bd_source_close(struct bd_source *s);
-/* XXH3-64 hex of the whole stream, decompressed; "" before its end was read */
-const char *bd_source_digest(const struct bd_source *s);
+/* The parts as inputs for a history, valid as long as s: the digest is XXH3-64 hex of the whole stream,
+ * decompressed; "" before its end was read. Of all parts, an array that the caller frees. */
+struct bd_input *bd_source_inputs(const struct bd_source *s, const char *kind, size_t *n);
 
 /* From now on, a record of more tokens than the model's context dies BD_DATA with both numbers. */
 void bd_source_limit(struct bd_source *s, size_t context);

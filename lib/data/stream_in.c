@@ -5,6 +5,8 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define MAX_VOCAB ((int64_t)1 << 24)
 #define MAX_WIDTH ((int64_t)1 << 20)
@@ -34,10 +36,9 @@ static void teacher_head(struct bd_source *s, struct bd_stream_head *h)
 	h->all_positions = bd_source_word(s, "positions", positions, 2) == BD_POSITIONS_ALL;
 }
 
-static void parse_head(struct bd_source *s)
+static void parse_head(struct bd_source *s, struct bd_stream_head *h)
 {
 	static const char *const kinds[] = {"examples", "teacher"};
-	struct bd_stream_head *h = &s->head;
 	int64_t version;
 	const msgpack_object *o = bd_source_find(s, "version");
 
@@ -69,8 +70,90 @@ static void parse_head(struct bd_source *s)
 	}
 	if (bd_source_find(s, "examples") != NULL)
 		h->examples = (uint64_t)bd_source_int(s, "examples", 1, INT64_MAX);
+	if (bd_source_find(s, "shard") != NULL) {
+		uint32_t shard[2];
+
+		bd_source_u32s(s, "shard", shard, 2, INT32_MAX);
+		if (shard[0] == 0 || shard[0] > shard[1])
+			BAD(s, "`shard' is %u of %u", shard[0], shard[1]);
+		h->shard = shard[0];
+		h->shards = shard[1];
+	}
 	if (h->teacher)
 		teacher_head(s, h);
+}
+
+/* ---- parts ---- */
+
+static bool same_json(const json_t *a, const json_t *b)
+{
+	return (a == NULL && b == NULL) || json_equal(a, b);
+}
+
+/* What keeps part i, whose header is h, from following the others; NULL: nothing. */
+static const char *stranger(const struct bd_source *s, const struct bd_stream_head *h, size_t i)
+{
+	const struct bd_stream_head *o = &s->head;
+
+	if (h->teacher != o->teacher)
+		return "one is an example stream, the other a teacher stream";
+	if (strcmp(h->tokenizer, o->tokenizer) != 0 || h->vocab != o->vocab)
+		return "they were made with different tokenizers";
+	if (!same_json(h->template_, o->template_) || h->n_choice != o->n_choice ||
+	    (o->n_choice && memcmp(h->choice, o->choice, o->n_choice * sizeof(*o->choice)) != 0))
+		return "they were made with different templates";
+	if (strcmp(h->teacher_digest, o->teacher_digest) != 0)
+		return "they come from different teachers";
+	if (h->layer != o->layer || h->top_k != o->top_k || h->logits != o->logits ||
+	    h->all_positions != o->all_positions || h->after_rope != o->after_rope ||
+	    memcmp(h->width, o->width, sizeof(o->width)) != 0 ||
+	    memcmp(h->heads, o->heads, sizeof(o->heads)) != 0)
+		return "their logits or states differ in kind";
+	if (h->shards != o->shards || (h->shards && h->shard != i + 1))
+		return "give all shards of one whole, in order";
+	return NULL;
+}
+
+/* Begins part i, which is open; its header becomes that of all, or is compared with it. */
+static void read_head(struct bd_source *s, size_t i)
+{
+	struct bd_source_part *p = &s->part[i];
+	struct bd_stream_head h = {0};
+	uint64_t hash;
+	const char *why;
+
+	s->at_part = i;
+	s->records = 0;
+	s->ended = false;
+	bd_source_take(s);
+	hash = bd_hash64(s->p, s->n);
+	if (p->opened && hash != p->head_hash)
+		BAD(s, "the header has changed since it was first read");
+	if (!p->opened) {
+		parse_head(s, &h);
+		p->examples = h.examples;
+		p->history = json_incref(h.history);
+		if (i == 0)
+			s->head = h;
+		else if ((why = stranger(s, &h, i)) != NULL)
+			bd_die(BD_DATA, "%s: does not go together with %s: %s", bd_in_name(s->in),
+			       s->part[0].path, why);
+		else
+			bd_stream_head_free(&h);
+	}
+	p->opened = true;
+	p->head_hash = hash;
+	bd_hash_free(s->hash);
+	s->hash = bd_hash_new();
+	bd_hash_add(s->hash, s->p, s->n);
+}
+
+static void open_part(struct bd_source *s, size_t i)
+{
+	bd_in_close(s->in);
+	s->in = NULL;
+	s->in = bd_in_open(s->part[i].path);
+	read_head(s, i);
 }
 
 static void free_unpacked(void *p, size_t n)
@@ -79,32 +162,80 @@ static void free_unpacked(void *p, size_t n)
 	msgpack_unpacked_destroy(p);
 }
 
-struct bd_source *bd_source_open(const char *path)
+/* With the first part open. */
+static struct bd_source *source_new(struct bd_parts parts)
 {
 	struct bd_source *s = bd_zalloc(1, sizeof(*s));
 
-	s->in = bd_in_open(path);
+	s->parts = parts.n;
+	s->part = bd_zalloc(parts.n, sizeof(*s->part));
+	for (size_t i = 0; i < parts.n; i++)
+		s->part[i].path = bd_strdup(parts.path[i]);
 	msgpack_unpacked_init(&s->u);
 	bd_guard_keep(&s->u, 0, free_unpacked);
-	bd_source_take(s);
-	parse_head(s);
-	s->head_hash = bd_hash64(s->p, s->n);
-	s->hash = bd_hash_new();
-	bd_hash_add(s->hash, s->p, s->n);
+	open_part(s, 0);
+	s->regular = bd_in_seekable(s->in);
+	return s;
+}
+
+struct bd_source *bd_source_open(const char *path)
+{
+	return source_new(BD_PART(path != NULL ? path : "-"));
+}
+
+/* Dies if the parts are not distinct files; true: all can be opened again. */
+static bool distinct_files(struct bd_parts parts)
+{
+	struct stat *st = bd_zalloc(parts.n, sizeof(*st));
+	bool regular = true;
+
+	for (size_t i = 0; i < parts.n; i++) {
+		bool standard = strcmp(parts.path[i], "-") == 0;
+
+		if ((standard ? fstat(STDIN_FILENO, &st[i]) : stat(parts.path[i], &st[i])) != 0)
+			continue; /* opening it says why */
+		regular = regular && !standard && S_ISREG(st[i].st_mode);
+		for (size_t k = 0; k < i; k++)
+			if (st[k].st_dev == st[i].st_dev && st[k].st_ino == st[i].st_ino)
+				bd_die(BD_DATA, "%s: the same file as %s; each part is to be given once",
+				       parts.path[i], parts.path[k]);
+	}
+	bd_free(st);
+	return regular;
+}
+
+/* The headers of files are compared now, those of pipes when their turn comes. */
+struct bd_source *bd_source_join(struct bd_parts parts)
+{
+	struct bd_source *s = source_new(parts.n ? parts : BD_PART("-"));
+	struct bd_stream_head *h = &s->head;
+
+	if (h->shards && (h->shard != 1 || h->shards != s->parts))
+		bd_die(BD_DATA, "%s: shard %u of %u; give all shards of the whole, in order", s->part[0].path,
+		       h->shard, h->shards);
+	if (s->parts == 1)
+		return s;
+	s->regular = distinct_files(parts);
+	for (size_t i = 1; s->regular && i < s->parts; i++) {
+		open_part(s, i);
+		h->examples = h->examples && s->part[i].examples ? h->examples + s->part[i].examples : 0;
+	}
+	if (s->regular)
+		open_part(s, 0);
+	else
+		h->examples = 0;
 	return s;
 }
 
 void bd_source_rewind(struct bd_source *s)
 {
-	bd_in_rewind(s->in);
-	s->records = 0;
-	s->ended = false;
-	bd_source_take(s);
-	if (bd_hash64(s->p, s->n) != s->head_hash)
-		BAD(s, "the header has changed since it was first read");
-	bd_hash_free(s->hash);
-	s->hash = bd_hash_new();
-	bd_hash_add(s->hash, s->p, s->n);
+	s->before = 0;
+	if (s->parts > 1) {
+		open_part(s, 0);
+	} else {
+		bd_in_rewind(s->in); /* of standard input, it may begin inside the file */
+		read_head(s, 0);
+	}
 }
 
 void bd_source_close(struct bd_source *s)
@@ -112,6 +243,11 @@ void bd_source_close(struct bd_source *s)
 	if (s == NULL)
 		return;
 	bd_in_close(s->in);
+	for (size_t i = 0; i < s->parts; i++) {
+		bd_free(s->part[i].path);
+		json_decref(s->part[i].history);
+	}
+	bd_free(s->part);
 	bd_stream_head_free(&s->head);
 	bd_hash_free(s->hash);
 	bd_guard_drop(&s->u);
@@ -132,7 +268,7 @@ const char *bd_source_name(const struct bd_source *s)
 
 bool bd_source_seekable(const struct bd_source *s)
 {
-	return bd_in_seekable(s->in);
+	return s->regular;
 }
 
 void bd_source_limit(struct bd_source *s, size_t context)
@@ -193,13 +329,13 @@ static void read_record(const struct bd_source *s, struct bd_record *r)
 		BAD(s, "`ids' has %zu bytes, which is not a whole number of tokens", bytes);
 	if ((uint64_t)bd_source_int(s, "i", 0, INT64_MAX) != s->records)
 		BAD(s, "example %" PRIu64 " was expected here", s->records);
-	r->index = s->records;
+	r->index = s->before + s->records;
 	r->n = bytes / 4;
 	if (s->context && r->n > s->context)
 		bd_die(BD_DATA,
 		       "%s: example %" PRIu64 " has %zu tokens, but the model's context is %zu; bd-data "
 		       "--truncate cuts such rows, and --pack divides text",
-		       bd_in_name(s->in), s->records, r->n, s->context);
+		       bd_in_name(s->in), r->index, r->n, s->context);
 	r->ids = bd_source_bin(s, "ids", r->n, sizeof(*r->ids));
 	check_ids(s, r->ids, r->n);
 	r->target = bd_source_bin(s, "target", r->n, 1);
@@ -236,9 +372,9 @@ static void verify(const struct bd_source *s)
 		BAD(s, "the checksum of the preceding bytes is wrong; the stream is damaged");
 }
 
-bool bd_source_next(struct bd_source *s, struct bd_record *r)
+/* Takes the rest of this part up to its next record; false at its end. */
+static bool next_here(struct bd_source *s, struct bd_record *r)
 {
-	bd_record_free(r);
 	while (!s->ended) {
 		bd_source_take(s);
 		if (bd_source_find(s, "check") != NULL) {
@@ -252,18 +388,44 @@ bool bd_source_next(struct bd_source *s, struct bd_record *r)
 		if (r->n)
 			return true;
 	}
-	if (s->head.examples && s->head.examples != s->records)
-		bd_die(BD_DATA, "%s: the header announces %" PRIu64 " examples, but there were %" PRIu64,
-		       bd_in_name(s->in), s->head.examples, s->records);
-	char more;
-	if (bd_in_read(s->in, &more, 1))
-		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the stream continues after its end record",
-		       bd_in_name(s->in), bd_in_offset(s->in) - 1);
-	snprintf(s->digest, sizeof(s->digest), "%016" PRIx64, bd_hash_value(s->hash));
 	return false;
 }
 
-const char *bd_source_digest(const struct bd_source *s)
+/* What must hold at the end of a part. */
+static void end_part(struct bd_source *s)
 {
-	return s->digest;
+	struct bd_source_part *p = &s->part[s->at_part];
+	char more;
+
+	if (p->examples && p->examples != s->records)
+		bd_die(BD_DATA, "%s: the header announces %" PRIu64 " examples, but there were %" PRIu64,
+		       bd_in_name(s->in), p->examples, s->records);
+	if (bd_in_read(s->in, &more, 1))
+		bd_die(BD_DATA, "%s: byte %" PRIu64 ": the stream continues after its end record",
+		       bd_in_name(s->in), bd_in_offset(s->in) - 1);
+	snprintf(p->digest, sizeof(p->digest), "%016" PRIx64, bd_hash_value(s->hash));
+}
+
+bool bd_source_next(struct bd_source *s, struct bd_record *r)
+{
+	bd_record_free(r);
+	for (;;) {
+		if (next_here(s, r))
+			return true;
+		end_part(s);
+		if (s->at_part + 1 == s->parts)
+			return false;
+		s->before += s->records;
+		open_part(s, s->at_part + 1);
+	}
+}
+
+struct bd_input *bd_source_inputs(const struct bd_source *s, const char *kind, size_t *n)
+{
+	struct bd_input *in = bd_zalloc(s->parts, sizeof(*in));
+
+	for (size_t i = 0; i < s->parts; i++)
+		in[i] = (struct bd_input){kind, s->part[i].digest, s->part[i].history};
+	*n = s->parts;
+	return in;
 }

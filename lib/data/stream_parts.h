@@ -12,17 +12,28 @@
 #include <inttypes.h>
 #include <msgpack.h>
 
+struct bd_source_part {
+	char *path, digest[17]; /* digest: once its end was seen, by any pass */
+	bool opened;            /* once: */
+	uint64_t head_hash;
+	uint64_t examples;
+	json_t *history;
+};
+
 struct bd_source {
-	struct bd_in *in;
+	struct bd_source_part *part; /* [parts] */
+	size_t parts, at_part;
+	bool regular;     /* all of them are regular files */
+	uint64_t before;  /* records of the parts before this one */
+	struct bd_in *in; /* of this part, as what follows */
 	struct bd_stream_head head;
 	struct bd_hash *hash;
 	unsigned char *p; /* [n] of [cap]: the current object */
 	size_t n, cap;
 	uint64_t at; /* offset of its first byte */
-	uint64_t records, head_hash;
+	uint64_t records;
 	size_t context; /* the longest record; 0: any */
 	bool ended;
-	char digest[17]; /* once the end was seen, by any pass */
 	msgpack_unpacked u;
 };
 

@@ -18,6 +18,7 @@
 #include "text/tokenizer.h"
 #include "train/distill.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -31,6 +32,7 @@ struct dump {
 	struct bd_feed *feed;
 	struct bd_sink *sink;
 	struct bd_stream_head head;
+	uint64_t left; /* records to be written still */
 	size_t V, chunk;
 	struct bd_batch batch;
 	struct bd_record *rec; /* [n_rec] */
@@ -86,15 +88,44 @@ static void check_task(const struct dump *d)
 		        bd_template_called(own));
 }
 
+/* --shard I/N: part I of the records of all passes; the others are passed over. */
+static void take_shard(struct dump *d, struct bd_stream_head *h)
+{
+	uint64_t all = bd_feed_total(d->feed);
+	unsigned long long i, n;
+	struct bd_record r = {0};
+	char rest;
+
+	d->left = UINT64_MAX;
+	if (d->o->shard == NULL)
+		return;
+	if (sscanf(d->o->shard, "%9llu/%9llu%c", &i, &n, &rest) != 2 || i < 1 || i > n)
+		bd_die(BD_USAGE, "--shard %s: must be I/N with I from 1 to N, such as 1/4", d->o->shard);
+	if (all < n)
+		bd_die(BD_USAGE,
+		       all ? "--shard %s: there are only %" PRIu64 " examples"
+		           : "--shard %s: needs a stream of known length; store it in a file",
+		       d->o->shard, all);
+	h->shard = (uint32_t)i;
+	h->shards = (uint32_t)n;
+	d->left = h->examples = all * i / n - all * (i - 1) / n;
+	for (uint64_t k = 0; k < all * (i - 1) / n; k++) {
+		bd_feed_take(d->feed, &r);
+		bd_record_free(&r);
+	}
+}
+
 static struct bd_stream_head make_head(const struct dump *d)
 {
 	const struct bd_config *c = &d->m->cfg;
 	const struct bd_teacher *o = d->o;
 	struct bd_stream_head h = *bd_feed_head(d->feed); /* its pointers are borrowed */
-	const struct bd_input in[] = {
-	    {"examples", bd_source_digest(bd_feed_source(d->feed)), h.history},
-	    {"teacher", d->m->digest, bd_config_history(c)},
-	};
+	size_t n;
+	struct bd_input *streams = bd_source_inputs(bd_feed_source(d->feed), "examples", &n),
+	                *in = bd_alloc(n + 1, sizeof(*in));
+
+	memcpy(in, streams, n * sizeof(*in));
+	in[n] = (struct bd_input){"teacher", d->m->digest, bd_config_history(c)};
 
 	h.teacher = true;
 	h.vocab = (uint32_t)c->vocab;
@@ -111,11 +142,13 @@ static struct bd_stream_head make_head(const struct dump *d)
 	h.top_k = o->no_logits ? 0 : (uint32_t)o->top_k;
 	h.all_positions = o->positions == BD_POSITIONS_ALL;
 	h.examples = bd_feed_total(d->feed);
-	h.history = bd_history(in, sizeof(in) / sizeof(*in));
+	h.history = bd_history(in, n + 1);
+	bd_free(streams);
+	bd_free(in);
 	return h;
 }
 
-static void open_all(struct dump *d, const char *path)
+static void open_all(struct dump *d, struct bd_parts parts)
 {
 	const struct bd_teacher *o = d->o;
 
@@ -127,19 +160,20 @@ static void open_all(struct dump *d, const char *path)
 		bd_die(BD_USAGE, "--top-k %lld: must be below the vocabulary size %d", (long long)o->top_k,
 		       d->m->cfg.vocab);
 	d->feed = bd_feed_open(
-	    path, &(struct bd_feed_plan){
-	              .epochs = o->epochs,
-	              .count = true, /* the header then tells the student how long the stream is */
-	              .hold = o->epochs > 1,
-	              .shuffle = o->shuffle,
-	              .seed = (uint64_t)o->common.seed,
-	              .context = (size_t)d->m->cfg.context,
-	          });
+	    parts, &(struct bd_feed_plan){
+	               .epochs = o->epochs,
+	               .count = true, /* the header then tells the student how long the stream is */
+	               .hold = o->epochs > 1,
+	               .shuffle = o->shuffle,
+	               .seed = (uint64_t)o->common.seed,
+	               .context = (size_t)d->m->cfg.context,
+	           });
 	check_tokenizer(d);
 	check_task(d);
 	d->net = bd_net_from_model(d->m, d->dev, false);
 	d->acts = bd_acts_new(d->net, false);
 	d->head = make_head(d);
+	take_shard(d, &d->head);
 	bd_acts_watch(d->acts, d->head.layer);
 	d->V = (size_t)d->m->cfg.vocab;
 	d->chunk = bd_distill_chunk(d->V);
@@ -160,7 +194,7 @@ static bool read_batch(struct dump *d)
 	struct bd_batch *b = &d->batch;
 
 	d->n_rec = b->T = 0;
-	while ((next = bd_feed_peek(d->feed)) != NULL) {
+	while (d->left > 0 && (next = bd_feed_peek(d->feed)) != NULL) {
 		if (d->n_rec > 0 && b->T + next->n > (size_t)d->o->batch_tokens)
 			break;
 		if (d->n_rec == d->cap_rec) {
@@ -170,6 +204,7 @@ static bool read_batch(struct dump *d)
 		}
 		b->start[d->n_rec] = b->T;
 		bd_feed_take(d->feed, &d->rec[d->n_rec]);
+		d->left--;
 		b->T += d->rec[d->n_rec++].n;
 		b->start[d->n_rec] = b->T;
 	}
@@ -348,14 +383,14 @@ static void run_batch(struct dump *d)
 	bd_free(d->place);
 }
 
-void bd_teacher_run(const struct bd_teacher *o, const char *path)
+void bd_teacher_run(const struct bd_teacher *o, struct bd_parts parts)
 {
 	struct dump d = {.o = o};
 	uint64_t done = 0, tokens = 0;
 	double begin = bd_seconds();
 	char text[64];
 
-	open_all(&d, path);
+	open_all(&d, parts);
 	struct bd_log *log = bd_log_open(NULL, o->common.quiet);
 	while (read_batch(&d)) {
 		done += d.n_rec;

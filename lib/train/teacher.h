@@ -18,10 +18,12 @@ struct bd_teacher {
 	int64_t top_k; /* 0: full logits */
 	bool no_logits, no_states, shuffle;
 	double epochs;
+	const char *shard; /* "I/N": only the I-th of N equal parts of all that would be written; NULL: all */
 	int64_t batch_tokens; /* run together */
 	int64_t level;        /* of compression; < 0: the default */
 	struct bd_common common;
 };
-void bd_teacher_run(const struct bd_teacher *o, const char *path);
+/* Runs over the streams `parts`, read as one (stream.h). */
+void bd_teacher_run(const struct bd_teacher *o, struct bd_parts parts);
 
 #endif

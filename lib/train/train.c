@@ -192,7 +192,7 @@ static void open_output(struct run *r)
 	bd_free(what);
 }
 
-static void open_input(struct run *r, const char *path)
+static void open_input(struct run *r, struct bd_parts parts)
 {
 	const struct bd_train *t = r->t;
 	bool limited = t->steps > 0 || t->tokens > 0;
@@ -206,7 +206,7 @@ static void open_input(struct run *r, const char *path)
 	};
 
 	r->reading = true;
-	r->feed = bd_feed_open(path, &plan);
+	r->feed = bd_feed_open(parts, &plan);
 	r->reading = false;
 	fit(r, bd_feed_source(r->feed));
 	r->plan = bd_plan_make(t, r->m, r->feed);
@@ -237,14 +237,17 @@ static void open_net(struct run *r)
 
 static json_t *history_of(const struct run *r)
 {
-	const struct bd_stream_head *h = bd_feed_head(r->feed);
-	const struct bd_input in[] = {
-	    {"model", r->m->digest, bd_config_history(&r->m->cfg)},
-	    {h->teacher ? "teacher stream" : "examples", bd_source_digest(bd_feed_source(r->feed)),
-	     h->history},
-	};
+	const char *kind = bd_feed_head(r->feed)->teacher ? "teacher stream" : "examples";
+	size_t n;
+	struct bd_input *streams = bd_source_inputs(bd_feed_source(r->feed), kind, &n),
+	                *in = bd_alloc(n + 1, sizeof(*in));
 
-	return bd_history(in, sizeof(in) / sizeof(*in));
+	in[0] = (struct bd_input){"model", r->m->digest, bd_config_history(&r->m->cfg)};
+	memcpy(in + 1, streams, n * sizeof(*in));
+	json_t *history = bd_history(in, n + 1);
+	bd_free(streams);
+	bd_free(in);
+	return history;
 }
 
 static void log_step(struct run *r, double seconds)
@@ -411,7 +414,7 @@ static char *aside_path(const char *output)
 	return output != NULL ? bd_sprintf("%.*s.ckpt", (int)n, output) : NULL;
 }
 
-int bd_train_run(const struct bd_train *t, const char *path)
+int bd_train_run(const struct bd_train *t, struct bd_parts parts)
 {
 	struct run r = {.t = t};
 	int rc = BD_OK;
@@ -426,7 +429,7 @@ int bd_train_run(const struct bd_train *t, const char *path)
 	r.m = bd_model_load(t->model);
 	set_weights(r.m, t->weights);
 	read_tokenizer(&r);
-	open_input(&r, path);
+	open_input(&r, parts);
 	if (t->dry_run)
 		bd_dry_run(t, &r.plan, r.m, r.feed);
 	else

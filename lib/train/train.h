@@ -9,11 +9,12 @@
 #ifndef BD_TRAIN_H
 #define BD_TRAIN_H
 
+#include "data/stream.h"
 #include "train/options.h"
 
-/* Trains on the stream `path` ("-": stdin) and writes t->output. Returns BD_OK, or BD_SYS after a signal
- * (checkpoint written, the command to resume on stderr). A loss or gradient that is not finite dies BD_NO;
- * nothing is written then. */
-int bd_train_run(const struct bd_train *t, const char *path);
+/* Trains on the streams `parts`, read as one (stream.h), and writes t->output. Returns BD_OK, or BD_SYS
+ * after a signal (checkpoint written, the command to resume on stderr). A loss or gradient that is not finite
+ * dies BD_NO; nothing is written then. */
+int bd_train_run(const struct bd_train *t, struct bd_parts parts);
 
 #endif

@@ -202,3 +202,52 @@ plan() {
 	run grep -nE 'BD_(FLAG|INT|REAL|STR|ENUM|LIST)\b' "$repo"/bin/bd-sft.c "$repo"/bin/bd-cpt.c "$repo"/bin/bd-distill.c
 	[ "$status" -eq 1 ]
 }
+
+@test "streams in parts are the whole" {
+	bd-data --tokenizer base --template t.json --limit 60 rows.tsv -o part1.bds
+	bd-data --tokenizer base --template t.json --skip 60 --limit 40 rows.tsv -o part2.bds
+	bd-data --tokenizer base --template t.json --skip 100 rows.tsv -o part3.bds
+	parts=(part1.bds part2.bds part3.bds)
+	cmp <(bd-data -d -m base "${parts[@]}") <(bd-data -d -m base task.bds)
+	diff <(bd-eval teacher "${parts[@]}" | grep -v '"seconds\|<-\|second"') <(bd-eval teacher task.bds | grep -v '"seconds\|<-\|second"')
+	for order in "" --shuffle; do
+		# shellcheck disable=SC2086 # one word or none
+		bd-sft -q -t 1 --model base -o whole --force --epochs 2 $order task.bds
+		# shellcheck disable=SC2086
+		bd-sft -q -t 1 --model base -o joined --force --epochs 2 $order "${parts[@]}"
+		cmp whole/model.safetensors joined/model.safetensors
+	done
+	bd-info joined | grep -c 'bd-data .*--limit 60' # the history has all of them
+	bd-info joined | grep -c 'bd-data .*--skip 100'
+	mkfifo pipe3
+	cat part3.bds >pipe3 &
+	cmp <(bd-data -d -m base part1.bds - pipe3 <part2.bds) <(bd-data -d -m base task.bds)
+}
+
+@test "shards of a teacher's stream are the whole, and are asked for as such" {
+	for i in 1 2 3; do bd-teacher-dump -q --model teacher --epochs 2 --shuffle --shard $i/3 task.bds -o shard$i.bds; done
+	shards=(shard1.bds shard2.bds shard3.bds)
+	bd-teacher-dump -q --model teacher --epochs 2 --shuffle task.bds -o twice.bds
+	cmp <(bd-data -d -m base "${shards[@]}") <(bd-data -d -m base twice.bds)
+	bd-distill "${options[@]}" -t 1 -o joined.kd "${shards[@]}"
+	bd-distill "${options[@]}" -t 1 -o whole.kd twice.bds
+	cmp joined.kd/model.safetensors whole.kd/model.safetensors
+	for wrong in "shard1.bds shard3.bds shard2.bds" "shard1.bds shard2.bds" shard2.bds "shard1.bds twice.bds shard3.bds"; do
+		# shellcheck disable=SC2086 # words
+		run bd-distill "${options[@]}" -o out $wrong
+		[ "$status" -eq 3 ]
+		[[ $output == *"all shards of "*"in order"* ]]
+	done
+	bd-data -d -m base shard2.bds | head -n 1 | grep -q '"ids"' # to look at one is fine
+	bd-info shard2.bds | grep -Eq '^shard: \[2, ?3\]'
+	run bd-sft "${options[@]}" -o out part1.bds ./part1.bds
+	[ "$status" -eq 3 ]
+	[[ $output == *"part1.bds: the same file as part1.bds"* ]]
+	run bd-sft "${options[@]}" -o out task.bds text.bds
+	[ "$status" -eq 3 ]
+	[[ $output == *"text.bds: does not go together with task.bds: they were made with different templates"* ]]
+	run bd-distill "${options[@]}" -o out twice.bds task.bds
+	[[ $output == *"one is an example stream, the other a teacher stream"* ]]
+	run bd-teacher-dump -q --model teacher --shard 4/3 task.bds
+	[ "$status" -eq 2 ]
+}

@@ -43,7 +43,7 @@ static int tear_down(void **state)
 static void passes(uint32_t order[PASSES][N], bool hold, bool shuffle, uint64_t seed)
 {
 	struct bd_feed *f = bd_feed_open(
-	    "examples.bds",
+	    BD_PART("examples.bds"),
 	    &(struct bd_feed_plan){.epochs = PASSES, .hold = hold, .shuffle = shuffle, .seed = seed});
 	struct bd_record r;
 

@@ -57,7 +57,7 @@ static struct bd_plan plan(const struct bd_train *t, int heads, int kv_heads, in
 	struct bd_model m = {
 	    .cfg = {
 	        .heads = heads, .kv_heads = kv_heads, .head_dim = head_dim, .layers = layers, .vocab = 10}};
-	struct bd_feed *f = bd_feed_open("teacher.bds", &(struct bd_feed_plan){.count = true});
+	struct bd_feed *f = bd_feed_open(BD_PART("teacher.bds"), &(struct bd_feed_plan){.count = true});
 	struct bd_plan p = bd_plan_make(t, &m, f);
 
 	p.o.head = NULL; /* it is the feed's */

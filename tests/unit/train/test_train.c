@@ -210,7 +210,7 @@ static void dump(const char *model, const char *out, struct bd_teacher o)
 	o.batch_tokens = o.batch_tokens ? o.batch_tokens : 50;
 	o.common =
 	    (struct bd_common){.threads = o.common.threads ? o.common.threads : 2, .seed = 1, .quiet = true};
-	bd_teacher_run(&o, path);
+	bd_teacher_run(&o, BD_PART(path));
 }
 
 static void learns(const char *model, int weights)
@@ -221,7 +221,7 @@ static void learns(const char *model, int weights)
 	t.epochs = 12;
 	t.weights = weights;
 	t.shuffle = true;
-	assert_int_equal(bd_train_run(&t, in), BD_OK);
+	assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 	double first = logged(log, 0, "ce"), last = logged(log, -1, "ce");
 	assert_true(first > 2 && last < 0.5 * first);
 	assert_int_equal(logged(log, -1, "step"), 90); /* 12 * 60 / 8 */
@@ -245,7 +245,7 @@ static void test_same_bytes(void **state)
 		t.epochs = 2;
 		t.shuffle = true;
 		t.common.seed = i < 2 ? 5 : 6;
-		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 	}
 	assert_same_model("a", "b", true);
 	assert_same_model("a", "c", false);
@@ -262,7 +262,7 @@ static void test_passes_end_first(void **state)
 
 		t.epochs = 1;
 		t.steps = i ? EXAMPLES / 8 + 1 : 1000;
-		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 	}
 	assert_same_model("by-steps", "by-passes", true);
 }
@@ -282,7 +282,7 @@ static void test_accumulation(void **state)
 		t.batch = i == 0 ? 24 : i == 1 ? 4 : i == 2 ? 24 : 23;
 		t.accum = i == 1 ? 6 : 1;
 		t.micro_tokens = i == 2 ? 13 : 8192;
-		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 	}
 	static const char *const key[] = {"loss", "grad_norm"};
 	for (int k = 0; k < 2; k++) {
@@ -311,7 +311,7 @@ static void open_whole(struct whole *w, const char *model, const char *teacher, 
 
 	w->t = t;
 	w->s = (struct bd_step){.t = &w->t, .plan = &w->plan, .dev = cpu(), .m = bd_model_load(dir)};
-	w->s.feed = bd_feed_open(in, &(struct bd_feed_plan){.count = true});
+	w->s.feed = bd_feed_open(BD_PART(in), &(struct bd_feed_plan){.count = true});
 	w->plan = bd_plan_make(&w->t, w->s.m, w->s.feed);
 	w->s.net = bd_net_from_model(w->s.m, cpu(), true);
 	bd_step_open(&w->s);
@@ -418,7 +418,7 @@ static void test_ratios(void **state)
 	t.lambda_ratio = 0.5;
 	t.gamma_ratio = 0.25;
 	t.epochs = 10;
-	assert_int_equal(bd_train_run(&t, in), BD_OK);
+	assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 	assert_near1("first ratio of LD", logged(log, 0, "ratio_ld"), 0.5, 1e-5);
 	assert_near1("first ratio of AD", logged(log, 0, "ratio_ad"), 0.25, 1e-4);
 	assert_true(logged(log, 60, "lambda") > 0 && logged(log, 60, "gamma") > 0);
@@ -511,7 +511,7 @@ static void test_dump_epochs(void **state)
 static uint64_t drain(const struct bd_feed_plan *plan, uint64_t *sum, uint64_t most)
 {
 	char *path = at("examples");
-	struct bd_feed *f = bd_feed_open(path, plan);
+	struct bd_feed *f = bd_feed_open(BD_PART(path), plan);
 	struct bd_record r;
 	uint64_t n = 0;
 
@@ -556,7 +556,7 @@ static void test_best_is_kept(void **state)
 	t.epochs = 5;
 	t.lr = 0.05; /* wild enough that the last is not the best */
 	t.sched = BD_SCHED_CONSTANT;
-	assert_int_equal(bd_train_run(&t, in), BD_OK);
+	assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 	struct bd_in *f = bd_in_open(log);
 	size_t len, evals = 0;
 	double best = 0, best_step = 0;
@@ -578,7 +578,7 @@ static void test_best_is_kept(void **state)
 	again.steps = 1;
 	again.lr = 0;
 	again.decay = 0;
-	assert_int_equal(bd_train_run(&again, in), BD_OK);
+	assert_int_equal(bd_train_run(&again, BD_PART(in)), BD_OK);
 	f = bd_in_open(log2);
 	double accuracy = -1;
 	for (char *line; (line = bd_in_line(f, &len)) != NULL;) {
@@ -602,7 +602,7 @@ static void run_piped(void *arg)
 	struct piped *p = arg;
 
 	dup2(p->fd, STDIN_FILENO);
-	_exit(bd_train_run(&p->t, "-"));
+	_exit(bd_train_run(&p->t, BD_PART("-")));
 }
 
 static void run_file(void *arg)
@@ -610,7 +610,7 @@ static void run_file(void *arg)
 	struct bd_train *t = arg;
 	char *in = at("examples");
 
-	_exit(bd_train_run(t, in));
+	_exit(bd_train_run(t, BD_PART(in)));
 }
 
 /* Steps and evaluations in a log; where a run begins there is a line without "step", its history. */
@@ -680,7 +680,7 @@ static void test_resume(void **state)
 	struct bd_train whole = resumable("ternary", "whole", "whole.log"),
 	                parts = resumable("ternary", "parts", "parts.log");
 	char *in = at("examples"), *aside = at("parts.ckpt"), *output = at("parts");
-	assert_int_equal(bd_train_run(&whole, in), BD_OK);
+	assert_int_equal(bd_train_run(&whole, BD_PART(in)), BD_OK);
 	for (int rest = 0; rest < 2; rest++) {
 		unlink(parts.log);
 		parts.resume = false;
@@ -714,11 +714,11 @@ static void test_locked_device(void **state)
 		free.common.threads = t.common.threads = 1;
 		t.dev = locked;
 		unlink(t.log);
-		assert_int_equal(bd_train_run(&free, in), BD_OK);
+		assert_int_equal(bd_train_run(&free, BD_PART(in)), BD_OK);
 		assert_int_equal(interrupt(&t, 2000, 2, SIGTERM, true), BD_SYS);
 		assert_true(bd_is_dir(aside));
 		t.resume = true;
-		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 		assert_same_model("free", "locked", true);
 		bd_remove_tree(locked_out);
 	}
@@ -729,8 +729,8 @@ static void test_locked_device(void **state)
 		free.lambda_ratio = t.lambda_ratio = i % 2 ? 0.5 : 0;
 		free.objective = t.objective = i < 2 ? BD_DIV_CAKLD : BD_DIV_KL;
 		t.dev = locked;
-		assert_int_equal(bd_train_run(&free, i == 3 ? top : all), BD_OK);
-		assert_int_equal(bd_train_run(&t, i == 3 ? top : all), BD_OK);
+		assert_int_equal(bd_train_run(&free, BD_PART(i == 3 ? top : all)), BD_OK);
+		assert_int_equal(bd_train_run(&t, BD_PART(i == 3 ? top : all)), BD_OK);
 		assert_same_model("free", "locked", true);
 	}
 	for (int i = 0; i < 2; i++) {
@@ -751,7 +751,7 @@ static void test_periodic_checkpoint(void **state)
 	                t = resumable("dense", "periodic2", "periodic2.log");
 	char *aside = at("periodic2.ckpt"), *in = at("examples"), *output = at("periodic2");
 	whole.checkpoint_every = t.checkpoint_every = 3;
-	assert_int_equal(bd_train_run(&whole, in), BD_OK);
+	assert_int_equal(bd_train_run(&whole, BD_PART(in)), BD_OK);
 	assert_int_equal(interrupt(&t, 2500, 6, SIGKILL, false),
 	                 -SIGKILL); /* 6 lines: 4 steps and 2 evaluations */
 	assert_true(bd_is_dir(aside));
@@ -794,11 +794,11 @@ static void test_versions(void **state)
 	struct bd_feed *f;
 	struct bd_plan p;
 
-	assert_int_equal(bd_train_run(&whole, in), BD_OK);
+	assert_int_equal(bd_train_run(&whole, BD_PART(in)), BD_OK);
 	t.checkpoint_every = 3;
 	assert_int_equal(interrupt(&t, 2500, 6, SIGKILL, false), -SIGKILL);
 	m = bd_model_load(t.model);
-	f = bd_feed_open(in, &(struct bd_feed_plan){.count = true, .seed = 1});
+	f = bd_feed_open(BD_PART(in), &(struct bd_feed_plan){.count = true, .seed = 1});
 	p = bd_plan_make(&t, m, f);
 	t.resume = true;
 	assert_int_equal(unlink(at("old.ckpt/bd-digests.txt")), 0); /* which these versions did not write */
@@ -911,11 +911,11 @@ static void test_best_step(void **state)
 		struct bd_train t = judged("judged", cases[i].judge, cases[i].lr),
 		                plain_run = judged("not-judged", NULL, cases[i].lr);
 		t.log = log;
-		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 		int64_t best = best_of(log);
 		assert_in_range(best, cases[i].least, cases[i].most);
 		plain_run.steps = best;
-		assert_int_equal(bd_train_run(&plain_run, in), BD_OK);
+		assert_int_equal(bd_train_run(&plain_run, BD_PART(in)), BD_OK);
 		assert_same_model("judged", "not-judged", true);
 	}
 }
@@ -938,7 +938,7 @@ static void test_best_is_resumed(void **state)
 		parts.log = at("resumed.log");
 		whole.epochs = parts.epochs = 0;
 		whole.batch = parts.batch = 4;
-		assert_int_equal(bd_train_run(&whole, in), BD_OK);
+		assert_int_equal(bd_train_run(&whole, BD_PART(in)), BD_OK);
 		unlink(parts.log);
 		assert_int_equal(interrupt(&parts, 2000, 4, SIGTERM, false),
 		                 BD_SYS); /* three steps, one evaluation */
@@ -994,7 +994,7 @@ static void test_log(void **state)
 		t.steps = i ? 100 : 50;
 		t.log = log;
 		began = bd_seconds();
-		assert_int_equal(bd_train_run(&t, in), BD_OK);
+		assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 		elapsed = bd_seconds() - began;
 		n = codes_of(dir[i], code[i]);
 		assert_true(n > 0 && n <= MOST);
@@ -1043,7 +1043,7 @@ static void test_golden_prompts(void **state)
 
 	(void)state;
 	t.steps = 2;
-	assert_int_equal(bd_train_run(&t, in), BD_OK);
+	assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 	json_t *j = bd_json_load(path), *golden = json_object_get(json_object_get(j, "bitdistill"), "golden");
 	assert_int_equal(json_array_size(golden), 4);
 	for (size_t i = 0; i < 4; i++) {
@@ -1067,7 +1067,7 @@ static void run_empty(void *arg)
 {
 	char *in = at("empty");
 
-	bd_train_run(arg, in);
+	bd_train_run(arg, BD_PART(in));
 }
 
 static void run_fifo(void *arg)
@@ -1076,14 +1076,14 @@ static void run_fifo(void *arg)
 	FILE *f = popen(cmd, "r");
 
 	dup2(fileno(f), STDIN_FILENO);
-	_exit(bd_train_run(arg, "-"));
+	_exit(bd_train_run(arg, BD_PART("-")));
 }
 
 static void run_teacher(void *arg)
 {
 	char *in = at("all.bds");
 
-	_exit(bd_train_run(arg, in));
+	_exit(bd_train_run(arg, BD_PART(in)));
 }
 
 static void test_refusals(void **state)
