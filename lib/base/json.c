@@ -58,43 +58,50 @@ void bd_json_guard(void)
 
 /* ---- reading and writing ---- */
 
-json_t *bd_json_read(const char *text, size_t n, json_error_t *e)
+static json_t *read_flags(const char *text, size_t n, size_t flags, json_error_t *e)
 {
 	/* Tokenizer files hold "\u0000" as a vocabulary entry. */
-	return json_loadb(text, n, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, e);
+	return json_loadb(text, n, flags | JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, e);
 }
 
-json_t *bd_json_parse(const char *text, size_t n, const char *name)
+json_t *bd_json_read(const char *text, size_t n, json_error_t *e)
+{
+	return read_flags(text, n, 0, e);
+}
+
+static json_t *parse(const char *text, size_t n, const char *name, size_t flags)
 {
 	json_error_t e;
-	json_t *j = bd_json_read(text, n, &e);
+	json_t *j = read_flags(text, n, flags, &e);
 
 	if (j == NULL)
 		bd_die(BD_DATA, "%s: line %d, column %d: not valid JSON: %s", name, e.line, e.column, e.text);
 	return j;
 }
 
-json_t *bd_json_load(const char *path)
+json_t *bd_json_parse(const char *text, size_t n, const char *name)
+{
+	return parse(text, n, name, 0);
+}
+
+static json_t *load(const char *path, size_t flags)
 {
 	size_t n;
 	char *text = bd_read_file(path, &n);
-	json_t *j = bd_json_parse(text, n, path);
+	json_t *j = parse(text, n, path, flags);
 
 	bd_free(text);
 	return j;
 }
 
+json_t *bd_json_load(const char *path)
+{
+	return load(path, 0);
+}
+
 json_t *bd_json_try(const char *path)
 {
-	struct bd_map m;
-	json_t *j;
-
-	if (!bd_exists(path))
-		return NULL;
-	m = bd_map_file(path);
-	j = json_loadb((const char *)m.p, m.n, JSON_DECODE_INT_AS_REAL, NULL);
-	bd_unmap(&m);
-	return j;
+	return bd_exists(path) ? load(path, JSON_DECODE_INT_AS_REAL) : NULL;
 }
 
 /* The fewest digits, 15 to 17, from which every real number within j is read back exactly: jansson applies

@@ -8,6 +8,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,26 @@ static void print(const char *line, size_t n)
 	while (k < 0 && errno == EINTR);
 }
 
+/* Whether the line is one of the first SAID that were printed: a file is often read more than once. */
+static bool said(const char *line, size_t n)
+{
+	enum { SAID = 64 };
+	static uint64_t seen[SAID];
+	static size_t count;
+	uint64_t h = 0xcbf29ce484222325u; /* FNV-1a */
+	bool again = false;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ (unsigned char)line[i]) * 0x100000001b3u;
+	pthread_mutex_lock(&lock);
+	for (size_t i = 0; i < count; i++)
+		again = again || seen[i] == h;
+	if (!again && count < SAID)
+		seen[count++] = h;
+	pthread_mutex_unlock(&lock);
+	return again;
+}
+
 void bd_warn(const char *fmt, ...)
 {
 	char line[MESSAGE_MAX];
@@ -89,7 +110,8 @@ void bd_warn(const char *fmt, ...)
 	va_start(ap, fmt);
 	n = format_line(line, fmt, ap);
 	va_end(ap);
-	print(line, n);
+	if (!said(line, n))
+		print(line, n);
 }
 
 static struct cleanup *pop(void)

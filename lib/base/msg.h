@@ -20,7 +20,8 @@ enum bd_status {
 void bd_msg_tool(const char *argv0);
 const char *bd_msg_tool_name(void);
 
-/* Print "tool: ..." and a newline. A format that ends in ':' gets " strerror(errno)" appended. */
+/* Print "tool: ..." and a newline; the same warning once. A format that ends in ':' gets " strerror(errno)"
+ * appended. */
 void bd_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 _Noreturn void bd_die(enum bd_status status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

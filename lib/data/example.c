@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf.h"
+#include "text/special.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -21,43 +22,22 @@ static json_t *sibling(const char *dir, const char *name)
 	return j;
 }
 
-/* "eos_token_id": a number or a list, of which the first is used. */
-static int64_t eos_of(const json_t *config)
+static int64_t first_eos(const struct bd_special *s)
 {
-	const json_t *j = bd_json_get(config, "eos_token_id");
-
-	if (json_is_array(j))
-		j = json_array_get(j, 0);
-	return json_is_integer(j) ? json_integer_value(j) : -1;
+	return s->n_eos > 0 ? (int64_t)s->eos[0] : -1;
 }
 
-/* "eos_token" of tokenizer_config.json: a string or an added token's object. */
-static int64_t eos_token_of(const char *dir, const struct bd_tok *tok)
+static void beside_files(const char *dir, struct bd_beside *b)
 {
-	char *path = bd_path(dir, "tokenizer_config.json");
-	json_t *config = bd_json_try(path);
-	const json_t *j = bd_json_get(config, "eos_token");
+	json_t *config = sibling(dir, "config.json");
+	const json_t *text = bd_json_get(config, "text_config"), *c = text != NULL ? text : config;
+	struct bd_special s = BD_SPECIAL_NONE;
 
-	if (json_is_object(j))
-		j = bd_json_get(j, "content");
-	int64_t id = json_is_string(j) ? bd_tok_id(tok, json_string_value(j)) : -1;
-	json_decref(config);
-	bd_free(path);
-	return id;
-}
-
-static void beside_files(const char *dir, const struct bd_tok *tok, struct bd_beside *b)
-{
-	json_t *generation = sibling(dir, "generation_config.json"), *config = sibling(dir, "config.json");
-
-	b->eos = eos_of(generation);
-	b->eos = b->eos >= 0 ? b->eos : eos_of(config);
-	b->eos = b->eos >= 0 ? b->eos : eos_token_of(dir, tok);
-	const json_t *text = bd_json_get(config, "text_config");
-	const json_t *c = text != NULL ? text : config;
 	b->vocab = (uint32_t)bd_json_int(c, "vocab_size", b->vocab, 1, INT32_MAX, "config.json");
 	b->context = (size_t)bd_json_int(c, "max_position_embeddings", 0, 1, INT32_MAX, "config.json");
-	json_decref(generation);
+	bd_special_config(&s, config, b->vocab, "config.json");
+	bd_special_dir(&s, dir, b->vocab);
+	b->eos = first_eos(&s);
 	json_decref(config);
 }
 
@@ -78,13 +58,15 @@ static size_t gguf_context(const struct bd_gguf *g)
 static void beside_gguf(const char *path, struct bd_beside *b)
 {
 	struct bd_gguf *g = bd_gguf_open(path);
+	struct bd_special s;
 	uint32_t type;
 	const void *data;
 
-	b->eos = (int64_t)bd_gguf_uint_or(g, "tokenizer.ggml.eos_token_id", UINT64_MAX);
 	b->context = gguf_context(g);
 	if (bd_gguf_has(g, "tokenizer.ggml.tokens"))
 		b->vocab = (uint32_t)bd_gguf_array(g, "tokenizer.ggml.tokens", &type, &data);
+	bd_special_gguf(&s, g, b->vocab);
+	b->eos = first_eos(&s);
 	bd_gguf_close(g);
 }
 
@@ -106,7 +88,7 @@ struct bd_beside bd_beside(const char *path, const struct bd_tok *tok)
 	if (!memcmp(magic, "GGUF", 4))
 		beside_gguf(path, &b);
 	else
-		beside_files(dir, tok, &b);
+		beside_files(dir, &b);
 	bd_free(dir);
 	return b;
 }

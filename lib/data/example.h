@@ -10,8 +10,7 @@
 #include "text/tokenizer.h"
 
 /* What the files beside a tokenizer say: the model's vocabulary (config.json, or a GGUF file's token list;
- * else the tokenizer's own), its context, and the end-of-text id (generation_config.json, config.json or
- * tokenizer_config.json; -1: unknown). */
+ * else the tokenizer's own), its context, and the first id that ends a text (special.h; -1: unknown). */
 struct bd_beside {
 	uint32_t vocab;
 	int64_t eos;

@@ -123,12 +123,7 @@ size_t bd_context(const bd_model *m)
 
 int bd_is_end(const bd_model *m, uint32_t id)
 {
-	const struct bd_config *c = m != NULL ? &m->infer->net->cfg : NULL;
-
-	for (int i = 0; c != NULL && i < c->n_eos; i++)
-		if (c->eos[i] == id)
-			return 1;
-	return 0;
+	return m != NULL && bd_special_ends(&m->infer->net->cfg.special, id);
 }
 
 /* ---- tasks ---- */

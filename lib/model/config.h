@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "base/word.h"
+#include "text/special.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -53,16 +54,14 @@ struct bd_config {
 	bool o_bias;  /* o_proj has a bias too (llama's attention_bias; not qwen2's) */
 	bool ternary; /* linears run as ternary x int8 (the student) */
 	enum bd_norms norms;
-	int64_t bos; /* -1: none */
-	uint32_t eos[8];
-	int n_eos;
+	struct bd_special special;
 	/* the config.json as read, unknown keys kept; includes the "bitdistill" object */
 	json_t *json;
 	char name[64]; /* for messages: the directory's last component */
 };
 
 /* config.json: both dialects (rope_theta / rope_parameters, torch_dtype / dtype); unsupported features die by
- * name. A directory's generation_config.json overrides eos and bos. */
+ * name. In a directory, special is completed by its other files (special.h). */
 struct bd_config bd_config_load(const char *dir_or_file);
 struct bd_config bd_config_parse(const json_t *obj, const char *name);
 struct bd_config bd_config_copy(const struct bd_config *c); /* deep copy: owns its json */

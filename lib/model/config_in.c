@@ -156,35 +156,6 @@ static void parse_sliding(struct bd_config *c, const json_t *j, const char *name
 	c->sliding = NULL;
 }
 
-static void add_eos(struct bd_config *c, const json_t *id, const char *name)
-{
-	size_t max = sizeof(c->eos) / sizeof(c->eos[0]);
-
-	if (!json_is_integer(id))
-		bd_die(BD_DATA, "%s: eos_token_id is neither an integer nor a list of integers", name);
-	/* An id that the vocabulary lacks can never be generated. */
-	if (json_integer_value(id) < 0 || json_integer_value(id) >= c->vocab)
-		return;
-	if ((size_t)c->n_eos == max)
-		bd_die(BD_DATA, "%s: eos_token_id: more than %zu tokens", name, max);
-	c->eos[c->n_eos++] = (uint32_t)json_integer_value(id);
-}
-
-static void parse_special(struct bd_config *c, const json_t *j, const char *name)
-{
-	const json_t *eos = bd_json_get(j, "eos_token_id"), *id;
-	size_t i;
-
-	c->bos = bd_json_int(j, "bos_token_id", c->bos, -1, INT32_MAX, name);
-	if (eos != NULL)
-		c->n_eos = 0;
-	if (json_is_array(eos))
-		json_array_foreach(eos, i, id)
-			add_eos(c, id, name);
-	else if (eos != NULL)
-		add_eos(c, eos, name);
-}
-
 static void parse_bitdistill(struct bd_config *c, const json_t *j, const char *name)
 {
 	const json_t *b = bd_json_get(j, "bitdistill");
@@ -262,7 +233,7 @@ static void parse_block(struct bd_config *c, const json_t *j, const char *name)
 
 struct bd_config bd_config_parse(const json_t *obj, const char *name)
 {
-	struct bd_config c = {.bos = -1};
+	struct bd_config c = {.special = BD_SPECIAL_NONE};
 
 	if (!json_is_object(obj))
 		bd_die(BD_DATA, "%s: not a JSON object", name);
@@ -272,24 +243,11 @@ struct bd_config bd_config_parse(const json_t *obj, const char *name)
 	bd_config_read_rope(&c, obj, name);
 	parse_block(&c, obj, name);
 	parse_sliding(&c, obj, name);
-	parse_special(&c, obj, name);
+	bd_special_config(&c.special, obj, (size_t)c.vocab, name);
 	parse_bitdistill(&c, obj, name);
 	c.json = json_deep_copy(obj);
 	set_name(&c, name);
 	return c;
-}
-
-static void parse_generation(struct bd_config *c, const char *dir)
-{
-	char *path = bd_path(dir, "generation_config.json");
-
-	if (bd_exists(path)) {
-		json_t *j = bd_json_load(path);
-
-		parse_special(c, j, path);
-		json_decref(j);
-	}
-	bd_free(path);
 }
 
 struct bd_config bd_config_load(const char *dir_or_file)
@@ -300,7 +258,7 @@ struct bd_config bd_config_load(const char *dir_or_file)
 	struct bd_config c = bd_config_parse(j, path);
 
 	if (dir)
-		parse_generation(&c, dir_or_file);
+		bd_special_dir(&c.special, dir_or_file, (size_t)c.vocab);
 	set_name(&c, dir_or_file);
 	json_decref(j);
 	bd_free(path);

@@ -52,13 +52,15 @@ static json_t *short_real(float x)
 json_t *bd_config_json(const struct bd_config *c)
 {
 	struct bd_config copy = bd_config_copy(c);
-	json_t *b = bd_config_bitdistill(&copy);
+	json_t *b = bd_config_bitdistill(&copy), *eos = bd_special_eos_json(&c->special);
 
 	/* Both dialects say the same, so that either kind of reader finds what it looks for. */
 	bd_config_write_rope(c, copy.json);
 	if (c->window > 0)
 		write_sliding(c, copy.json);
 	json_object_del(copy.json, "quantization_config"); /* hf.h writes it */
+	if (eos != NULL)
+		json_object_set_new(copy.json, "eos_token_id", eos);
 	json_object_set_new(copy.json, "tie_word_embeddings", json_boolean(c->tied));
 	json_object_set_new(b, "norms", json_string(bd_norms_name(c->norms)));
 	json_object_set_new(b, "weights", json_string(c->ternary ? "ternary" : "full"));

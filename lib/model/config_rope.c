@@ -34,9 +34,12 @@ static double positive(const json_t *obj, const char *key, double def, const cha
 
 static enum bd_rope_kind kind_of(const json_t *p, const char *name)
 {
-	const char *s =
-	    bd_json_str(p, bd_json_get(p, "rope_type") != NULL ? "rope_type" : "type", "default", name);
+	const char *old = bd_json_str(p, "type", "default", name),
+	           *s = bd_json_str(p, "rope_type", old, name);
 
+	if (bd_json_get(p, "type") != NULL && strcmp(old, s) != 0)
+		bd_die(BD_DATA, "%s: rope_type \"%s\" and type \"%s\" of the same rope differ; remove one",
+		       name, s, old);
 	for (int i = 0; i <= BD_ROPE_YARN; i++)
 		if (strcmp(s, kinds[i]) == 0)
 			return (enum bd_rope_kind)i;
@@ -96,23 +99,77 @@ static struct bd_rope read_one(const json_t *p, const json_t *j, double theta, i
 	return r;
 }
 
+/* j[key], an object of parameters; NULL: absent, or says nothing. */
+static const json_t *parameters(const json_t *j, const char *key, const char *name)
+{
+	const json_t *p = bd_json_get(j, key);
+
+	if (p != NULL && !json_is_object(p))
+		bd_die(BD_DATA, "%s: \"%s\" is not an object", name, key);
+	return json_object_size(p) > 0 ? p : NULL;
+}
+
+static void check_nested(const json_t *p, const char *key, bool wanted, const char *name)
+{
+	bool nested = bd_json_get(p, FULL) != NULL || bd_json_get(p, SLIDING) != NULL;
+
+	if (p != NULL && nested != wanted)
+		bd_die(BD_DATA, "%s: %s %s entries for " FULL " and " SLIDING, name, key,
+		       nested ? "must not have" : "must have");
+}
+
+/* The base of rope_parameters where another one counts: refused if that would be a default. */
+static void check_theta(const struct bd_config *c, const json_t *j, const json_t *p, const json_t *scaling,
+                        const char *name)
+{
+	bool said = bd_json_get(j, "rope_theta") != NULL || bd_json_get(scaling, "rope_theta") != NULL;
+	double top = bd_json_real(j, "rope_theta", bd_family_row(c->family)->theta, name),
+	       of_p = bd_json_real(p, "rope_theta", top, name),
+	       used = scaling != NULL ? bd_json_real(scaling, "rope_theta", top, name) : of_p;
+
+	if (scaling != NULL && !said && of_p != used)
+		bd_die(
+		    BD_DATA,
+		    "%s: rope_scaling takes the place of rope_parameters, with which rope_theta %g would be "
+		    "lost; put it into rope_scaling, and remove rope_parameters",
+		    name, of_p);
+	if (of_p != used || (of_p != top && bd_json_get(j, "rope_theta") != NULL))
+		bd_warn("%s: has more than one rope_theta; %g is used", name, used);
+}
+
+/* The full layers' parameters where sliding layers have others: rope_scaling is added to them. */
+static json_t *full_parameters(const json_t *p, const json_t *scaling)
+{
+	json_t *full = json_object();
+
+	json_object_update(full, (json_t *)bd_json_get(p, FULL));
+	json_object_update(full, (json_t *)scaling);
+	return full;
+}
+
+/* Of a config in both dialects, what transformers 5 uses (modeling_rope_utils.py and
+ * configuration_gemma3.py): rope_scaling before rope_parameters. */
 void bd_config_read_rope(struct bd_config *c, const json_t *j, const char *name)
 {
 	double local = bd_family_row(c->family)->local;
-	const json_t *p = bd_json_get(j, "rope_parameters"),
-	             *scaling = p != NULL ? p : bd_json_get(j, "rope_scaling");
-	const json_t *full = bd_json_get(p, FULL), *sliding = bd_json_get(p, SLIDING);
-	bool nested = full != NULL || sliding != NULL;
-
-	if (p != NULL && nested != (local > 0))
-		bd_die(BD_DATA, "%s: rope_parameters %s entries for " FULL " and " SLIDING, name,
-		       nested ? "must not have" : "must have");
 	double theta = positive(j, "rope_theta", bd_family_row(c->family)->theta, name);
-	c->rope = read_one(nested ? full : scaling, j, theta, c->context, name);
+	const json_t *p = parameters(j, "rope_parameters", name),
+	             *scaling = parameters(j, "rope_scaling", name);
+
+	check_nested(p, "rope_parameters", local > 0, name);
+	check_nested(scaling, "rope_scaling", false, name);
+	if (local > 0) {
+		json_t *full = full_parameters(p, scaling);
+
+		c->rope = read_one(full, j, theta, c->context, name);
+		c->rope_local = read_one(bd_json_get(p, SLIDING), j,
+		                         positive(j, "rope_local_base_freq", local, name), c->context, name);
+		json_decref(full);
+		return;
+	}
+	check_theta(c, j, p, scaling, name);
+	c->rope = read_one(scaling != NULL ? scaling : p, j, theta, c->context, name);
 	c->rope_local = c->rope;
-	if (local > 0)
-		c->rope_local =
-		    read_one(sliding, j, positive(j, "rope_local_base_freq", local, name), c->context, name);
 }
 
 /* ---- writing ---- */

@@ -4,6 +4,7 @@
 #include "base/msg.h"
 #include "machine/quant.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 /* Modules that transformers is told not to quantise: the head is one of them in any case. */
@@ -20,10 +21,27 @@ static void check_skipped(const json_t *list, const char *name)
 			       name);
 }
 
+/* The models that 1bitLLM published before transformers knew BitNet (bitnet_b1_58-large, -xl, -3B): their own
+ * class, whose BitLinear quantises as quant.h does, and which reads these bits (1 is its word for ternary). */
+static bool is_1bitllm(const json_t *config, const char *name)
+{
+	const char *class = json_string_value(json_array_get(bd_json_get(config, "architectures"), 0));
+	int64_t weight = bd_json_int(config, "weight_bits", 1, INT32_MIN, INT32_MAX, name),
+	        input = bd_json_int(config, "input_bits", 8, INT32_MIN, INT32_MAX, name);
+
+	if (weight != 1 || input != 8)
+		bd_die(BD_DATA,
+		       "%s: weight_bits %" PRId64 " with input_bits %" PRId64
+		       " is not supported, only 1 (ternary weights) with 8",
+		       name, weight, input);
+	return bd_json_get(config, "weight_bits") != NULL ||
+	       (class != NULL && strcmp(class, "BitnetForCausalLM") == 0);
+}
+
 struct bd_hf_quant bd_hf_quant_parse(const json_t *config, const char *name)
 {
 	const json_t *q = bd_json_get(config, "quantization_config");
-	struct bd_hf_quant h = {0};
+	struct bd_hf_quant h = {.ternary = q == NULL && is_1bitllm(config, name)};
 
 	if (q == NULL)
 		return h;

@@ -1,5 +1,6 @@
 /* transformers' format of a ternary model: the "quantization_config" of config.json with "quant_method":
- * "bitnet" (BitNetQuantConfig), and the layout of its packed weights (integrations/bitnet.py). */
+ * "bitnet" (BitNetQuantConfig), and the layout of its packed weights (integrations/bitnet.py). Also 1bitLLM's
+ * older models, which have "weight_bits": 1 and masters instead. */
 #ifndef BD_HF_QUANT_H
 #define BD_HF_QUANT_H
 
@@ -10,7 +11,7 @@
 #include <stdint.h>
 
 struct bd_hf_quant {
-	bool ternary; /* the config has one: linears are ternary x int8 */
+	bool ternary; /* the config has one, or is 1bitLLM's: linears are ternary x int8 */
 	/* "offline": codes and weight_scale instead of weights; else masters, quantised on the fly */
 	bool packed;
 	bool inverse;  /* weight_scale [1] is 1 / D ("bitlinear"); else D ("autobitlinear") */

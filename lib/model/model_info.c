@@ -61,8 +61,8 @@ static void describe_config(json_t *o, const struct bd_config *c)
 	if (c->window > 0)
 		set_int(o, "window", (uint64_t)c->window);
 	set(o, "tied", json_boolean(c->tied));
-	for (int i = 0; i < c->n_eos; i++)
-		json_array_append_new(eos, json_integer(c->eos[i]));
+	for (int i = 0; i < c->special.n_eos; i++)
+		json_array_append_new(eos, json_integer(c->special.eos[i]));
 	set(o, "eos", eos);
 	static const char *const keys[] = {"stage", "parent", "task", "history"};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)

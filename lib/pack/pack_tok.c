@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "text/chat.h"
+#include "text/special.h"
 #include "text/tokenizer.h"
 
 #include <string.h>
@@ -92,11 +93,10 @@ static void put_id(struct bd_gguf_writer *w, const char *key, int64_t id, size_t
 		bd_gguf_put_u32(w, key, (uint32_t)id);
 }
 
-/* Id of the token that tokenizer_config.json has under this key, as a string or as an object; -1: none. */
+/* Id of the token that tokenizer_config.json has under this key; -1: none. */
 static int64_t named(const struct bd_tok *tok, const json_t *config, const char *key)
 {
-	const json_t *v = bd_json_get(config, key);
-	const char *text = json_string_value(json_is_object(v) ? bd_json_get(v, "content") : v);
+	const char *text = bd_token_of(config, key);
 
 	return text != NULL ? bd_tok_id(tok, text) : -1;
 }
@@ -104,21 +104,18 @@ static int64_t named(const struct bd_tok *tok, const json_t *config, const char 
 static void put_specials(struct bd_gguf_writer *w, const struct bd_tok *tok, const char *dir,
                          const struct bd_config *c)
 {
-	char *path = bd_path(dir, "tokenizer_config.json");
-	json_t *config = bd_json_try(path);
-	const json_t *pad = bd_json_get(c->json, "pad_token_id");
+	const struct bd_special *s = &c->special;
+	json_t *config = bd_tokenizer_config(dir);
 	size_t V = (size_t)c->vocab;
 
-	put_id(w, "tokenizer.ggml.bos_token_id", c->bos >= 0 ? c->bos : bd_tok_bos(tok), V);
-	put_id(w, "tokenizer.ggml.eos_token_id",
-	       c->n_eos > 0 ? (int64_t)c->eos[0] : named(tok, config, "eos_token"), V);
-	put_id(w, "tokenizer.ggml.padding_token_id",
-	       json_is_integer(pad) ? json_integer_value(pad) : named(tok, config, "pad_token"), V);
+	put_id(w, "tokenizer.ggml.bos_token_id", s->bos >= 0 ? s->bos : bd_tok_bos(tok), V);
+	put_id(w, "tokenizer.ggml.eos_token_id", s->n_eos > 0 ? (int64_t)s->eos[0] : -1, V);
+	put_id(w, "tokenizer.ggml.padding_token_id", s->pad >= 0 ? s->pad : named(tok, config, "pad_token"),
+	       V);
 	put_id(w, "tokenizer.ggml.unknown_token_id", named(tok, config, "unk_token"), V);
 	bd_gguf_put_bool(w, "tokenizer.ggml.add_bos_token", bd_tok_bos(tok) >= 0);
 	bd_gguf_put_bool(w, "tokenizer.ggml.add_eos_token", false);
 	json_decref(config);
-	bd_free(path);
 }
 
 /* Whether a text gets a space at its beginning, like SentencePiece's dummy prefix. */

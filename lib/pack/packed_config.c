@@ -134,17 +134,6 @@ static const char *norms_of(const struct source *s)
 	           : "none";
 }
 
-static void copy_tokens(const struct source *s)
-{
-	static const char *const keys[][2] = {{"bos_token_id", "tokenizer.ggml.bos_token_id"},
-	                                      {"eos_token_id", "tokenizer.ggml.eos_token_id"}};
-
-	for (size_t i = 0; i < 2; i++)
-		if (bd_gguf_has(s->g, keys[i][1]))
-			json_object_set_new(s->json, keys[i][0],
-			                    json_integer((json_int_t)bd_gguf_uint(s->g, keys[i][1])));
-}
-
 static void make_config(struct source *s, size_t row)
 {
 	const struct bd_gguf_tensor *embed = bd_gguf_find(s->g, "token_embd.weight");
@@ -172,7 +161,6 @@ static void make_config(struct source *s, size_t row)
 	copy_real(s, "rope_theta", "rope.freq_base", false);
 	copy_real(s, "rope_local_base_freq", "rope.freq_base_swa", false);
 	copy_scaling(s);
-	copy_tokens(s);
 }
 
 static void other(const struct bd_gguf *g, struct bd_config *c, struct bd_layout *l)
@@ -210,6 +198,8 @@ void bd_packed_config(const struct bd_gguf *g, struct bd_config *c, struct bd_la
 	else
 		other(g, c, l);
 	c->ternary = true;
+	if (c->special.n_eos == 0) /* of others; or of bd-pack, when only tokenizer_config.json named it */
+		bd_special_gguf(&c->special, g, (size_t)c->vocab);
 	if ((size_t)c->layers > bd_gguf_tensors(g) / BD_LINS) /* before anything of that size is allocated */
 		bd_die(BD_DATA, "%s: %zu tensors are too few for the %d layers of its config",
 		       bd_gguf_path(g), bd_gguf_tensors(g), c->layers);

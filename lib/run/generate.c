@@ -114,12 +114,7 @@ size_t bd_gen_room(const struct bd_infer *m, size_t prompt, const struct bd_gen_
 
 static bool ends(const struct bd_gen *g, uint32_t id)
 {
-	const struct bd_config *c = &g->m->net->cfg;
-
-	for (int i = 0; i < c->n_eos; i++)
-		if (c->eos[i] == id)
-			return true;
-	return g->o.end == (int64_t)id;
+	return bd_special_ends(&g->m->net->cfg.special, id) || g->o.end == (int64_t)id;
 }
 
 /* ---- log probabilities ---- */

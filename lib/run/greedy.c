@@ -18,14 +18,6 @@ struct going {
 	float *z, *copy;        /* [n,V] the device's, and what bd_dev_view needs */
 };
 
-static bool is_end(const struct bd_config *c, uint32_t id)
-{
-	for (int i = 0; i < c->n_eos; i++)
-		if (c->eos[i] == id)
-			return true;
-	return false;
-}
-
 static uint32_t likeliest(const float *z, size_t V)
 {
 	size_t best = 0;
@@ -73,7 +65,7 @@ static void take(struct going *a)
 	for (size_t i = 0; i < a->n; i++) {
 		struct bd_greedy *g = a->who[i];
 
-		g->end = is_end(&a->net->cfg, a->next[i]);
+		g->end = bd_special_ends(&a->net->cfg.special, a->next[i]);
 		if (!g->end)
 			bd_ids_push(&g->ids, a->next[i]);
 		if (g->end || --g->max == 0) {

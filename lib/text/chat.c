@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/msg.h"
 #include "format/gguf.h"
+#include "text/special.h"
 
 #include <string.h>
 
@@ -25,7 +26,7 @@ static const char *of_config(const json_t *value)
 
 char *bd_chat_source(const char *path)
 {
-	char *file, *config, *text = NULL;
+	char *file, *text = NULL;
 	json_t *json;
 
 	if (!bd_is_dir(path)) {
@@ -37,15 +38,13 @@ char *bd_chat_source(const char *path)
 		return text;
 	}
 	file = bd_path(path, "chat_template.jinja");
-	config = bd_path(path, "tokenizer_config.json");
-	json = bd_json_try(config);
+	json = bd_tokenizer_config(path);
 	if (bd_exists(file))
 		text = bd_read_file(file, NULL);
 	else if (of_config(bd_json_get(json, "chat_template")) != NULL)
 		text = bd_strdup(of_config(bd_json_get(json, "chat_template")));
 	json_decref(json);
 	bd_free(file);
-	bd_free(config);
 	return text;
 }
 

@@ -4,6 +4,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "text/special.h"
 #include "text/tok_vocab.h"
 
 #include <string.h>
@@ -81,31 +82,16 @@ void bd_post_free(struct bd_post *p)
 
 /* ---- tokenizer_config.json ---- */
 
-static json_int_t id_of(const json_t *root, const char *token)
-{
-	const json_t *id = bd_json_get(bd_json_get(bd_json_get(root, "model"), "vocab"), token), *e;
-	size_t i;
-
-	json_array_foreach(bd_json_get(root, "added_tokens"), i, e) {
-		const char *content = json_string_value(bd_json_get(e, "content"));
-
-		if (content != NULL && strcmp(content, token) == 0)
-			return json_integer_value(bd_json_get(e, "id"));
-	}
-	return json_is_integer(id) ? json_integer_value(id) : -1;
-}
-
 /* Appends the token config[key], a string or {"content"}, to the template if config[flag]. */
 static void add(json_t *processor, const json_t *root, const json_t *config, const char *flag,
                 const char *key, const char *name)
 {
-	const json_t *token = bd_json_get(config, key);
-	const char *text = json_string_value(json_is_object(token) ? bd_json_get(token, "content") : token);
+	const char *text = bd_token_of(config, key);
 	json_int_t id;
 
 	if (!bd_json_bool(config, flag, false, name))
 		return;
-	if (text == NULL || (id = id_of(root, text)) < 0)
+	if (text == NULL || (id = bd_token_id(root, text)) < 0)
 		bd_die(BD_DATA, "%s: %s is set, but %s is not a token of the tokenizer", name, flag, key);
 	json_array_append_new(json_object_get(processor, "single"),
 	                      json_pack("{s:{s:s, s:i}}", "SpecialToken", "id", text, "type_id", 0));
@@ -116,7 +102,7 @@ static void add(json_t *processor, const json_t *root, const json_t *config, con
 bool bd_post_complete(json_t *root, const char *dir)
 {
 	char *path = bd_path(dir, "tokenizer_config.json");
-	json_t *config = bd_json_try(path);
+	json_t *config = bd_tokenizer_config(dir);
 	json_t *p = json_pack("{s:s, s:[], s:[], s:{}}", "type", "TemplateProcessing", "single", "pair",
 	                      "special_tokens");
 	bool added = false;

@@ -84,9 +84,9 @@ static void same_facts(const struct bd_config *a, const struct bd_config *b)
 	assert_int_equal(x.mlp_bias, y.mlp_bias);
 	assert_int_equal(x.ternary, y.ternary);
 	assert_int_equal(x.norms, y.norms);
-	assert_int_equal(x.bos, y.bos);
-	assert_int_equal(x.n_eos, y.n_eos);
-	assert_memory_equal(x.eos, y.eos, sizeof(x.eos));
+	assert_int_equal(x.special.bos, y.special.bos);
+	assert_int_equal(x.special.n_eos, y.special.n_eos);
+	assert_memory_equal(x.special.eos, y.special.eos, sizeof(x.special.eos));
 }
 
 static void facts(void **state)
@@ -107,16 +107,16 @@ static void facts(void **state)
 	assert_int_equal(c.context, 77);
 	assert_true(c.eps == 1e-5f && c.rope.theta == 10000);
 	assert_true(c.tied && c.attn_bias && c.mlp_bias && !c.qk_norm && !c.ternary);
-	assert_int_equal(c.n_eos, 2); /* 99 is outside the vocabulary */
-	assert_int_equal(c.eos[1], 4);
-	assert_int_equal(c.bos, 1);
+	assert_int_equal(c.special.n_eos, 2); /* 99 is outside the vocabulary */
+	assert_int_equal(c.special.eos[1], 4);
+	assert_int_equal(c.special.bos, 1);
 	assert_string_equal(c.name, "test");
 	bd_config_free(&c);
 	c = config(QWEN ",\"eos_token_id\":5,\"bos_token_id\":null,\"mlp_bias\":true");
 	assert_true(c.qk_norm && !c.mlp_bias && !c.tied);
 	assert_int_equal(c.head_dim, 6);
-	assert_int_equal(c.bos, -1);
-	assert_int_equal(c.eos[0], 5);
+	assert_int_equal(c.special.bos, -1);
+	assert_int_equal(c.special.eos[0], 5);
 	bd_config_free(&c);
 }
 
@@ -812,9 +812,9 @@ static void companions(void **state)
 	bd_write_file("a/tokenizer.json", "{}", 2);
 	bd_write_file("a/README.md", "not ours", 8);
 	back = bd_model_load("a");
-	assert_int_equal(back->cfg.n_eos, 2);
-	assert_int_equal(back->cfg.eos[1], 7);
-	assert_int_equal(back->cfg.bos, 2);
+	assert_int_equal(back->cfg.special.n_eos, 2);
+	assert_int_equal(back->cfg.special.eos[1], 7);
+	assert_int_equal(back->cfg.special.bos, 2);
 	save(back, "b", BD_F32);
 	text = bd_read_file("b/tokenizer.json", NULL);
 	assert_string_equal(text, "{}");

@@ -496,7 +496,7 @@ static void test_foreign(void **state)
 		write_foreign(arch[i], &l, BD_GGML_F32);
 		net = bd_packed_open(file, cpu());
 		assert_int_equal(net->cfg.act, i < 2 ? BD_RELU2 : BD_SILU);
-		assert_int_equal(net->cfg.eos[0], 7);
+		assert_int_equal(net->cfg.special.eos[0], 7);
 		got = logits(net);
 		assert_int_equal(memcmp(got, want, T * V * sizeof(*got)) == 0, i < 2);
 		bd_free(got);
