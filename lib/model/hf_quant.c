@@ -21,8 +21,8 @@ static void check_skipped(const json_t *list, const char *name)
 			       name);
 }
 
-/* The models that 1bitLLM published before transformers knew BitNet (bitnet_b1_58-large, -xl, -3B): their own
- * class, whose BitLinear quantises as quant.h does, and which reads these bits (1 is its word for ternary). */
+/* The models that 1bitLLM published before transformers knew BitNet (bitnet_b1_58-large, -xl, -3B): a class
+ * of their own, whose BitLinear quantises as quant.h does; its weight_bits of 1 are ternary. */
 static bool is_1bitllm(const json_t *config, const char *name)
 {
 	const char *class = json_string_value(json_array_get(bd_json_get(config, "architectures"), 0));

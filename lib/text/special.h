@@ -19,12 +19,12 @@ struct bd_special {
 };
 #define BD_SPECIAL_NONE ((struct bd_special){.bos = -1, .pad = -1})
 
-/* eos_token_id (a number or a list), bos_token_id and pad_token_id of a config.json or generation_config.json,
- * where it has them, instead of those in s. An id that the vocabulary of `vocab` tokens lacks means nothing
- * and is left out with a warning; what is not a whole number dies BD_DATA. */
+/* eos_token_id (a number or a list), bos_token_id and pad_token_id of a config.json or
+ * generation_config.json, where it has them, instead of those in s. An id that the vocabulary of `vocab`
+ * tokens lacks is left out with a warning; what is not a whole number dies BD_DATA. */
 void bd_special_config(struct bd_special *s, const json_t *config, size_t vocab, const char *name);
-/* The other files of a model directory: generation_config.json, and if no id ends a text so far, the eos_token
- * of tokenizer_config.json (else special_tokens_map.json) as tokenizer.json numbers it. */
+/* The other files of a model directory: generation_config.json, and if no id ends a text so far, the
+ * eos_token of tokenizer_config.json (else special_tokens_map.json) as tokenizer.json numbers it. */
 void bd_special_dir(struct bd_special *s, const char *dir, size_t vocab);
 /* tokenizer.ggml.*: the ends of a text, of a turn and of a message all end an answer. */
 void bd_special_gguf(struct bd_special *s, const struct bd_gguf *g, size_t vocab);

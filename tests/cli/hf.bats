@@ -117,3 +117,16 @@ llama() {
 	bd-pack -q -t 1 s --target hf --type online -o online
 	bd-pack -q -t 1 s --target hf --type offline -o offline
 }
+
+@test "an end token that only tokenizer_config.json names ends the answers of the model and of its packed file" {
+	cp -r "$dir/student" m
+	sed -i '/"eos_token_id"/d' m/config.json
+	run -1 grep -rF '"eos_token_id"' m
+	printf '{"eos_token": {"content": "e"}}' >m/tokenizer_config.json
+	bd-info m | grep -F 'eos: [68]'
+	bd-init -q m/config.json --tokenizer m -o again
+	bd-info again | grep -F 'eos: [68]'
+	bd-pack -q m -o m.gguf
+	bd-pack -d -q m.gguf -o back
+	bd-info back | grep -F 'eos: [68]'
+}
