@@ -12,8 +12,8 @@ json_t *bd_json_parse(const char *text, size_t n, const char *name); /* dies BD_
 /* The same; NULL if it is not valid: *e then says where and why. */
 json_t *bd_json_read(const char *text, size_t n, json_error_t *e);
 json_t *bd_json_load(const char *path);
-/* NULL if there is no such file. Integers are read as reals: Python writes some that fit into no integer of C,
- * such as a model_max_length of 10^30. */
+/* NULL if there is no such file. Integers are read as reals: Python writes some that fit into no integer of
+ * C, such as a model_max_length of 10^30. */
 json_t *bd_json_try(const char *path);
 char *bd_json_text(const json_t *j, bool pretty); /* caller bd_free()s; keys in insertion order */
 struct bd_out;
