@@ -27,15 +27,15 @@ struct bd_kern_product {
 
 /* out[t*ldo + n] = table row n times token t, for t < T, n < N, k a multiple of the type's block. The
  * activations are int8 in blocks of 32 with a step each (quant_row of the block). Lane 8 (b mod 2) + j, j <
- * 8, adds for the blocks b = 0, 1, ... of 32 columns
- *	(float)(s sum_i w[32b + 4j + i] q[32b + 4j + i], i < 4) * (d * step[b])
+ * 8, adds for the blocks b = 0, 1, ... of 32 columns, by a fused multiply-add,
+ *	(float)(s sum_i w[32b + 4j + i] q[32b + 4j + i], i < 4) (d * step[b])
  * where w is the stored integer (q8_0: q; q4_0: q - 8; q6_k: q - 32), d the block's scale and s that of the
  * 16 columns in q6_k, else 1; then the 16 lanes by halves 8, 4, 2, 1. The integers are below 2^24. */
 struct bd_kern_table {
 	float *out;
 	size_t ldo;
 	const int8_t *q;   /* [T,kpad], kpad = k rounded up to 64; zeros from k on */
-	const float *step; /* [T,kpad/32] likewise */
+	const float *step; /* [T,kpad/4] that of the block for each of its 8 lanes; zeros from k on */
 	size_t T;
 	const uint8_t *w; /* [N] rows as they are stored */
 	size_t N, k;

@@ -64,26 +64,27 @@ struct quantised {
 	const struct bd_lm_head *o;
 	integer_fn *product;
 	int8_t *q;   /* [P,kpad] */
-	float *step; /* [P,kpad/32] */
+	float *step; /* [P,kpad/4] */
 };
 
 static void quantise_rows(struct bd_cpu *cpu, const void *operands, size_t p0, size_t p1, int slice)
 {
 	const struct quantised *x = operands;
-	size_t C = x->o->table.cols, kpad = bd_table_cols(C), blocks = kpad / 32;
+	size_t C = x->o->table.cols, kpad = bd_table_cols(C);
 
 	(void)slice;
 	for (size_t p = p0; p < p1; p++)
-		for (size_t b = 0; b < blocks; b++) {
-			int8_t *q = x->q + p * kpad + 32 * b;
+		for (size_t i = 0; i < kpad; i += 32) {
+			int8_t *q = x->q + p * kpad + i;
+			float step = 0;
 			int32_t sum;
 
-			x->step[p * blocks + b] = 0;
-			if (32 * b < C)
-				x->step[p * blocks + b] =
-				    cpu->kern->quant_row(q, &sum, x->o->h + p * C + 32 * b, 32, 32);
+			if (i < C)
+				step = cpu->kern->quant_row(q, &sum, x->o->h + p * C + i, 32, 32);
 			else
 				memset(q, 0, 32);
+			for (size_t l = 0; l < 8; l++)
+				x->step[(p * kpad + i) / 4 + l] = step;
 		}
 }
 
@@ -105,7 +106,7 @@ static void integer_columns(struct bd_cpu *cpu, const void *operands, size_t v0,
 
 static void integer_head(struct bd_cpu *cpu, const struct bd_lm_head *o, integer_fn *product)
 {
-	size_t kpad = bd_table_cols(o->table.cols), steps = o->P * (kpad / 32);
+	size_t kpad = bd_table_cols(o->table.cols), steps = o->P * (kpad / 4);
 	float *room = bd_cpu_shared(cpu, steps + o->P * kpad / sizeof(float));
 	struct quantised x = {o, product, (int8_t *)(room + steps), room};
 

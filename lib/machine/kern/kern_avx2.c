@@ -341,17 +341,14 @@ static inline vf pair_halves(const uint8_t *lo, const uint8_t *hi, size_t j)
 	return (vf)_mm256_cvtph_ps(_mm_set1_epi16((short)h));
 }
 
-static inline vf pair_floats(const float *x, size_t j)
-{
-	return splat(x[j]);
-}
-
 static inline vi four_scales(const int8_t *s, size_t j)
 {
 	const int a = s[2 * j], b = s[2 * j + 1];
 
 	return (vi){a, a, a, a, b, b, b, b};
 }
+
+enum { TABLE_T = 4 };
 
 #include "machine/kern/quantised.inc"
 

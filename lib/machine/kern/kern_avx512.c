@@ -366,12 +366,6 @@ static inline vf pair_halves(const uint8_t *lo, const uint8_t *hi, size_t j)
 	return (vf)_mm512_cvtph_ps(_mm256_set_m128i(_mm_set1_epi16((short)b), _mm_set1_epi16((short)a)));
 }
 
-static inline vf pair_floats(const float *x, size_t j)
-{
-	(void)j;
-	return (vf)_mm512_mask_blend_ps(0xff00, _mm512_set1_ps(x[0]), _mm512_set1_ps(x[1]));
-}
-
 static inline vi four_scales(const int8_t *s, size_t j)
 {
 	const __m128i spread = _mm_set_epi8(3, 3, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 0, 0, 0, 0);
@@ -381,6 +375,8 @@ static inline vi four_scales(const int8_t *s, size_t j)
 	memcpy(&four, s, sizeof(four));
 	return (vi)_mm512_cvtepi8_epi32(_mm_shuffle_epi8(_mm_cvtsi32_si128(four), spread));
 }
+
+enum { TABLE_T = 8 };
 
 #include "machine/kern/quantised.inc"
 

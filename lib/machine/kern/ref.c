@@ -196,7 +196,9 @@ static float table_dot(const int8_t *q, const float *step, const uint8_t *row, s
 
 			for (size_t i = 4 * j; i < 4 * j + 4; i++)
 				sum += w[i] * q[i];
-			lane[8 * (b % 2) + j] += (float)(s[j / 4] * sum) * (d * step[b]);
+			float *l = &lane[8 * (b % 2) + j];
+
+			*l = fmaf((float)(s[j / 4] * sum), d * step[8 * b + j], *l);
 		}
 	}
 	return halves_sum(lane);
@@ -208,7 +210,7 @@ static void table(const struct bd_kern_table *o, load_block *load, size_t stride
 
 	for (size_t t = 0; t < o->T; t++)
 		for (size_t n = 0; n < o->N; n++)
-			o->out[t * o->ldo + n] = table_dot(o->q + t * kpad, o->step + t * (kpad / 32),
+			o->out[t * o->ldo + n] = table_dot(o->q + t * kpad, o->step + t * (kpad / 4),
 			                                   o->w + n * stride, o->k, load);
 }
 
