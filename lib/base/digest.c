@@ -199,16 +199,21 @@ static char **files_of(const char *dir, size_t *n)
 	if (d == NULL)
 		bd_die(BD_SYS, "%s: cannot read:", dir);
 	bd_guard_keep(d, 0, close_dir);
-	while ((e = readdir(d)) != NULL) {
+	while ((errno = 0, e = readdir(d)) != NULL) {
 		char *path = bd_sprintf("%s/%s", dir, e->d_name);
 		struct stat st;
 
-		if (strcmp(e->d_name, BD_DIGESTS) != 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode)) {
+		if (stat(path, &st) != 0) {
+			if (errno != ENOENT) /* a link to nothing is no file */
+				bd_die(BD_SYS, "%s: cannot look for it:", path);
+		} else if (strcmp(e->d_name, BD_DIGESTS) != 0 && S_ISREG(st.st_mode)) {
 			name = bd_resize(name, *n, *n + 1, sizeof(*name));
 			name[(*n)++] = bd_strdup(e->d_name);
 		}
 		bd_free(path);
 	}
+	if (errno != 0)
+		bd_die(BD_SYS, "%s: cannot read:", dir);
 	bd_guard_drop(d);
 	closedir(d);
 	if (*n > 0)

@@ -147,10 +147,15 @@ static struct bd_prf rouge_l(const struct bd_words *p, const struct bd_words *r)
 static struct bd_prf rouge_lsum(const struct lines *p, const struct lines *r)
 {
 	size_t n = r->words.n, m = p->words.n, hits;
-	uint8_t *step = bd_alloc(bd_mul(n, m), 1);
-	bool *in = bd_zalloc(n, sizeof(*in));
-	struct bd_words hit = {.w = bd_alloc(n, sizeof(*hit.w))};
+	struct bd_words hit = {0};
+	uint8_t *step;
+	bool *in;
 
+	if (n == 0 || m == 0)
+		return prf(0, m, n);
+	step = bd_alloc(bd_mul(n, m), 1);
+	in = bd_zalloc(n, sizeof(*in));
+	hit.w = bd_alloc(n, sizeof(*hit.w));
 	for (size_t i = 0; i < r->n; i++)
 		for (size_t j = 0; j < p->n; j++)
 			lcs(r->words.w + r->line[i], r->line[i + 1] - r->line[i], p->words.w + p->line[j],
