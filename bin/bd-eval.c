@@ -1,6 +1,7 @@
 /* bd-eval: scores of a model over an example stream, or of given texts against references. */
 #include "base/mem.h"
 #include "base/msg.h"
+#include "base/show.h"
 #include "base/opt.h"
 #include "eval/eval.h"
 #include "eval/eval_text.h"
@@ -8,6 +9,7 @@
 #include "eval/text_scores.h"
 #include "math/devices.h"
 
+#include <string.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -84,10 +86,10 @@ static void print_cells(const json_t *o, const char *prefix, bool names, bool *f
 		if (json_is_object(v)) {
 			print_cells(v, dotted, names, first);
 		} else {
-			printf("%s%s", *first ? "" : "\t",
-			       names               ? name
-			       : json_is_string(v) ? json_string_value(v)
-			                           : text);
+			const char *cell = names ? name : json_is_string(v) ? json_string_value(v) : text;
+
+			fputs(*first ? "" : "\t", stdout);
+			bd_show_to(stdout, cell, strlen(cell), false);
 			*first = false;
 		}
 		free(text);

@@ -3,6 +3,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "base/show.h"
 #include "base/opt.h"
 #include "data/stream.h"
 #include "format/gguf_digest.h"
@@ -189,7 +190,7 @@ static void print_scalar(const json_t *v)
 {
 	char *text = json_is_string(v) ? bd_strdup(json_string_value(v)) : bd_json_text(v, false);
 
-	fputs(text, stdout);
+	bd_show_to(stdout, text, strlen(text), false);
 	bd_free(text);
 }
 
@@ -222,10 +223,12 @@ static void print_history(const json_t *list, int indent)
 
 		for (const char *s = line; (s = strstr(s, " <- ")) != NULL; s++)
 			inputs = s;
-		printf("\n%*s%.*s", indent, "",
-		       (int)(inputs != NULL ? (size_t)(inputs - line) : strlen(line)), line);
-		if (inputs != NULL)
-			printf("\n%*s%s", indent + 3, "", inputs);
+		printf("\n%*s", indent, "");
+		bd_show_to(stdout, line, inputs != NULL ? (size_t)(inputs - line) : strlen(line), false);
+		if (inputs == NULL)
+			continue;
+		printf("\n%*s", indent + 3, "");
+		bd_show_to(stdout, inputs, strlen(inputs), false);
 	}
 }
 
@@ -236,7 +239,9 @@ static void print_text(const json_t *o, int indent)
 	json_t *v, *first;
 
 	json_object_foreach((json_t *)(uintptr_t)o, key, v) {
-		printf("%*s%s:", indent, "", key);
+		printf("%*s", indent, "");
+		bd_show_to(stdout, key, strlen(key), false);
+		putchar(':');
 		first = json_array_get(v, 0);
 		if (json_is_object(v)) {
 			putchar('\n');

@@ -2,6 +2,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "base/show.h"
 #include "base/opt.h"
 #include "data/nottext.h"
 #include "math/devices.h"
@@ -33,10 +34,12 @@ static _Noreturn void die_stdout(void)
 	bd_die(BD_SYS, "<stdout>: cannot write");
 }
 
+/* To a terminal, without what a model or a file might tell it. */
 static void print(void *ctx, const char *text, size_t n)
 {
 	(void)ctx;
-	if (fwrite(text, 1, n, stdout) != n || fflush(stdout) != 0)
+	if (!(isatty(STDOUT_FILENO) ? bd_show_to(stdout, text, n, true) : fwrite(text, 1, n, stdout) == n) ||
+	    fflush(stdout) != 0)
 		die_stdout();
 }
 
@@ -53,12 +56,9 @@ static void print_json(json_t *o)
 /* "error: why", in one line whatever it quotes. */
 static void print_error(const char *why)
 {
-	char *line = bd_sprintf("error: %s", why);
-
-	for (char *c = line; *c != '\0'; c++)
-		*c = (unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c;
-	print(NULL, line, strlen(line));
-	bd_free(line);
+	print(NULL, "error: ", strlen("error: "));
+	if (!bd_show_to(stdout, why, strlen(why), false))
+		die_stdout();
 }
 
 /* Prints an answer that is not a text, or ends the line of one that was printed as it was generated. */
@@ -74,8 +74,8 @@ static void answered(void *ctx, json_t *answer)
 	}
 	if (error != NULL)
 		print_error(error);
-	if (label != NULL &&
-	    printf("%s\t%.6f", label, json_real_value(json_object_get(answer, "probability"))) < 0)
+	if (label != NULL && (!bd_show_to(stdout, label, strlen(label), false) ||
+	                      printf("\t%.6f", json_real_value(json_object_get(answer, "probability"))) < 0))
 		die_stdout();
 	print(NULL, "\n", 1);
 	json_decref(answer);

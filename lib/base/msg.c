@@ -3,6 +3,7 @@
 #include "base/msg.h"
 
 #include "base/guard.h"
+#include "base/show.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -46,16 +47,18 @@ static size_t added(int k, size_t room)
 	return k < 0 ? 0 : (size_t)k < room ? (size_t)k : room - 1;
 }
 
-/* The message into text; one longer than the buffer is cut. Returns its length. */
+/* The message into text, in one line whatever it quotes; one longer than the buffer is cut. Returns its
+ * length. */
 static size_t format(char *text, size_t room, const char *fmt, va_list ap)
 {
+	char raw[MESSAGE_MAX];
 	size_t fmt_n = strlen(fmt), n;
 	const char *reason = fmt_n > 0 && fmt[fmt_n - 1] == ':' ? strerror(errno) : NULL;
 
-	n = added(vsnprintf(text, room, fmt, ap), room);
+	n = added(vsnprintf(raw, sizeof(raw), fmt, ap), sizeof(raw));
 	if (reason != NULL)
-		n += added(snprintf(text + n, room - n, " %s", reason), room - n);
-	return n;
+		n += added(snprintf(raw + n, sizeof(raw) - n, " %s", reason), sizeof(raw) - n);
+	return bd_show(raw, n, false, text, room);
 }
 
 /* "tool: message\n" */

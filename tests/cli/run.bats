@@ -319,3 +319,26 @@ right() {
 	bd-run "$BD_DATA/models/stories-3m" -n 60 -p 'Once upon a time' >a
 	grep -q 'there was a little girl named Lily' a
 }
+
+@test "labels cannot forge a line, and generated text says nothing to a terminal" {
+	sed 's/"different"/"a\\nsame\\t1.0\\u001b[31m"/' "$dir/task.json" >forger.json
+	bd-data -q --template forger.json --tokenizer "$dir/base" -o forger.bds "$dir/rows.tsv"
+	bd-sft -q -t 1 --model "$dir/base" -o forger --steps 1 --batch 8 forger.bds
+	bd-run forger <"$dir/rows.tsv" >answers
+	[ "$(wc -l <answers)" -eq 24 ]
+	[ "$(grep -cE "^(same|a\\\\nsame\\\\t1\\.0\\\\x1b\\[31m)$(printf '\t')[01]\\.[0-9]{6}$" answers)" -eq 24 ]
+	bd-info forger.bds >info
+	[ "$(grep -c "$(printf '\033')" info)" -eq 0 ]
+	dies 3 'no\nsuch\x1b[31m: ' bd-run "$(printf 'no\nsuch\033[31m')" -p x
+	for _ in 1 2 3 4 5 6 7 8; do
+		printf '{"text": "the \\u001b[31m\\u001b[31m\\u001b[31m\\n\\u001b[31m\\u001b[31m"}\n'
+	done >red.jsonl
+	bd-data -q --text --tokenizer "$dir/base" -o red.bds red.jsonl
+	bd-sft -q -t 1 --model "$dir/base" -o red --steps 40 --batch 8 --epochs 100 --lr 5e-3 red.bds
+	bd-run red -p 'the ' -n 12 >raw
+	grep -q "$(printf '\033')" raw
+	script -qec true /dev/null >/dev/null 2>&1 || skip 'no pseudo-terminals'
+	script -qec "bd-run red -p 'the ' -n 12" /dev/null >shown
+	grep -qF '\x1b' shown
+	[ "$(grep -c "$(printf '\033')" shown)" -eq 0 ]
+}
