@@ -48,9 +48,11 @@ for f in task text full top; do
 	put1 feed/$f-shuffled '\070' $f.plain
 done
 put stream/zstd task.bds
-printf "\\$(printf %03o $(($(wc -c <full.plain) / 256)))\\$(printf %03o $(($(wc -c <full.plain) % 256)))" >length
-cat length full.plain full.plain >two
-put1 feed/two '\120' two
+n=$(wc -c <task.plain)
+# shellcheck disable=SC2059 # two bytes
+printf "\\$(printf %03o $((n / 256)))\\$(printf %03o $((n % 256)))" >length
+cat length task.plain task.plain >two
+put1 feed/two '\100' two
 for t in i2_s tq2_0 tq1_0 q2_0; do
 	bd-pack -q student -o $t.gguf --type $t
 	put door/$t $t.gguf
