@@ -15,11 +15,14 @@ static bool text, shuffle, decode, skip_bad;
 static int64_t pack, limit, skip, max_len, eos = -1, level = -1;
 static enum bd_rows_format format;
 static enum bd_cut truncate_;
+static int chat_name = -1; /* an enum bd_chat_name; -1: no conversations */
 
 static const struct bd_opt opts[] = {
     {"template", 'T', BD_STR | BD_READ, &template_name, "FILE",
      "task template: a file, or the name of one in the suite", 0, 0},
     {"text", 0, BD_FLAG, &text, NULL, "plain text: every document becomes a sequence", 0, 0},
+    {"chat", 0, BD_ENUM, &chat_name, BD_CHAT_WORDS,
+     "conversations, in this chat template (auto: the model's)", 0, 0},
     {"decode", 'd', BD_FLAG, &decode, NULL, "turn a stream back into JSON lines", 0, 0},
     {"tokenizer", 'm', BD_STR | BD_READ, &tokenizer, "DIR|FILE",
      "model directory, tokenizer.json or packed file", 0, 0},
@@ -42,7 +45,7 @@ static const struct bd_opt opts[] = {
 static const struct bd_tool tool = {
     .name = "bd-data",
     .summary = "make example streams from text, JSONL, TSV and CSV",
-    .synopsis = "--tokenizer MODEL (--template FILE | --text) [options] [FILE...]",
+    .synopsis = "--tokenizer MODEL (--template FILE | --text | --chat NAME) [options] [FILE...]",
     .opts = opts,
     .max_args = -1,
 };
@@ -101,12 +104,42 @@ static void fill_head(struct bd_stream_head *h, const struct bd_examples *e)
 
 static void no_text(struct bd_examples *e, const char *where)
 {
-	char *why = bd_sprintf("%s: no field \"%s\"; use --key to name another", where, key);
+	char *why = e->chat != NULL
+	                ? bd_sprintf("%s: neither \"messages\" nor \"conversations\"", where)
+	                : bd_sprintf("%s: no field \"%s\"; use --key to name another", where, key);
 
 	if (!skip_bad)
 		bd_die(BD_DATA, "%s", why);
 	bd_leftout_add(&e->left, "without the text's field", why);
 	bd_free(why);
+}
+
+/* A conversation is in the member "messages", or else in "conversations", as ShareGPT calls it. */
+static const char *const chat_fields[] = {"messages", "conversations"};
+
+static void read_chat(struct bd_examples *e, const char *const *value, const size_t *length,
+                      const char *where)
+{
+	int i = value[0] == NULL;
+
+	if (value[i] == NULL)
+		no_text(e, where);
+	else
+		bd_example_chat(e, value[i], length[i], where);
+}
+
+static struct bd_chat *open_chat(const struct bd_tok *tok)
+{
+	struct bd_chat *chat = bd_chat_named((enum bd_chat_name)chat_name, tok);
+	char *jinja = chat == NULL ? bd_chat_source(tokenizer) : NULL;
+
+	if (jinja != NULL)
+		chat = bd_chat_detect(jinja, tok);
+	if (chat == NULL)
+		bd_die(BD_DATA, "%s: has %s chat template; choose one with --chat: %s", tokenizer,
+		       jinja != NULL ? "an unknown" : "no", BD_WORDS(BD_CHAT_LIST));
+	bd_free(jinja);
+	return chat;
 }
 
 static void read_rows(struct bd_examples *e, struct bd_rows *rows, size_t fields, const struct writer *w)
@@ -117,6 +150,8 @@ static void read_rows(struct bd_examples *e, struct bd_rows *rows, size_t fields
 	while (!(limit && w->written == (uint64_t)limit) && bd_rows_next(rows, value, length)) {
 		if (e->template_ != NULL)
 			bd_example_row(e, value, bd_rows_where(rows));
+		else if (e->chat != NULL)
+			read_chat(e, value, length, bd_rows_where(rows));
 		else if (value[0] == NULL)
 			no_text(e, bd_rows_where(rows));
 		else
@@ -155,6 +190,7 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	    .tok = tok, .pack = (size_t)pack, .skip = skip_bad, .emit = write_example, .ctx = &w};
 	struct bd_rows_opts how = {.format = format, .skip = skip_bad ? &e.left : NULL};
 	struct bd_template *t = NULL;
+	struct bd_chat *chat = NULL;
 	char *path = template_name != NULL ? bd_template_path(template_name) : NULL;
 	size_t fields = 1;
 
@@ -166,9 +202,15 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 		e.choice = bd_template_classes(t) ? bd_template_choices(t, tok) : NULL;
 		fields = bd_template_fields(t);
 	}
+	if (chat_name >= 0) {
+		e.chat = chat = open_chat(tok);
+		how.format = BD_ROWS_JSONL;
+		how.lists = true;
+		fields = 2;
+	}
 	const char **name = bd_alloc(fields, sizeof(*name));
 	for (size_t i = 0; i < fields; i++)
-		name[i] = t != NULL ? bd_template_field(t, i) : key;
+		name[i] = t != NULL ? bd_template_field(t, i) : chat != NULL ? chat_fields[i] : key;
 	struct bd_rows *rows = bd_rows_open(file, files, &how, name, fields);
 	if (shuffle)
 		bd_rows_shuffle(rows, (uint64_t)common->seed);
@@ -189,6 +231,7 @@ static void make_examples(char *const *file, size_t files, const struct bd_commo
 	bd_free(name);
 	bd_free(path);
 	bd_template_free(t);
+	bd_chat_free(chat);
 	bd_tok_free(tok);
 }
 
@@ -224,8 +267,10 @@ int main(int argc, char **argv)
 
 	if (tokenizer == NULL)
 		bd_die(BD_USAGE, "--tokenizer is missing");
-	if ((template_name != NULL) + text + decode != 1)
-		bd_die(BD_USAGE, "one of --template, --text and --decode is needed");
+	if ((template_name != NULL) + text + (chat_name >= 0) + decode != 1)
+		bd_die(BD_USAGE, "one of --template, --text, --chat and --decode is needed");
+	if (chat_name >= 0 && format != BD_ROWS_AUTO && format != BD_ROWS_JSONL)
+		bd_die(BD_USAGE, "--chat reads JSONL only");
 	if (pack && !text)
 		bd_die(BD_USAGE, "--pack needs --text");
 	if (decode)

@@ -104,19 +104,30 @@ static void check_ids(const struct bd_examples *e, const struct bd_ids *ids, con
 			       where, ids->id[i], e->beside.vocab);
 }
 
-/* Hands out ids[n], of which those from `first` are to be predicted. */
-static void emit(struct bd_examples *e, const uint32_t *id, size_t n, size_t first, int label,
-                 const char *ref)
+/* Hands out ids[n], of which those are to be predicted that target[n] marks; label -1 and ref NULL: none. */
+static void emit_marked(struct bd_examples *e, const uint32_t *id, const uint8_t *target, size_t n, int label,
+                        const char *ref)
 {
 	struct bd_record r = {
-	    .n = n, .label = label, .ids = bd_alloc(n, sizeof(*r.ids)), .target = bd_zalloc(n, 1)};
+	    .n = n, .label = label, .ids = bd_alloc(n, sizeof(*r.ids)), .target = bd_alloc(n, 1)};
 
 	memcpy(r.ids, id, n * sizeof(*id));
-	if (first < n)
-		memset(r.target + first, 1, n - first);
+	memcpy(r.target, target, n);
 	r.ref = ref != NULL ? bd_strdup(ref) : NULL;
 	e->emit(e->ctx, &r);
 	bd_record_free(&r);
+}
+
+/* The same with those from `first` on to be predicted. */
+static void emit(struct bd_examples *e, const uint32_t *id, size_t n, size_t first, int label,
+                 const char *ref)
+{
+	uint8_t *target = bd_zalloc(n, 1);
+
+	if (first < n)
+		memset(target + first, 1, n - first);
+	emit_marked(e, id, target, n, label, ref);
+	bd_free(target);
 }
 
 static void answer_ids(const struct bd_examples *e, const char *const *row, int label, struct bd_buf *text,
@@ -283,6 +294,62 @@ void bd_example_text(struct bd_examples *e, const char *text, size_t n, const ch
 	else if (ids.n)
 		pack_text(e, &ids);
 	bd_ids_free(&ids);
+}
+
+/* A conversation on its way to a record. */
+struct talking {
+	struct bd_examples *e;
+	const char *text, *where, *why;
+	size_t n, from; /* the tokens from `from` on are left when it is cut */
+	struct bd_ids ids;
+	uint8_t *target; /* [ids.n] */
+};
+
+static void build_chat(void *ctx)
+{
+	struct talking *t = ctx;
+	struct bd_examples *e = t->e;
+	size_t over;
+
+	t->why = "that are no conversations of this template";
+	bd_conversation_ids(e->chat, e->tok, t->text, t->n, t->where, &t->ids, &t->target);
+	over = e->max_len && t->ids.n > e->max_len ? t->ids.n - e->max_len : 0;
+	t->why = "too long";
+	if (over && e->cut_end == BD_CUT_NO)
+		bd_die(BD_DATA,
+		       "%s: %zu tokens, but the model's context is %zu; cut such rows with --truncate right, "
+		       "or leave them out with --skip-bad",
+		       t->where, t->ids.n, e->max_len);
+	t->from = e->cut_end == BD_CUT_LEFT ? over : 0;
+	t->ids.n -= over;
+	t->target[t->from] = 0;
+	t->why = "without an answer of the assistant";
+	if (t->ids.n == 0 || memchr(t->target + t->from, 1, t->ids.n) == NULL)
+		bd_die(BD_DATA, "%s: the assistant says nothing%s", t->where,
+		       over ? " in what is left of it" : "");
+	e->cut += over > 0;
+	e->cut_tokens += over;
+	t->why = NULL;
+	check_ids(e, &t->ids, t->where);
+}
+
+void bd_example_chat(struct bd_examples *e, const char *text, size_t n, const char *where)
+{
+	struct talking t = {.e = e, .text = text, .n = n, .where = where};
+	struct bd_scope scope;
+	int status;
+
+	bd_json_guard();
+	bd_scope_begin(&scope, NULL);
+	e->rows++;
+	status = bd_guard(&scope, build_chat, &t);
+	if (status && (!e->skip || t.why == NULL || status != BD_DATA))
+		bd_die((enum bd_status)status, "%s", bd_guard_text());
+	if (status)
+		bd_leftout_add(&e->left, t.why, bd_guard_text());
+	else
+		emit_marked(e, t.ids.id + t.from, t.target + t.from, t.ids.n, -1, NULL);
+	bd_scope_end(&scope);
 }
 
 void bd_example_end(struct bd_examples *e)

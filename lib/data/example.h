@@ -3,6 +3,7 @@
 #ifndef BD_EXAMPLE_H
 #define BD_EXAMPLE_H
 
+#include "data/conversation.h"
 #include "data/leftout.h"
 #include "data/prompt.h"
 #include "data/stream.h"
@@ -23,6 +24,7 @@ typedef void bd_example_fn(void *ctx, const struct bd_record *r);
 struct bd_examples {
 	const struct bd_tok *tok;
 	const struct bd_template *template_; /* NULL: plain text */
+	const struct bd_chat *chat;          /* of conversations, or NULL */
 	struct bd_ids *choice;               /* the classes' label tokens; NULL without classes */
 	struct bd_beside beside;
 	size_t max_len;      /* 0: no bound */
@@ -45,6 +47,9 @@ void bd_example_row(struct bd_examples *e, const char *const *row, const char *w
 /* A document, cut at max_len if cut_end says where, or added to the packed ones. Others stay as long as they
  * are: bd-eval --window divides them. */
 void bd_example_text(struct bd_examples *e, const char *text, size_t n, const char *where);
+/* A conversation (conversation.h): what the assistant says is to be predicted. Bad are others than lists of
+ * messages that the chat template allows, those too long, and those in which the assistant says nothing. */
+void bd_example_chat(struct bd_examples *e, const char *text, size_t n, const char *where);
 void bd_example_end(struct bd_examples *e); /* the last packed sequence; frees what the examples own */
 
 /* The record as an object for people: text, ids, target, label, ref. */

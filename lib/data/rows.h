@@ -27,6 +27,7 @@ struct bd_rows_opts {
 	/* Not 0: lines of a service, which no line ends. Without a header a row may have just this many
 	 * columns, and no first line is refused as a sign of another format. */
 	size_t inputs;
+	bool lists;      /* JSONL: lists and objects are values too, as their JSON text */
 	size_t max_line; /* bytes; a row with a longer line is bad; 0: BD_LINE_MAX (io.h) */
 };
 

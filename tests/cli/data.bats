@@ -252,6 +252,50 @@ good" ]
 	grep -F 'rows left out: 1 (1 too long)' err
 }
 
+@test "conversations: what the assistant says is to be predicted" {
+	cat >chats.jsonl <<-'END'
+	{"messages": [{"role": "user", "content": "the"}, {"role": "assistant", "content": "sea"}, {"role": "user", "content": "x"}, {"role": "assistant", "content": "inside"}]}
+	{"conversations": [{"from": "system", "value": "s"}, {"from": "human", "value": "the"}, {"from": "gpt", "value": "sea"}]}
+	END
+	bd-data --chat chatml -m bytes chats.jsonl -o x.bds
+	decode bytes x.bds >x
+	head() { printf '<|im_start|>%s\\n%s<|im_end|>\\n' "$@"; }
+	[ "$(field text <x | sed -n 1p)" = "$(head user the assistant sea user x assistant inside)" ]
+	[ "$(field text <x | sed -n 2p)" = "$(head system s user the assistant sea)" ]
+	# Each answer with its end is as many tokens as the text alone: two runs of ones, then one.
+	n() { printf '%s<|im_end|>' "$1" | bd-data --text --format lines -m bytes | decode bytes - | field ids | tr ',' '\n' | wc -l; }
+	runs() { field target | tr -d , | grep -o '1\+' | awk '{ print length($0) }' | tr '\n' ' '; }
+	[ "$(sed -n 1p x | runs)" = "$(n sea) $(n inside) " ]
+	[ "$(sed -n 2p x | runs)" = "$(n sea) " ]
+	dies 3 "bytes: has no chat template; choose one with --chat" bd-data --chat auto -m bytes chats.jsonl
+	dies 2 "--chat reads JSONL only" bd-data --chat chatml --format csv -m bytes chats.jsonl
+}
+
+@test "bad conversations are refused, or left out and counted; long ones are cut" {
+	cat >chats.jsonl <<-'END'
+	{"messages": [{"role": "user", "content": "the"}, {"role": "assistant", "content": "sea"}]}
+	{"messages": [{"role": "user", "content": "the"}]}
+	{"messages": [{"role": "tool", "content": "the"}]}
+	{"messages": [{"role": "user", "content": null}]}
+	{"messages": "the"}
+	{"text": "the"}
+	END
+	dies 3 'chats.jsonl: line 2: the assistant says nothing' bd-data --chat chatml -m bytes chats.jsonl -o o.bds
+	dies 3 'line 1: the role "tool" is none of' bd-data --chat chatml -m bytes <(sed -n 3p chats.jsonl) -o o.bds
+	dies 3 'line 1: a message without text' bd-data --chat chatml -m bytes <(sed -n 4p chats.jsonl) -o o.bds
+	dies 3 'line 1: neither "messages" nor "conversations"' bd-data --chat chatml -m bytes <(sed -n 6p chats.jsonl) -o o.bds
+	[ ! -e o.bds ]
+	bd-data --skip-bad --chat chatml -m bytes chats.jsonl -o x.bds 2>err
+	grep -F 'rows left out: 5 (1 without an answer of the assistant, 3 that are no conversations of this template, 1 without' err
+	[ "$(decode bytes x.bds | wc -l)" -eq 1 ]
+	echo '{"max_position_embeddings": 40}' >bytes/config.json
+	dies 3 "but the model's context is 40" bd-data --chat chatml -m bytes chats.jsonl -o o.bds
+	bd-data --truncate left --skip-bad --chat chatml -m bytes chats.jsonl -o x.bds 2>err
+	grep -F 'rows cut to 40 tokens' err
+	[ "$(decode bytes x.bds | field ids | tr ',' '\n' | wc -l)" -eq 40 ]
+	decode bytes x.bds | field text | grep -q 'sea<|im_end|>\\n$'
+}
+
 @test "labels that begin alike are named with their token" {
 	sed 's/" bad", "bad"/"sea", "sea"/; s/" good", "good"/"sea story", "sea story"/' "$sst2" >alike.json
 	dies 3 'the labels "sea" and "sea story" begin with the same token' bd-data -T alike.json -m bytes rows.tsv

@@ -180,7 +180,7 @@ static void json_values(struct bd_rows *r, const char *line, size_t n, const cha
 
 		if (j == NULL)
 			continue;
-		if (json_is_array(j) || json_is_object(j)) {
+		if (!r->o.lists && (json_is_array(j) || json_is_object(j))) {
 			bd_rows_bad(r, no_text, "\"%s\" is neither text nor a number", r->field[i]);
 			continue;
 		}
