@@ -106,8 +106,9 @@ measure() { # ARM SEED: prints lines "ARM KEY VALUE"
 	sed -n 's/^ *"accuracy": *\([0-9.eE+-]*\),*$/'"$1"'\taccuracy\t\1/p' "$work/$1.$2.json"
 	if [ "$2" = 1 ]; then
 		bd-bench --format csv -t 1 -p 128 -n 64 -r 5 "$model" >"$work/$1.bench.csv"
-		awk -F, -v arm="$1" 'NR == 1 { for (i = 1; i <= NF; i++) key[i] = $i; next }
-			{ for (i = 4; i <= NF; i++) printf "%s\t%s\t%s\n", arm, key[i], $i }' "$work/$1.bench.csv"
+		awk -F, -v arm="$1" 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+			NR == 2 { printf "%s\tfile_bytes\t%s\n", arm, $at["file_bytes"] }
+			{ printf "%s\t%s\t%s\n", arm, ($at["n_gen"] > 0 ? "decode" : "prefill"), $at["median"] }' "$work/$1.bench.csv"
 	fi
 }
 for seed in $(seq "$seeds"); do

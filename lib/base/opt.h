@@ -14,6 +14,7 @@ enum bd_opt_type {
 	BD_STR,  /* const char ** */
 	BD_ENUM, /* enum *: index into the '|'-separated list of `arg`; negative: no default */
 	BD_LIST, /* struct bd_list *: may be given several times */
+	BD_INTS, /* struct bd_ints *: "1,2,8" */
 };
 /* Or-ed to a type. */
 enum {
@@ -29,6 +30,12 @@ struct bd_list {
 	size_t n;
 };
 
+/* Numbers of one argument, which replaces the default and what was given before; more than fit: BD_USAGE. */
+struct bd_ints {
+	int64_t v[16];
+	size_t n;
+};
+
 struct bd_opt {
 	const char *name; /* long name without dashes; NULL ends the table */
 	int letter;       /* short letter or 0 */
@@ -38,7 +45,7 @@ struct bd_opt {
 	 * complete; for BD_ENUM the choices "a|b|c" */
 	const char *arg;
 	const char *help; /* one line */
-	double min, max;  /* bounds of BD_INT and BD_REAL; both 0: none */
+	double min, max;  /* bounds of BD_INT, BD_REAL and each of BD_INTS; both 0: none */
 };
 
 struct bd_tool {
@@ -50,7 +57,7 @@ struct bd_tool {
 };
 
 /* Common options, the same letter in every tool: -t threads, -s seed, -q quiet, --no-verify (io.h), -h, -V,
- * --completion. */
+ * --completion. A tool whose table has one of that name takes its own instead. */
 struct bd_common {
 	int64_t threads; /* default: processors this process may use */
 	int64_t seed;    /* default 1 */

@@ -23,6 +23,7 @@ static void append_enum(struct bd_buf *b, const struct bd_opt *o)
 static void append_value(struct bd_buf *b, const struct bd_opt *o)
 {
 	const struct bd_list *list = o->dst;
+	const struct bd_ints *ints = o->dst;
 
 	switch ((enum bd_opt_type)(o->type & BD_OPT_TYPE)) {
 	case BD_FLAG:
@@ -43,6 +44,10 @@ static void append_value(struct bd_buf *b, const struct bd_opt *o)
 	case BD_LIST:
 		for (size_t i = 0; i < list->n; i++)
 			append_str(b, list->item[i]);
+		break;
+	case BD_INTS:
+		for (size_t i = 0; i < ints->n; i++)
+			bd_buf_fmt(b, "%" PRId64 ",", ints->v[i]);
 		break;
 	}
 }

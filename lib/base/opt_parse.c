@@ -46,6 +46,7 @@ static struct parser {
 /* " [default]" of an option that has one. */
 static void append_default(struct bd_buf *b, const struct bd_opt *o)
 {
+	const struct bd_ints *ints = o->dst;
 	const char *s;
 	size_t n;
 
@@ -67,6 +68,11 @@ static void append_default(struct bd_buf *b, const struct bd_opt *o)
 		s = bd_word_at(o->arg, *(int *)o->dst, &n);
 		if (s != NULL)
 			bd_buf_fmt(b, " [%.*s]", (int)n, s);
+		break;
+	case BD_INTS:
+		for (size_t i = 0; i < ints->n; i++)
+			bd_buf_fmt(b, "%s%" PRId64 "%s", i == 0 ? " [" : ",", ints->v[i],
+			           i + 1 == ints->n ? "]" : "");
 		break;
 	}
 }
@@ -139,6 +145,33 @@ static void append_item(struct bd_list *list, const char *s, const char *what)
 	list->item[list->n++] = s;
 }
 
+static int64_t parse_int(const struct bd_opt *o, const char *s, const char *what)
+{
+	bool bounded = o->min != 0 || o->max != 0;
+
+	return bd_num_int(s, bounded ? bound(o->min) : INT64_MIN, bounded ? bound(o->max) : INT64_MAX, what);
+}
+
+/* "1,2,8" */
+static void parse_ints(const struct bd_opt *o, const char *s, const char *what)
+{
+	struct bd_ints *list = o->dst;
+	size_t n;
+
+	list->n = 0;
+	for (;; s += n + 1) {
+		n = strcspn(s, ",");
+		if (list->n == sizeof(list->v) / sizeof(*list->v))
+			bd_die(BD_USAGE, "%s: more than %zu numbers", what, list->n);
+		char *one = bd_strndup(s, n);
+
+		list->v[list->n++] = parse_int(o, one, what);
+		bd_free(one);
+		if (s[n] == '\0')
+			return;
+	}
+}
+
 static void assign(const struct bd_opt *o, const char *s)
 {
 	bool bounded = o->min != 0 || o->max != 0;
@@ -150,8 +183,7 @@ static void assign(const struct bd_opt *o, const char *s)
 		*(bool *)o->dst = true;
 		break;
 	case BD_INT:
-		*(int64_t *)o->dst = bd_num_int(s, bounded ? bound(o->min) : INT64_MIN,
-		                                bounded ? bound(o->max) : INT64_MAX, what);
+		*(int64_t *)o->dst = parse_int(o, s, what);
 		break;
 	case BD_REAL:
 		*(double *)o->dst =
@@ -167,6 +199,9 @@ static void assign(const struct bd_opt *o, const char *s)
 		break;
 	case BD_LIST:
 		append_item(o->dst, s, what);
+		break;
+	case BD_INTS:
+		parse_ints(o, s, what);
 		break;
 	}
 }
@@ -224,6 +259,14 @@ static void add_option(struct bd_opt o)
 	parser.opts[parser.n++] = o;
 }
 
+static bool has_option(const char *name)
+{
+	for (size_t i = 0; i < parser.own; i++)
+		if (strcmp(parser.opts[i].name, name) == 0)
+			return true;
+	return false;
+}
+
 static void collect(const struct bd_tool *tool, struct bd_common *common)
 {
 	const struct bd_opt own[] = {
@@ -243,7 +286,8 @@ static void collect(const struct bd_tool *tool, struct bd_common *common)
 		add_option(*o);
 	parser.own = parser.n;
 	for (size_t i = 0; i < sizeof(own) / sizeof(*own); i++)
-		add_option(own[i]);
+		if (!has_option(own[i].name))
+			add_option(own[i]);
 }
 
 /* The option that a value of getopt_long represents; parser.n if none. */
