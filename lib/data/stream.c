@@ -189,8 +189,10 @@ static bool is_regular(const char *path)
 {
 	struct stat st;
 
+	if ((path == NULL || !strcmp(path, "-")) && fstat(STDOUT_FILENO, &st) != 0)
+		bd_die(BD_SYS, "<stdout>: cannot write:");
 	if (path == NULL || !strcmp(path, "-"))
-		return fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode);
+		return S_ISREG(st.st_mode);
 	return stat(path, &st) != 0 || S_ISREG(st.st_mode);
 }
 

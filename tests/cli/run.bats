@@ -203,6 +203,15 @@ right() {
 	sed -n 5p out | grep -q '^{"id":\[7\],"error":"<stdin>: line 5: '
 }
 
+@test "a bad first line is refused like any other" {
+	printf 'x\351\té\nthe\té\n' >in
+	status=0
+	bd-run "$dir/student" <in >out 2>err || status=$?
+	[ "$status" -eq 3 ]
+	sed -n 1p out | grep -q '^error: <stdin>: line 1: not UTF-8'
+	[ "$(sed -n 2p out)" = "$(bd-run "$dir/student" -p 'the	é')" ]
+}
+
 @test "refused lines leave nothing behind" {
 	for i in $(seq 3000); do printf '%s\t%s\nhalf\n\377\n' "$i" "$i"; done >in
 	limit=$(bd-run "$dir/student" <<<'a	b' >/dev/null && echo ok)

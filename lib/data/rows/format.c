@@ -267,7 +267,7 @@ static bool names_csv(struct bd_rows *r, const char *line, size_t n)
 
 	for (size_t i = 0; i < n; i++)
 		quotes += line[i] == '"';
-	if (quotes % 2 || memchr(line, '\t', n) != NULL)
+	if (r->why != NULL || quotes % 2 || memchr(line, '\t', n) != NULL)
 		return false;
 	csv_cells(r, line, n);
 	r->why = NULL;

@@ -62,7 +62,7 @@ static void read_words(void *ctx)
 		if (informs(argv[i]))
 			argc = 1;
 	argv[argc] = NULL;
-	if (process.n > 1)
+	if (process.n > 3 * WORDS) /* a command and its files */
 		abort();
 	bd_opt_parse(&tool, &common, argc, argv);
 	if (strncmp(bd_opt_command(), "bd-fuzz", 7) != 0 || list.n > 16 || word < 0 || word > 2)
