@@ -27,7 +27,8 @@
  * failures. */
 static bool is_input(int e)
 {
-	return e == ENOENT || e == ENOTDIR || e == EACCES || e == ELOOP || e == ENAMETOOLONG || e == EISDIR;
+	return e == ENOENT || e == ENOTDIR || e == EACCES || e == ELOOP || e == ENAMETOOLONG || e == EISDIR ||
+	       e == ENXIO;
 }
 
 static _Noreturn void die_open(const char *path)
@@ -42,7 +43,7 @@ static int open_input(const char *path, struct stat *st, bool regular)
 	int fd;
 
 	regular = regular || bd_guard_scope() != NULL;
-	fd = open(path, O_RDONLY | O_CLOEXEC | (regular ? O_NONBLOCK : 0));
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | (regular ? O_NONBLOCK : 0));
 	if (fd < 0)
 		die_open(path);
 	bd_guard_keep_fd(fd);
@@ -125,14 +126,19 @@ char *bd_read_file(const char *path, size_t *n)
 	struct stat st = {0};
 	bool standard = strcmp(path, "-") == 0;
 	const char *name = standard ? "<stdin>" : path;
-	int fd = standard ? STDIN_FILENO : open_input(path, &st, false);
+	int fd = standard ? STDIN_FILENO : open_input(path, &st, true);
 	char *p;
 
+	if (st.st_size > BD_FILE_MAX)
+		bd_die(BD_DATA, "%s: %lld bytes; a file of this kind may have %d MiB", path,
+		       (long long)st.st_size, BD_FILE_MAX >> 20);
 	/* one more byte to see the end of the file, one for the NUL */
-	cap = (S_ISREG(st.st_mode) ? (size_t)st.st_size : CHUNK) + 2;
+	cap = (standard ? CHUNK : (size_t)st.st_size) + 2;
 	p = bd_alloc(cap, 1);
 	while ((k = read_some(fd, p + used, cap - 1 - used, name)) > 0) {
 		used += k;
+		if (used > BD_FILE_MAX)
+			bd_die(BD_DATA, "%s: more than %d MiB", name, BD_FILE_MAX >> 20);
 		if (used == cap - 1) {
 			p = bd_resize(p, used, bd_mul(cap, 2), 1);
 			cap *= 2;

@@ -18,7 +18,10 @@ struct bd_map bd_map_file(const char *path);
 struct bd_map bd_map_unchecked(const char *path);
 void bd_unmap(struct bd_map *m);
 
-char *bd_read_file(const char *path, size_t *n); /* NUL-terminated; caller bd_free()s; n may be NULL */
+/* All of a regular file, or of "-", NUL-terminated: JSON, a template, a prompt; what is larger than this dies
+ * BD_DATA. The caller frees it; n may be NULL. */
+#define BD_FILE_MAX (128 << 20)
+char *bd_read_file(const char *path, size_t *n);
 bool bd_exists(const char *path);
 bool bd_is_file(const char *path); /* a regular one */
 bool bd_is_dir(const char *path);

@@ -3,6 +3,7 @@
 
 #include "base/guard.h"
 #include "base/io.h"
+#include "base/kind.h"
 #include "base/mem.h"
 #include "base/msg.h"
 
@@ -73,7 +74,10 @@ static json_t *parse(const char *text, size_t n, const char *name, size_t flags)
 {
 	json_error_t e;
 	json_t *j = read_flags(text, n, flags, &e);
+	const char *kind = j == NULL ? bd_file_kind(text, n) : NULL;
 
+	if (kind != NULL && n > 0 && *text != '{')
+		bd_die(BD_DATA, "%s: not JSON, but %s", name, kind);
 	if (j == NULL)
 		bd_die(BD_DATA, "%s: line %d, column %d: not valid JSON: %s", name, e.line, e.column, e.text);
 	return j;

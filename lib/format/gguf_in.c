@@ -1,6 +1,7 @@
 /* GGUF, opening. Everything is checked while the header is walked once: lengths against the file, names,
  * types, that the tensors follow one another, as ggml's own reader requires, and the header's digest. */
 #include "base/guard.h"
+#include "base/kind.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "format/gguf_parts.h"
@@ -201,6 +202,17 @@ static size_t take_count(struct bd_gguf *g, uint64_t n, size_t smallest, const c
 	return (size_t)n;
 }
 
+static _Noreturn void die_kind(const char *path, const void *p, size_t n)
+{
+	const char *kind = bd_file_kind(p, n);
+	bool short_ = n >= 4 && memcmp(p, "GGUF", 4) == 0;
+
+	bd_die(BD_DATA, "%s: not a GGUF file%s%s", path, kind != NULL ? ", but " : "",
+	       short_         ? "the beginning of one; download it again"
+	       : kind != NULL ? kind
+	                      : "");
+}
+
 struct bd_gguf *bd_gguf_open(const char *path)
 {
 	struct bd_gguf *g = bd_zalloc(1, sizeof(*g));
@@ -210,7 +222,7 @@ struct bd_gguf *bd_gguf_open(const char *path)
 	g->path = bd_strdup(path);
 	g->map = bd_map_file(path);
 	if (g->map.n < 24 || memcmp(take(g, 4), "GGUF", 4) != 0)
-		bd_die(BD_DATA, "%s: not a GGUF file", path);
+		die_kind(path, g->map.p, g->map.n);
 	version = take_u32(g);
 	if ((version & 0xffff) == 0)
 		bd_die(BD_DATA, "%s: a big-endian GGUF file; only little-endian ones are supported", path);

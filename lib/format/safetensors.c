@@ -5,6 +5,7 @@
 
 #include "base/digest.h"
 #include "base/io.h"
+#include "base/kind.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "base/procs.h"
@@ -39,6 +40,8 @@ struct bd_st {
 	struct bd_st_tensor *t; /* by shard, then by offset */
 	const struct bd_st_tensor **by_name;
 	size_t n;
+	json_t *map; /* weight_map of the index: tensor to shard; NULL: one file */
+	char *dir;   /* of the index */
 };
 
 const char *bd_dtype_name(enum bd_dtype t)
@@ -176,6 +179,9 @@ static void parse_shard(struct bd_st *s, struct shard *d)
 
 	if (d->map.n >= 8)
 		memcpy(&len, d->map.p, 8);
+	const char *kind = bd_file_kind(d->map.p, d->map.n);
+	if ((d->map.n < 8 || len > d->map.n - 8 || len < 2 || d->map.p[8] != '{') && kind != NULL)
+		bd_die(BD_DATA, "%s: not a safetensors file, but %s", path, kind);
 	if (d->map.n < 8 || len > d->map.n - 8)
 		bd_die(BD_DATA, "%s: byte 0: no safetensors header fits into %zu bytes; is it truncated?",
 		       path, d->map.n);
@@ -220,8 +226,8 @@ static void add_index(struct bd_st *s, const char *path)
 	json_t *index = bd_json_load(path), *map = bd_json_get(index, "weight_map"), *v,
 	       *seen = json_object();
 	const char *key, *slash = strrchr(path, '/');
-	char *dir = slash != NULL ? bd_strndup(path, (size_t)(slash - path)) : bd_strdup(".");
 
+	s->dir = slash != NULL ? bd_strndup(path, (size_t)(slash - path)) : bd_strdup(".");
 	if (!json_is_object(map) || json_object_size(map) == 0)
 		bd_die(BD_DATA, "%s: weight_map: missing or empty", path);
 	json_object_foreach(map, key, v) {
@@ -236,27 +242,31 @@ static void add_index(struct bd_st *s, const char *path)
 		if (json_object_size(seen) >= MAX_SHARDS)
 			bd_die(BD_DATA, "%s: weight_map: more than %d shards", path, MAX_SHARDS);
 		json_object_set_new(seen, file, json_true());
-		add_shard(s, bd_path(dir, file));
+		char *shard = bd_path(s->dir, file);
+		if (bd_exists(shard))
+			add_shard(s, shard);
+		else
+			bd_free(shard);
 	}
+	if (s->n_shard == 0)
+		bd_die(BD_DATA, "%s: weight_map: none of the files that it names is there", path);
+	s->map = json_incref(map);
 	json_decref(seen);
 	json_decref(index);
-	bd_free(dir);
 }
 
-/* Every tensor the index lists must be in the shard it names. */
-static void check_index(const struct bd_st *s, const char *path)
+char *bd_st_lost(const struct bd_st *s, const char *name)
 {
-	json_t *index = bd_json_load(path), *v;
-	const char *key;
+	const char *file = json_string_value(json_object_get(s->map, name));
+	char *path, *why;
 
-	json_object_foreach(bd_json_get(index, "weight_map"), key, v) {
-		const struct bd_st_tensor *t = bd_st_find(s, key);
-		const char *base = t != NULL ? strrchr(t->file, '/') + 1 : NULL;
-
-		if (base == NULL || strcmp(base, json_string_value(v)))
-			bd_die(BD_DATA, "%s: weight_map.%s: not in %s", path, key, json_string_value(v));
-	}
-	json_decref(index);
+	if (file == NULL)
+		return NULL;
+	path = bd_path(s->dir, file);
+	why = bd_sprintf("the index names %s, which %s", file,
+	                 bd_exists(path) ? "does not have it" : "is absent; download it");
+	bd_free(path);
+	return why;
 }
 
 static void sort_names(struct bd_st *s, const char *path)
@@ -283,12 +293,9 @@ static char *find_in_dir(const char *dir)
 			return p;
 		bd_free(p);
 	}
-	char *pickle = bd_path(dir, "pytorch_model.bin");
-	if (bd_exists(pickle))
-		bd_die(BD_DATA,
-		       "%s: a pickle, which is a program and is not loaded; convert it to safetensors",
-		       pickle);
-	bd_die(BD_DATA, "%s: contains neither model.safetensors nor model.safetensors.index.json", dir);
+	char *kind = bd_dir_kind(dir);
+	bd_die(BD_DATA, "%s: contains neither model.safetensors nor model.safetensors.index.json%s%s", dir,
+	       kind != NULL ? "; its " : "", kind != NULL ? kind : "");
 }
 
 struct bd_st *bd_st_open(const char *path)
@@ -304,8 +311,6 @@ struct bd_st *bd_st_open(const char *path)
 		add_shard(s, bd_strdup(file));
 	parse_shards(s);
 	sort_names(s, file);
-	if (index)
-		check_index(s, file);
 	bd_free(file);
 	return s;
 }
@@ -322,6 +327,8 @@ void bd_st_close(struct bd_st *s)
 	bd_free(s->shard);
 	bd_free(s->t);
 	bd_free(s->by_name);
+	json_decref(s->map);
+	bd_free(s->dir);
 	bd_free(s);
 }
 

@@ -45,6 +45,9 @@ void bd_st_close(struct bd_st *s); /* NULL is fine */
 size_t bd_st_count(const struct bd_st *s);
 const struct bd_st_tensor *bd_st_at(const struct bd_st *s, size_t i);
 const struct bd_st_tensor *bd_st_find(const struct bd_st *s, const char *name); /* NULL if absent */
+/* What became of an absent tensor that the index lists, in words that the caller frees; NULL if it does not.
+ * A model need not have all of them: indices list heads that are tied, and layers that were left out. */
+char *bd_st_lost(const struct bd_st *s, const char *name);
 /* __metadata__ of the first file or NULL */
 const json_t *bd_st_metadata(const struct bd_st *s);
 /* Elements [first, first + n) as f32 into out; F32, F16 and BF16 (others die). */

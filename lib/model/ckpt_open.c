@@ -5,7 +5,61 @@
 #include "base/msg.h"
 #include "model/ckpt_parts.h"
 
+#include <stdio.h>
 #include <string.h>
+
+/* What stands for "model." in the names: nothing in a model saved without its head (AutoModel), a longer
+ * prefix for the text part of a model that sees or hears. */
+static const char *const prefixes[] = {"model.", "", "language_model.model.", "model.language_model.",
+                                       "language_model."};
+
+static void settle_prefix(struct bd_ckpt *k)
+{
+	char name[NAME];
+
+	for (size_t i = 0; i < sizeof(prefixes) / sizeof(*prefixes); i++) {
+		snprintf(name, sizeof(name), "%slayers.0.input_layernorm.weight", prefixes[i]);
+		k->prefix = prefixes[i];
+		if (bd_st_find(k->st, name) != NULL)
+			return;
+	}
+	k->prefix = prefixes[0];
+}
+
+/* Signs of weights that are stored as something else. */
+static const char *storage_of(const char *name)
+{
+	static const char *const signs[][2] = {
+	    {".qweight", "GPTQ or AWQ"},          {".weight_packed", "compressed-tensors"},
+	    {".absmax", "bitsandbytes"},          {".SCB", "bitsandbytes"},
+	    {".lora_A.weight", "a LoRA adapter"}, {".base_layer.weight", "a model with unmerged adapters"}};
+
+	for (size_t i = 0; i < sizeof(signs) / sizeof(*signs); i++)
+		if (strstr(name, signs[i][0]) != NULL)
+			return signs[i][1];
+	return NULL;
+}
+
+/* Says what the files have instead. */
+static _Noreturn void die_missing(const struct bd_ckpt *k, const char *name)
+{
+	char *lost = bd_st_lost(k->st, name);
+	const struct bd_st_tensor *first = bd_st_count(k->st) > 0 ? bd_st_at(k->st, 0) : NULL;
+
+	if (lost != NULL)
+		bd_die(BD_DATA, "%s: tensor %s is missing: %s", k->dir, name, lost);
+	for (size_t i = 0; i < bd_st_count(k->st); i++) {
+		const struct bd_st_tensor *t = bd_st_at(k->st, i);
+
+		if (storage_of(t->name) != NULL)
+			bd_die(BD_DATA,
+			       "%s: tensor %s is missing; it has %s instead (%s), which is not supported; "
+			       "start from the full-precision model",
+			       k->dir, name, t->name, storage_of(t->name));
+	}
+	bd_die(BD_DATA, "%s: tensor %s is missing; there are %zu others%s%s", k->dir, name,
+	       bd_st_count(k->st), first != NULL ? ", such as " : "", first != NULL ? first->name : "");
+}
 
 /* The slot's tensor under its name, under an alias, or under the name that the metadata says it shares. */
 static const struct bd_st_tensor *resolve(const struct bd_ckpt *k, enum bd_slot s, int layer)
@@ -16,12 +70,12 @@ static const struct bd_st_tensor *resolve(const struct bd_ckpt *k, enum bd_slot 
 
 	s = bd_ckpt_stored_as(k, s);
 	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
-	t = bd_st_find(k->st, name);
+	t = bd_ckpt_find(k, name);
 	shared = json_string_value(json_object_get(bd_st_metadata(k->st), name));
 	if (t == NULL && shared != NULL)
-		t = bd_st_find(k->st, shared);
+		t = bd_ckpt_find(k, shared);
 	for (int i = 0; t == NULL && bd_slot_alias(s, i, layer, name, sizeof(name)); i++)
-		t = bd_st_find(k->st, name);
+		t = bd_ckpt_find(k, name);
 	return t;
 }
 
@@ -72,7 +126,7 @@ static void settle_norms(struct bd_ckpt *k)
 static void settle_tied(struct bd_ckpt *k)
 {
 	const struct bd_st_tensor **embed = bd_ckpt_slot(k, BD_EMBED, 0);
-	const struct bd_st_tensor *head = bd_st_find(k->st, bd_slot_info(BD_HEAD)->hf);
+	const struct bd_st_tensor *head = bd_ckpt_find(k, bd_slot_info(BD_HEAD)->hf);
 
 	if (bd_json_get(k->cfg.json, "tie_word_embeddings") == NULL)
 		k->cfg.tied = resolve(k, BD_HEAD, -1) == NULL;
@@ -113,7 +167,7 @@ static void check_tensor(const struct bd_ckpt *k, enum bd_slot s, int layer)
 	bd_slot_shape(&k->cfg, s, &rows, &cols);
 	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
 	if (t == NULL)
-		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
+		die_missing(k, name);
 	if (k->quant.packed && kind == BD_KIND_LINEAR && t->dtype == BD_U8) {
 		if (rows % 4 != 0)
 			bd_die(BD_DATA, "%s: tensor %s: %zu rows cannot be packed in groups of four", t->file,
@@ -151,9 +205,9 @@ static void check_identity(const struct bd_ckpt *k, enum bd_slot s, int layer, b
 	float *x;
 
 	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
-	t = bd_st_find(k->st, name);
+	t = bd_ckpt_find(k, name);
 	if (t == NULL)
-		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
+		die_missing(k, name);
 	x = bd_alloc(t->count, sizeof(*x));
 	bd_st_f32(t, 0, t->count, x);
 	for (size_t i = 0; i < t->count; i++)
@@ -194,7 +248,7 @@ static void check_fold(const struct bd_ckpt *k, bool *used)
 /* Old checkpoints carry the rope's frequencies; a tied one may repeat the embedding. */
 static bool harmless(const char *name)
 {
-	return strstr(name, "rotary_emb") != NULL || strcmp(name, bd_slot_info(BD_HEAD)->hf) == 0;
+	return strstr(name, "rotary_emb") != NULL || strstr(name, bd_slot_info(BD_HEAD)->hf) != NULL;
 }
 
 static void warn_unknown(const struct bd_ckpt *k, const bool *used)
@@ -227,6 +281,7 @@ struct bd_ckpt *bd_ckpt_open(const char *dir)
 	k->quant = bd_hf_quant_parse(k->cfg.json, dir);
 	k->st = bd_st_open(dir);
 	k->slot = bd_zalloc(bd_mul((size_t)k->cfg.layers, BD_SLOTS), sizeof(struct bd_st_tensor *));
+	settle_prefix(k);
 	settle_norms(k);
 	settle_tied(k);
 	bool *used = bd_zalloc(bd_st_count(k->st) + 1, sizeof(*used));

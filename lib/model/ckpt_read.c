@@ -6,6 +6,7 @@
 #include "model/ckpt_parts.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 void bd_ckpt_close(struct bd_ckpt *k)
@@ -43,6 +44,24 @@ enum bd_slot bd_ckpt_stored_as(const struct bd_ckpt *k, enum bd_slot s)
 	return s;
 }
 
+const struct bd_st_tensor *bd_ckpt_find(const struct bd_ckpt *k, const char *name)
+{
+	static const char model[] = "model.";
+	const size_t n = strlen(model);
+	const struct bd_st_tensor *t;
+	char full[2 * NAME];
+
+	if (strncmp(name, model, n) == 0) {
+		snprintf(full, sizeof(full), "%s%s", k->prefix, name + n);
+		return bd_st_find(k->st, full);
+	}
+	t = bd_st_find(k->st, name);
+	if (t != NULL)
+		return t;
+	snprintf(full, sizeof(full), "language_model.%s", name); /* the head's, if any */
+	return bd_st_find(k->st, full);
+}
+
 const struct bd_st_tensor *bd_ckpt_scale(const struct bd_ckpt *k, enum bd_slot s, int layer)
 {
 	const struct bd_st_tensor *t;
@@ -50,7 +69,7 @@ const struct bd_st_tensor *bd_ckpt_scale(const struct bd_ckpt *k, enum bd_slot s
 
 	bd_slot_name(&k->cfg, s, layer, name, sizeof(name));
 	strcpy(strrchr(name, '.'), ".weight_scale");
-	t = bd_st_find(k->st, name);
+	t = bd_ckpt_find(k, name);
 	if (t == NULL)
 		bd_die(BD_DATA, "%s: tensor %s is missing", k->dir, name);
 	if (t->count != 1 || (t->dtype != BD_F32 && t->dtype != BD_F16 && t->dtype != BD_BF16))

@@ -1,6 +1,7 @@
 /* config.json, reading. Two dialects are read: transformers v4 (rope_theta, rope_scaling, torch_dtype) and v5
  * (rope_parameters, dtype). What would change the arithmetic and is not supported is refused by name. */
 #include "base/io.h"
+#include "base/kind.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "model/config.h"
@@ -254,6 +255,10 @@ struct bd_config bd_config_load(const char *dir_or_file)
 {
 	bool dir = bd_is_dir(dir_or_file);
 	char *path = dir ? bd_path(dir_or_file, "config.json") : bd_strdup(dir_or_file);
+	char *kind = dir && !bd_exists(path) ? bd_dir_kind(dir_or_file) : NULL;
+
+	if (kind != NULL)
+		bd_die(BD_DATA, "%s: has no config.json; its %s", dir_or_file, kind);
 	json_t *j = bd_json_load(path);
 	struct bd_config c = bd_config_parse(j, path);
 

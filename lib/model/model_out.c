@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "base/mem.h"
+#include "base/msg.h"
 #include "machine/quant.h"
 #include "model/ckpt.h"
 #include "model/hf_quant.h"
@@ -191,13 +192,36 @@ void bd_model_out_config(json_t *j, const char *dir, enum bd_dtype t, const char
 	bd_free(path);
 }
 
+/* Warns of a link that leads out of the directory; in a cache of Hugging Face, models--X/snapshots/REV,
+ * out of models--X, which has the files in blobs. */
+static void check_link(const char *dir, const char *path)
+{
+	static const char cache[] = "/snapshots";
+	char *root = realpath(dir, NULL), *real = realpath(path, NULL), *slash;
+	size_t n;
+
+	if (root != NULL && real != NULL) {
+		slash = strrchr(root, '/');
+		n = (size_t)(slash - root);
+		if (n > strlen(cache) && strncmp(slash - strlen(cache), cache, strlen(cache)) == 0)
+			root[n - strlen(cache)] = '\0';
+		n = strlen(root);
+		if (strncmp(real, root, n) != 0 || real[n] != '/')
+			bd_warn("%s: links to %s, outside the model's directory, and is copied", path, real);
+	}
+	free(root);
+	free(real);
+}
+
 void bd_model_out_companions(const char *from, const char *to)
 {
 	for (size_t i = 0; i < sizeof(companions) / sizeof(companions[0]); i++) {
 		char *a = bd_path(from, companions[i]), *b = bd_path(to, companions[i]);
 
-		if (bd_exists(a))
+		if (bd_exists(a)) {
+			check_link(from, a);
 			bd_copy_file(a, b);
+		}
 		bd_free(a);
 		bd_free(b);
 	}

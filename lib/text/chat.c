@@ -3,6 +3,7 @@
 
 #include "base/io.h"
 #include "base/json.h"
+#include "base/kind.h"
 #include "base/msg.h"
 #include "format/gguf.h"
 #include "text/special.h"
@@ -24,6 +25,16 @@ static const char *of_config(const json_t *value)
 	return json_string_value(value);
 }
 
+static char *read_jinja(const char *path)
+{
+	size_t n;
+	char *text = bd_read_file(path, &n);
+
+	if (n > 0 && *text != '{' && bd_file_kind(text, n) != NULL)
+		bd_die(BD_DATA, "%s: not a template, but %s", path, bd_file_kind(text, n));
+	return text;
+}
+
 char *bd_chat_source(const char *path)
 {
 	char *file, *text = NULL;
@@ -40,7 +51,7 @@ char *bd_chat_source(const char *path)
 	file = bd_path(path, "chat_template.jinja");
 	json = bd_tokenizer_config(path);
 	if (bd_exists(file))
-		text = bd_read_file(file, NULL);
+		text = read_jinja(file);
 	else if (of_config(bd_json_get(json, "chat_template")) != NULL)
 		text = bd_strdup(of_config(bd_json_get(json, "chat_template")));
 	json_decref(json);

@@ -241,9 +241,7 @@ static void shards(void **state)
 	    {"{\"x\":\"..\"}", "a shard must be the name of a file"},
 	    {"{\"x\":\"\"}", "a shard must be the name of a file"},
 	    {"{\"x\":4}", "a shard must be the name of a file"},
-	    {"{\"x\":\"none.safetensors\"}", "cannot open"},
-	    {"{\"x\":\"one.safetensors\",\"z\":\"one.safetensors\"}", "weight_map.z: not in one.safetensors"},
-	    {"{\"x\":\"two.safetensors\",\"y\":\"one.safetensors\"}", "not in two.safetensors"},
+	    {"{\"x\":\"none.safetensors\"}", "none of the files that it names is there"},
 	    {"{\"x\":\"one.safetensors\",\"y\":\"copy.safetensors\"}", "stored twice"},
 	};
 
@@ -261,6 +259,21 @@ static void shards(void **state)
 		assert_non_null(strstr(bd_st_find(s, "y")->file, "two.safetensors"));
 		bd_st_close(s);
 	}
+	/* what is absent is missed by whoever needs it */
+	index_says("{\"x\":\"one.safetensors\",\"z\":\"one.safetensors\",\"mtp\":\"mtp.safetensors\"}");
+	struct bd_st *s = bd_st_open(".");
+	static const char *const lost[][2] = {
+	    {"z", "the index names one.safetensors, which does not have it"},
+	    {"mtp", "the index names mtp.safetensors, which is absent; download it"}};
+	for (size_t i = 0; i < 2; i++) {
+		char *why = bd_st_lost(s, lost[i][0]);
+
+		assert_null(bd_st_find(s, lost[i][0]));
+		assert_string_equal(why, lost[i][1]);
+		bd_free(why);
+	}
+	assert_null(bd_st_lost(s, "w"));
+	bd_st_close(s);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		index_says(bad[i].map);
 		child_dies(open_path, ".", BD_DATA, bad[i].text);

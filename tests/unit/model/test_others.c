@@ -1,12 +1,18 @@
 /* Models as other people save them: what their config.json means, which of their tokens end a text. The
  * values of `ropes` are those of transformers 5.24: AutoConfig.from_pretrained(dir).rope_parameters. */
+#include "base/digest.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
 #include "child.h"
-#include "model/config.h"
+#include "format/gguf.h"
+#include "model/ckpt.h"
+#include "model/model.h"
+#include "model/model_out.h"
+#include "text/chat.h"
 
 #include <stdlib.h>
+#include <sys/stat.h>
 
 static char dir[] = "/tmp/bd-test-others.XXXXXX";
 
@@ -194,6 +200,253 @@ static void ends(void **state)
 	}
 }
 
+/* ---- tensors and files ---- */
+
+/* A random model in `m`, whose tensors are then written again under other names: s/from/to/ in each, and
+ * `without` is left out. */
+static void renamed(const char *config_text, const char *from, const char *to, const char *without)
+{
+	struct bd_config c = config(config_text);
+
+	bd_remove_tree("m");
+	assert_int_equal(mkdir("m", 0755), 0);
+	bd_model_save_random(&c, 1, NULL, "m", BD_F32, NULL, NULL);
+	bd_config_free(&c);
+	struct bd_st *s = bd_st_open("m");
+	struct bd_st_writer *w = bd_st_create("other.safetensors", NULL);
+	for (int pass = 0; pass < 2; pass++)
+		for (size_t i = 0; i < bd_st_count(s); i++) {
+			const struct bd_st_tensor *t = bd_st_at(s, i);
+			bool fits = strncmp(t->name, from, strlen(from)) == 0;
+			char *name =
+			    fits ? bd_sprintf("%s%s", to, t->name + strlen(from)) : bd_strdup(t->name);
+
+			if (strcmp(t->name, without) != 0 && pass == 0)
+				bd_st_declare(w, name, t->dtype, t->ndim, t->shape);
+			else if (strcmp(t->name, without) != 0)
+				bd_st_data(w, t->data, t->bytes);
+			bd_free(name);
+		}
+	bd_st_finish(w);
+	bd_st_close(s);
+	assert_int_equal(rename("other.safetensors", "m/model.safetensors"), 0);
+}
+
+static void open_model(void *path)
+{
+	bd_ckpt_close(bd_ckpt_open(path));
+}
+
+#define TIED LLAMA ",\"tie_word_embeddings\":true"
+
+/* The digest says that it is the same model, whatever its names. */
+static void names(void **state)
+{
+	static const char *const prefix[] = {"", "language_model.model.", "model.language_model.",
+	                                     "language_model."};
+	char digest[64];
+
+	(void)state;
+	renamed(TIED, "model.", "model.", "");
+	struct bd_ckpt *k = bd_ckpt_open("m");
+	snprintf(digest, sizeof(digest), "%s", bd_ckpt_digest(k));
+	bd_ckpt_close(k);
+	for (size_t i = 0; i < sizeof(prefix) / sizeof(*prefix); i++) {
+		renamed(TIED, "model.", prefix[i], "");
+		k = bd_ckpt_open("m");
+		assert_string_equal(bd_ckpt_digest(k), digest);
+		bd_ckpt_close(k);
+	}
+	renamed(LLAMA ",\"tie_word_embeddings\":false", "lm_head.", "language_model.lm_head.", "");
+	bd_ckpt_close(bd_ckpt_open("m"));
+	renamed(LLAMA ",\"tie_word_embeddings\":false", "model.", "", "lm_head.weight");
+	child_dies(open_model, "m", BD_DATA,
+	           "tensor lm_head.weight is missing; there are 11 others, such as ");
+	renamed(TIED, "model.", "transformer.", "");
+	child_dies(open_model, "m", BD_DATA,
+	           "model.embed_tokens.weight is missing; there are 11 others, such as transformer.");
+	renamed(TIED, "model.layers.0.mlp.up_proj.weight", "model.layers.0.mlp.up_proj.qweight", "");
+	child_dies(open_model, "m", BD_DATA,
+	           "it has model.layers.0.mlp.up_proj.qweight instead (GPTQ or AWQ)");
+}
+
+/* The index may list more than the model needs, and less is told by whom it was promised. */
+static void indices(void **state)
+{
+	static const char *const surplus[] = {"lm_head.weight", "model.layers.1.input_layernorm.weight",
+	                                      "model.mtp.norm.weight"};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		renamed(TIED, "model.", "model.", "");
+		assert_int_equal(rename("m/model.safetensors", "m/a.safetensors"), 0);
+		char *text =
+		    bd_sprintf("{\"weight_map\":{\"model.norm.weight\":\"a.safetensors\",\"%s\":\"%s\"}}",
+		               surplus[i], i == 1 ? "b.safetensors" : "a.safetensors");
+		put("m/model.safetensors.index.json", text);
+		bd_ckpt_close(bd_ckpt_open("m"));
+		bd_free(text);
+	}
+	renamed(TIED, "model.", "model.", "model.norm.weight");
+	assert_int_equal(rename("m/model.safetensors", "m/a.safetensors"), 0);
+	put("m/model.safetensors.index.json",
+	    "{\"weight_map\":{\"model.embed_tokens.weight\":\"a.safetensors\","
+	    "\"model.norm.weight\":\"b.safetensors\"}}");
+	child_dies(
+	    open_model, "m", BD_DATA,
+	    "model.norm.weight is missing: the index names b.safetensors, which is absent; download it");
+}
+
+#define POINTER "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n"
+
+static void open_gguf(void *path)
+{
+	bd_gguf_close(bd_gguf_open(path));
+}
+
+static void read_json(void *path)
+{
+	json_decref(bd_json_load(path));
+}
+
+static void read_chat(void *path)
+{
+	bd_free(bd_chat_source(path));
+}
+
+/* Every file of a model, taken for what it is. */
+static void kinds(void **state)
+{
+	static const struct {
+		const char *text, *what;
+	} cases[] = {
+	    {POINTER, "a Git LFS pointer, not the file itself; run git lfs pull"},
+	    {" \n<!DOCTYPE html><html>", "a web page, not the file itself"},
+	    {"<HTML>Log in", "a web page, not the file itself"},
+	    {"<?xml version=\"1.0\"?><Error>", "an XML text"},
+	    {"\x80\x02}q\x01.", "a pickle (PyTorch)"},
+	    {"PK\3\4archive/data.pkl", "a ZIP archive, as PyTorch saves"},
+	    {"\x1f\x8b\x08", "compressed by gzip"},
+	    {"\x89HDF\r\n", "an HDF5 file"},
+	    {"", "empty"},
+	};
+
+	(void)state;
+	renamed(TIED, "model.", "model.", "");
+	assert_int_equal(rename("m/model.safetensors", "whole"), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		put("m/model.safetensors", cases[i].text);
+		child_dies(open_model, "m", BD_DATA, cases[i].what);
+		child_dies(open_gguf, "m/model.safetensors", BD_DATA, cases[i].what);
+		if (*cases[i].text == '\0')
+			continue;
+		child_dies(read_json, "m/model.safetensors", BD_DATA, cases[i].what);
+		put("m/chat_template.jinja", cases[i].text);
+		child_dies(read_chat, "m", BD_DATA, cases[i].what);
+	}
+	child_dies(open_gguf, "whole", BD_DATA, "a safetensors file; give the directory");
+	child_dies(open_gguf, "m/config.json", BD_DATA, "a JSON text");
+	put("m/model.safetensors", "{\"error\":\"not found\"}");
+	child_dies(open_model, "m", BD_DATA, "a JSON text");
+	put("m/model.safetensors", "GGUF\3");
+	child_dies(open_model, "m", BD_DATA, "a GGUF file; give it to bd-run");
+}
+
+/* Directories of something else. */
+static void directories(void **state)
+{
+	static const struct {
+		const char *file, *what;
+	} cases[] = {
+	    {"adapter_config.json", "adapter_config.json is a LoRA adapter, not a model"},
+	    {"adapter_model.safetensors", "adapter_model.safetensors is a LoRA adapter, not a model"},
+	    {"pytorch_model-00001-of-00002.bin", "is a pickle (PyTorch)"},
+	    {"consolidated.00.pth", "is a pickle (PyTorch)"},
+	    {"model-q4.gguf", "model-q4.gguf is a GGUF file"},
+	    {"tf_model.h5", "is a TensorFlow model"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(cases) / sizeof(*cases); i++) {
+		char *path = bd_path("d", cases[i / 2].file);
+
+		bd_remove_tree("d");
+		assert_int_equal(mkdir("d", 0755), 0);
+		put(path, "{}");
+		put("d/z.onnx", "less telling");
+		if (i % 2 == 1)
+			put("d/config.json", "{" TIED "}");
+		child_dies(open_model, "d", BD_DATA, cases[i / 2].what);
+		bd_free(path);
+	}
+}
+
+/* Only regular files are read, and a link may lead to one. */
+static void bounds(void **state)
+{
+	static const char *const files[] = {"config.json", "generation_config.json", "tokenizer_config.json",
+	                                    "model.safetensors"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(files) / sizeof(*files); i++)
+		for (int kind = 0; kind < 3; kind++) {
+			char *path = bd_path("m", files[i]);
+
+			renamed(TIED, "model.", "model.", "");
+			unlink("m/" BD_DIGESTS);
+			unlink(path);
+			if (kind == 0)
+				assert_int_equal(mkfifo(path, 0644), 0);
+			else
+				assert_int_equal(symlink(kind == 1 ? "/dev/zero" : "/dev/tty", path), 0);
+			child_dies(open_model, "m", BD_DATA, kind < 2 ? "not a regular file" : "");
+			bd_free(path);
+		}
+	renamed(TIED, "model.", "model.", "");
+	unlink("m/" BD_DIGESTS);
+	assert_int_equal(rename("m/model.safetensors", "blob"), 0);
+	assert_int_equal(symlink("../blob", "m/model.safetensors"), 0);
+	bd_ckpt_close(bd_ckpt_open("m"));
+	put("large", "{}");
+	assert_int_equal(truncate("large", (128 << 20) + 1), 0);
+	child_dies(read_json, "large", BD_DATA, "a file of this kind may have 128 MiB");
+}
+
+static void copy(void *from)
+{
+	bd_model_out_companions(from, "to");
+}
+
+/* A companion is copied from where its link leads, with a warning unless that belongs to the model. */
+static void links(void **state)
+{
+	static const struct {
+		const char *dir, *to;
+		bool warned;
+	} cases[] = {
+	    {"real", "../private", true},
+	    {"real", "sub/file", false},
+	    {"models--x--y/snapshots/rev", "../../blobs/file", false},
+	    {"models--x--y/snapshots/rev", "../../../private", true},
+	    {"models--x--y/rev", "../blobs/file", true},
+	};
+
+	(void)state;
+	put("private", "{}");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *command =
+		    bd_sprintf("rm -rf real models--x--y to; mkdir -p real/sub to models--x--y/blobs %s && "
+		               "touch real/sub/file models--x--y/blobs/file && ln -s %s %s/merges.txt",
+		               cases[i].dir, cases[i].to, cases[i].dir);
+		assert_int_equal(system(command), 0);
+		struct child c = child_run(copy, (void *)cases[i].dir);
+		assert_int_equal(c.status, 0);
+		assert_int_equal(strstr(c.err, "outside the model's directory") != NULL, cases[i].warned);
+		assert_true(bd_exists("to/merges.txt"));
+		bd_free(command);
+	}
+}
+
 static void refused(void **state)
 {
 	static const struct {
@@ -231,6 +484,12 @@ int main(void)
 	    cmocka_unit_test(both_dialects),
 	    cmocka_unit_test(bits),
 	    cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(names, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(indices, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(kinds, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(directories, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(bounds, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(links, set_up, tear_down),
 	    cmocka_unit_test(refused),
 	};
 
