@@ -96,8 +96,16 @@ static void describe_head(json_t *o, const struct bd_stream_head *h)
 		set(o, "width", json_pack("[i, i, i]", h->width[0], h->width[1], h->width[2]));
 		set(o, "heads", json_pack("[i, i, i]", h->heads[0], h->heads[1], h->heads[2]));
 		set(o, "after_rope", json_boolean(h->after_rope));
-		set(o, "logits", json_string(!h->logits ? "none" : h->top_k ? "top-k" : "full"));
+		set(o, "logits",
+		    json_string(!h->logits  ? "none"
+		                : h->top_k  ? "top-k"
+		                : h->sample ? "sample"
+		                            : "full"));
 		set_int(o, "top_k", h->top_k);
+		if (bd_stream_listed(h) > 0) {
+			set_int(o, "sample", h->sample);
+			set(o, "tau", json_real(h->tau));
+		}
 		set(o, "positions", json_string(bd_positions_name(h->all_positions)));
 	}
 	if (h->shards)

@@ -7,6 +7,7 @@
 #include "base/msg.h"
 
 #include <assert.h>
+#include <math.h>
 #include <msgpack.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -24,6 +25,17 @@ const char *bd_positions_name(bool all)
 	static const char *const names[] = {BD_POSITIONS_LIST(BD_WORD_TEXT)};
 
 	return names[all ? BD_POSITIONS_ALL : BD_POSITIONS_ANSWER];
+}
+
+size_t bd_stream_listed(const struct bd_stream_head *h)
+{
+	return h->top_k + h->sample;
+}
+
+/* Elements of `z' at a position. */
+static size_t columns(const struct bd_stream_head *h)
+{
+	return h->top_k ? h->top_k : h->sample ? 0 : h->vocab;
 }
 
 void bd_stream_head_free(struct bd_stream_head *h)
@@ -45,6 +57,48 @@ void bd_record_free(struct bd_record *r)
 	for (int i = 0; i < 3; i++)
 		bd_free(r->state[i]);
 	*r = (struct bd_record){0};
+}
+
+/* Half-precision infinities and NaN have all bits of the exponent set. */
+static bool finite_halves(const uint16_t *x, size_t n)
+{
+	unsigned bad = 0;
+
+	for (size_t i = 0; i < n; i++)
+		bad |= (x[i] & 0x7c00u) == 0x7c00u;
+	return !bad;
+}
+
+/* The rest of a distribution may be empty: -infinity. */
+static bool valid_sums(const float *x, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!(x[i] < INFINITY))
+			return false;
+	return true;
+}
+
+const char *bd_record_broken(const struct bd_stream_head *h, const struct bd_record *r)
+{
+	size_t P = h->logits ? r->positions : 0;
+
+	if (!finite_halves(r->z, P * columns(h)))
+		return "z";
+	if (bd_stream_listed(h) > 0 && !valid_sums(r->zr, P))
+		return "zr";
+	for (int i = 0; i < 3 && h->layer >= 0; i++)
+		if (!finite_halves(r->state[i], r->n * h->width[i]))
+			return state_key[i];
+	return NULL;
+}
+
+void bd_record_fits(const struct bd_record *r, uint32_t vocab, const char *stream, const char *model)
+{
+	for (size_t i = 0; i < r->n; i++)
+		if (r->ids[i] >= vocab)
+			bd_die(BD_DATA,
+			       "%s: example %llu: token %u is outside the vocabulary of %s, which has %u ids",
+			       stream, (unsigned long long)r->index, r->ids[i], model, vocab);
 }
 
 struct bd_sink {
@@ -149,8 +203,13 @@ static void put_teacher_head(struct bd_sink *s, const struct bd_stream_head *h)
 	put_str(s, "dtype", "f16");
 	put_key(s, "rope");
 	h->after_rope ? msgpack_pack_true(&s->pk) : msgpack_pack_false(&s->pk);
-	put_str(s, "logits", !h->logits ? "none" : h->top_k ? "top-k" : "full");
+	put_str(s, "logits", !h->logits ? "none" : h->top_k ? "top-k" : h->sample ? "sample" : "full");
 	put_uint(s, "top_k", h->top_k);
+	if (bd_stream_listed(h) > 0) {
+		put_uint(s, "sample", h->sample);
+		put_key(s, "tau");
+		msgpack_pack_double(&s->pk, h->tau);
+	}
 	put_str(s, "positions", bd_positions_name(h->all_positions));
 }
 
@@ -158,7 +217,7 @@ static void put_head(struct bd_sink *s, const struct bd_stream_head *h)
 {
 	size_t n = 4u + (h->template_ != NULL ? 1u : 0u) + (h->choice != NULL ? 1u : 0u) +
 	           (h->history != NULL ? 1u : 0u) + (h->examples ? 1u : 0u) + (h->shards ? 1u : 0u) +
-	           (h->teacher ? 10u : 0u);
+	           (h->teacher ? 10u : 0u) + (h->teacher && bd_stream_listed(h) > 0 ? 2u : 0u);
 
 	msgpack_pack_map(&s->pk, n);
 	put_str(s, "bd", h->teacher ? "teacher" : "examples");
@@ -231,12 +290,12 @@ static void put_check(struct bd_sink *s, bool end)
 static void put_teacher(struct bd_sink *s, const struct bd_record *r)
 {
 	const struct bd_stream_head *h = &s->head;
-	size_t cols = h->top_k ? h->top_k : h->vocab, P = r->positions;
+	size_t listed = bd_stream_listed(h), P = r->positions;
 
-	if (h->logits)
-		put_bin(s, "z", r->z, P * cols * sizeof(*r->z));
-	if (h->logits && h->top_k) {
-		put_bin(s, "zi", r->zi, P * cols * sizeof(*r->zi));
+	if (h->logits && !h->sample)
+		put_bin(s, "z", r->z, P * columns(h) * sizeof(*r->z));
+	if (h->logits && listed > 0) {
+		put_bin(s, "zi", r->zi, P * listed * sizeof(*r->zi));
 		put_bin(s, "zr", r->zr, P * sizeof(*r->zr));
 	}
 	for (int i = 0; i < 3 && h->layer >= 0; i++)
@@ -249,7 +308,7 @@ static size_t record_bytes(const struct bd_stream_head *h, const struct bd_recor
 	size_t bytes = 256 + r->n * 5 + (r->ref != NULL ? strlen(r->ref) : 0);
 
 	if (h->teacher && h->logits)
-		bytes += r->positions * (h->top_k ? (size_t)h->top_k * 6 + 4 : (size_t)h->vocab * 2);
+		bytes += r->positions * (columns(h) * 2 + bd_stream_listed(h) * 4 + 4);
 	for (int i = 0; i < 3 && h->teacher && h->layer >= 0; i++)
 		bytes += r->n * h->width[i] * 2;
 	return bytes;
@@ -261,13 +320,17 @@ void bd_sink_put(struct bd_sink *s, const struct bd_record *r)
 
 	assert(r->n > 0 && r->target[0] == 0);
 	if (record_bytes(h, r) > MAX_RECORD)
-		bd_die(
-		    BD_DATA,
-		    "example %llu: %zu tokens make a record of over 1 GiB; shorten it, or store top-k logits",
-		    (unsigned long long)s->records, r->n);
+		bd_die(BD_DATA,
+		       "example %llu: %zu tokens make a record of over 1 GiB; shorten it, or store only some "
+		       "logits",
+		       (unsigned long long)s->records, r->n);
+	const char *broken = h->teacher ? bd_record_broken(h, r) : NULL;
+	if (broken != NULL)
+		bd_die(BD_DATA, "example %llu: the teacher's \"%s\" is not finite; its weights are broken",
+		       (unsigned long long)s->records, broken);
 	size_t n = 3u + (r->label >= 0 ? 1u : 0u) + (r->ref != NULL ? 1u : 0u);
 	if (h->teacher)
-		n += (h->logits ? (h->top_k ? 3u : 1u) : 0u) + (h->layer >= 0 ? 3u : 0u);
+		n += (h->logits ? (h->top_k ? 3u : h->sample ? 2u : 1u) : 0u) + (h->layer >= 0 ? 3u : 0u);
 	msgpack_pack_map(&s->pk, n);
 	put_uint(s, "i", s->records++);
 	put_bin(s, "ids", r->ids, r->n * sizeof(*r->ids));

@@ -31,7 +31,9 @@ struct bd_stream_head {
 	uint32_t width[3], heads[3]; /* of q, k, v */
 	bool states_f16;
 	bool after_rope;    /* q, k taken after q/k norm and rope */
-	uint32_t top_k;     /* 0: full logits */
+	uint32_t top_k;     /* the largest logits only; 0: not so */
+	uint32_t sample;    /* ids drawn, and no logits; 0: not so; both 0: full logits */
+	double tau;         /* temperature of top_k's rest, and of the distribution drawn from */
 	bool logits;        /* any logits at all */
 	bool all_positions; /* else those of the answer */
 	json_t *history;    /* provenance: array of strings, or NULL */
@@ -39,7 +41,8 @@ struct bd_stream_head {
 	/* which part of a whole it is, from 1, of how many; 0: a whole */
 	uint32_t shard, shards;
 };
-void bd_stream_head_free(struct bd_stream_head *h); /* frees the members */
+size_t bd_stream_listed(const struct bd_stream_head *h); /* ids listed for a position; 0: all */
+void bd_stream_head_free(struct bd_stream_head *h);      /* frees the members */
 
 /* One example. A position i with target[i] = 1 is predicted from position i - 1 and counts in
  * the loss; target[0] is always 0. P = number of such positions (all_positions: n - 1, every
@@ -53,12 +56,16 @@ struct bd_record {
 	char *ref;       /* reference text or NULL */
 	/* teacher */
 	size_t positions;   /* P */
-	uint16_t *z;        /* f16 [P, vocab] or [P, top_k] */
-	uint32_t *zi;       /* [P, top_k] token ids */
-	float *zr;          /* [P] log-sum-exp of the rest */
+	uint16_t *z;        /* f16 [P, vocab] or [P, top_k]; NULL with sample */
+	uint32_t *zi;       /* [P, listed] token ids */
+	float *zr;          /* [P] of logits / tau: log-sum-exp of the rest; or sum t log t */
 	uint16_t *state[3]; /* f16 [n, width] of q, k, v, or NULL */
 };
 void bd_record_free(struct bd_record *r); /* frees the members, zeroes the struct */
+/* The key of a tensor of the teacher's that has a number that is not finite; NULL: none has. */
+const char *bd_record_broken(const struct bd_stream_head *h, const struct bd_record *r);
+/* Dies BD_DATA if the model has no row for one of its tokens. */
+void bd_record_fits(const struct bd_record *r, uint32_t vocab, const char *stream, const char *model);
 
 /* Writing. level < 0: the default (3 when the output is a regular file, none when it is a pipe). */
 struct bd_sink;

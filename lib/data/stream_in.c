@@ -8,14 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MAX_VOCAB ((int64_t)1 << 24)
-#define MAX_WIDTH ((int64_t)1 << 20)
+#define MAX_VOCAB  ((int64_t)1 << 24)
+#define MAX_WIDTH  ((int64_t)1 << 20)
+#define MAX_SAMPLE ((int64_t)1 << 20)
 
 /* ---- header ---- */
 
 static void teacher_head(struct bd_source *s, struct bd_stream_head *h)
 {
-	static const char *const logits[] = {"none", "full", "top-k"};
+	static const char *const logits[] = {"none", "full", "top-k", "sample"};
 	static const char *const positions[] = {BD_POSITIONS_LIST(BD_WORD_TEXT)};
 
 	bd_source_hex(s, "teacher", h->teacher_digest);
@@ -30,9 +31,11 @@ static void teacher_head(struct bd_source *s, struct bd_stream_head *h)
 		BAD(s, "`dtype' of the states is not \"f16\"");
 	h->states_f16 = h->layer >= 0;
 	h->after_rope = bd_source_get(s, "rope", MSGPACK_OBJECT_BOOLEAN)->via.boolean;
-	int kind = bd_source_word(s, "logits", logits, 3);
+	int kind = bd_source_word(s, "logits", logits, 4);
 	h->logits = kind > 0;
 	h->top_k = kind == 2 ? (uint32_t)bd_source_int(s, "top_k", 1, h->vocab) : 0;
+	h->sample = kind == 3 ? (uint32_t)bd_source_int(s, "sample", 1, MAX_SAMPLE) : 0;
+	h->tau = bd_source_real(s, "tau", 1, 1e-6, 1e6);
 	h->all_positions = bd_source_word(s, "positions", positions, 2) == BD_POSITIONS_ALL;
 }
 
@@ -104,9 +107,9 @@ static const char *stranger(const struct bd_source *s, const struct bd_stream_he
 		return "they were made with different templates";
 	if (strcmp(h->teacher_digest, o->teacher_digest) != 0)
 		return "they come from different teachers";
-	if (h->layer != o->layer || h->top_k != o->top_k || h->logits != o->logits ||
-	    h->all_positions != o->all_positions || h->after_rope != o->after_rope ||
-	    memcmp(h->width, o->width, sizeof(o->width)) != 0 ||
+	if (h->layer != o->layer || h->top_k != o->top_k || h->sample != o->sample || h->tau != o->tau ||
+	    h->logits != o->logits || h->all_positions != o->all_positions ||
+	    h->after_rope != o->after_rope || memcmp(h->width, o->width, sizeof(o->width)) != 0 ||
 	    memcmp(h->heads, o->heads, sizeof(o->heads)) != 0)
 		return "their logits or states differ in kind";
 	if (h->shards != o->shards || (h->shards && h->shard != i + 1))
@@ -307,17 +310,22 @@ static void read_teacher(const struct bd_source *s, struct bd_record *r)
 {
 	static const char *const state_key[3] = {"q", "k", "v"};
 	const struct bd_stream_head *h = &s->head;
-	size_t P = r->positions, cols = h->top_k ? h->top_k : h->vocab;
+	size_t P = r->positions, listed = bd_stream_listed(h), cols = h->top_k ? h->top_k : h->vocab;
+	const char *broken;
 
-	if (h->logits)
+	if (h->logits && !h->sample)
 		r->z = bd_source_bin(s, "z", P * cols, sizeof(*r->z));
-	if (h->logits && h->top_k) {
-		r->zi = bd_source_bin(s, "zi", P * cols, sizeof(*r->zi));
+	if (h->logits && listed > 0) {
+		r->zi = bd_source_bin(s, "zi", P * listed, sizeof(*r->zi));
 		r->zr = bd_source_bin(s, "zr", P, sizeof(*r->zr));
-		check_ids(s, r->zi, P * cols);
+		check_ids(s, r->zi, P * listed);
 	}
 	for (int i = 0; i < 3 && h->layer >= 0; i++)
 		r->state[i] = bd_source_bin(s, state_key[i], r->n * h->width[i], sizeof(*r->state[i]));
+	broken = bd_record_broken(h, r);
+	if (broken != NULL)
+		BAD(s, "example %" PRIu64 ": `%s' has a number that is not finite; the teacher is broken",
+		    s->records, broken);
 }
 
 static void read_record(const struct bd_source *s, struct bd_record *r)
@@ -380,6 +388,8 @@ static bool next_here(struct bd_source *s, struct bd_record *r)
 		if (bd_source_find(s, "check") != NULL) {
 			verify(s);
 			s->ended = bd_source_find(s, "end") != NULL;
+			if (s->ended && !bd_source_get(s, "end", MSGPACK_OBJECT_BOOLEAN)->via.boolean)
+				BAD(s, "`end' is not true");
 		} else {
 			read_record(s, r);
 			s->records++;

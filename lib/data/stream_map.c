@@ -190,6 +190,17 @@ bool bd_source_is_str(const msgpack_object *o, const char *text)
 	       !memcmp(o->via.str.ptr, text, o->via.str.size);
 }
 
+double bd_source_real(const struct bd_source *s, const char *key, double missing, double min, double max)
+{
+	const msgpack_object *o = bd_source_find(s, key);
+
+	if (o == NULL)
+		return missing;
+	if (o->type != MSGPACK_OBJECT_FLOAT64 || !(o->via.f64 >= min && o->via.f64 <= max))
+		BAD(s, "`%s' is not a number from %g to %g", key, min, max);
+	return o->via.f64;
+}
+
 /* Which of the words `key` holds. */
 int bd_source_word(const struct bd_source *s, const char *key, const char *const *words, int n)
 {

@@ -57,6 +57,8 @@ void *bd_source_bin(const struct bd_source *s, const char *key, size_t n, size_t
 void bd_source_u32s(const struct bd_source *s, const char *key, uint32_t *out, size_t n, int64_t max);
 
 bool bd_source_is_int(const msgpack_object *o, int64_t min, int64_t max, int64_t *v);
+/* A double; `missing' without the key. */
+double bd_source_real(const struct bd_source *s, const char *key, double missing, double min, double max);
 bool bd_source_is_str(const msgpack_object *o, const char *text); /* o may be NULL */
 json_t *bd_source_json(const struct bd_source *s, const msgpack_object *o);
 

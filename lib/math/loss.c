@@ -110,24 +110,25 @@ static double kl_class(double *kl, double a, double b)
 	return p - t;
 }
 
-/* The rest's logit is r = log sum of exp z over the ids not among the K, so dr/dz_v = exp(z_v - r): its
- * softmax at tau = 1. */
+/* The rest's log-sum-exp is r = log sum of exp(s z) over the ids not among the K, so dr/dz_v = s exp(s z_v -
+ * r). */
 static double kl_topk(const struct pair *q)
 {
 	const float absent = -1e30f;
 	const uint32_t *zi = q->t->zi;
 	size_t K = q->t->K, V = q->V;
 	float *rest = q->scratch, *x = rest + V, tau = q->s->tau, c = q->s->tau2 ? tau : 1 / tau;
-	double loss = 0, s = 1 / (double)tau, t_rest = s * (double)q->t->zr, lse_t, p_rest, lse_p;
+	double loss = 0, s = 1 / (double)tau, t_rest = (double)q->t->zr, lse_t, p_rest, lse_p;
 
 	bd_f32_row(x, q->t->zt, K);
 	lse_t = lse_with_rest(x, K, s, t_rest);
-	memcpy(rest, q->z, V * sizeof(*rest));
+	for (size_t v = 0; v < V; v++)
+		rest[v] = q->z[v] * (float)s;
 	for (size_t j = 0; j < K; j++) {
 		x[j] = q->z[zi[j]];
 		rest[zi[j]] = absent;
 	}
-	p_rest = s * (double)q->k->softmax(rest, V);
+	p_rest = (double)q->k->softmax(rest, V);
 	lse_p = lse_with_rest(x, K, s, p_rest);
 	float d_rest = (float)kl_class(&loss, p_rest - lse_p, t_rest - lse_t);
 
@@ -141,6 +142,24 @@ static double kl_topk(const struct pair *q)
 			q->dz[zi[j]] += q->w * c * d;
 	}
 	return times_tau2(q->s, loss);
+}
+
+/* sum t log t - sum t log p, with t the frequencies of the ids. */
+static double kl_drawn(const struct pair *q)
+{
+	const uint32_t *zi = q->t->zi;
+	size_t K = q->t->K;
+	float *p = q->scratch, tau = q->s->tau, c = q->s->tau2 ? tau : 1 / tau;
+	double lse = (double)softmax_scaled(q->k, p, q->z, 1 / tau, q->V), sum = 0;
+
+	if (q->dz != NULL)
+		q->k->axpy(q->dz, q->w * c, p, q->V);
+	for (size_t j = 0; j < K; j++) {
+		sum += (double)q->z[zi[j]];
+		if (q->dz != NULL)
+			q->dz[zi[j]] -= q->w * c / (float)K;
+	}
+	return times_tau2(q->s, (double)q->t->zr + lse - sum / ((double)K * (double)tau));
 }
 
 /* d KL(p || t) / dz = p (log(p/t) - KL(p || t)),  d KL(t || p) / dz = p - t. */
@@ -163,12 +182,13 @@ static double cakld(const struct pair *x)
 	return (double)beta * d.pt + (1 - (double)beta) * d.tp;
 }
 
-/* Of full logits; of the K largest, NULL: not defined. */
+/* Of full logits; of the K largest and of K drawn ids, NULL: not defined. */
 static const struct {
-	double (*full)(const struct pair *x), (*largest)(const struct pair *x);
+	double (*full)(const struct pair *x), (*largest)(const struct pair *x),
+	    (*drawn)(const struct pair *x);
 } divergence[] = {
-    [BD_DIV_KL] = {kl, kl_topk},
-    [BD_DIV_CAKLD] = {cakld, NULL},
+    [BD_DIV_KL] = {kl, kl_topk, kl_drawn},
+    [BD_DIV_CAKLD] = {cakld, NULL, NULL},
 };
 
 double bd_loss_divergence(const struct bd_kern *k, const struct bd_soften *s,
@@ -177,12 +197,14 @@ double bd_loss_divergence(const struct bd_kern *k, const struct bd_soften *s,
 {
 	struct pair x = {k, s, t, dz, z, w, V, scratch};
 
-	return t->K > 0 ? divergence[s->kind].largest(&x) : divergence[s->kind].full(&x);
+	if (t->K == 0)
+		return divergence[s->kind].full(&x);
+	return t->drawn ? divergence[s->kind].drawn(&x) : divergence[s->kind].largest(&x);
 }
 
-bool bd_divergence_of_largest(enum bd_divergence d)
+bool bd_divergence_of_listed(enum bd_divergence d)
 {
-	return divergence[d].largest != NULL;
+	return divergence[d].largest != NULL && divergence[d].drawn != NULL;
 }
 
 double bd_loss_confidence(const uint16_t *zt, float *row, size_t V)

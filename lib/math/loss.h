@@ -18,20 +18,22 @@
 #define BD_DIV_LIST(W) W(BD_DIV_KL, "kl") W(BD_DIV_CAKLD, "cakld")
 #define BD_DIVERGENCES BD_WORDS(BD_DIV_LIST)
 enum bd_divergence { BD_DIV_LIST(BD_WORD_ID) };
-/* Whether it is defined for teachers that give only their K largest logits. */
-bool bd_divergence_of_largest(enum bd_divergence d);
+/* Whether it is defined for teachers that list only some ids. */
+bool bd_divergence_of_listed(enum bd_divergence d);
 
 /* CE: -log softmax(z)[y];  dz += w (softmax(z) - onehot(y)). */
 double bd_loss_ce(const struct bd_kern *k, float *dz, const float *z, uint32_t y, float w, size_t V,
                   float *scratch);
 
-/* The teacher at one position: its logits zt[V] in f16; or, K > 0, its K largest zt[K] and their ids zi[K]
- * (distinct, K <= V), with zr the log-sum-exp of the rest at tau = 1. */
+/* The teacher at one position: its logits zt[V] in f16; or, K > 0, the ids zi[K] < V of its K largest logits
+ * zt[K] (distinct), with zr = log sum exp(zt / tau) over the others; or, drawn, K ids of its distribution at
+ * temperature tau, each expected t K times, with zr = sum t log t. */
 struct bd_teacher_logits {
 	const uint16_t *zt;
 	const uint32_t *zi;
 	size_t K;
 	float zr;
+	bool drawn;
 };
 
 /* How the two distributions are compared. */
@@ -42,10 +44,12 @@ struct bd_soften {
 	float beta; /* of CAKLD */
 };
 
-/* Of s->kind: KL(t || p), t = softmax(zt / tau), p = softmax(z / tau), times tau^2 when tau2; dz += w c (p -
- * t), c = tau2 ? tau : 1 / tau. With K largest logits there are K + 1 classes: the rest is one class on both
- * sides, its logit the log-sum-exp at tau = 1; tau divides all K + 1 logits. CAKLD (BitDistiller), of full
- * logits: beta KL(p || t) + (1 - beta) KL(t || p) at temperature 1. */
+/* Of s->kind: KL(t || p), t = softmax(zt / tau), p = softmax(z / tau), times tau^2 when tau2; dz += w c (p
+ * - t), c = tau2 ? tau : 1 / tau. With K largest logits there are K + 1 classes, the rest being one on
+ * both sides: the KL of that is at most the full one, and its gradient leaves the shares within the rest
+ * alone. With K drawn ids (arXiv 2503.16870) t is their frequency, so loss and gradient are expected to be
+ * the full ones. CAKLD (BitDistiller), of full logits: beta KL(p || t) + (1 - beta) KL(t || p) at
+ * temperature 1. V may be less than the student has: ids from V on are then in neither distribution. */
 double bd_loss_divergence(const struct bd_kern *k, const struct bd_soften *s,
                           const struct bd_teacher_logits *t, float *dz, const float *z, float w, size_t V,
                           float *scratch);

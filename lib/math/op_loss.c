@@ -22,11 +22,11 @@ static struct bd_position_loss position_loss(struct bd_cpu *cpu, const struct bd
 	for (size_t v = 0; o->ce != 1 && v < o->V; v++)
 		dz[v] *= o->ce;
 	if (p->ld) {
-		memset(g, 0, o->V * sizeof(*g));
-		l.ld =
-		    bd_loss_divergence(cpu->kern, &o->soften, &p->teacher, g, z, o->unit_ld, o->V, scratch);
-		l.ld2 = bd_sum_squares(g, o->V);
-		cpu->kern->axpy(dz, o->lambda, g, o->V);
+		memset(g, 0, o->common * sizeof(*g));
+		l.ld = bd_loss_divergence(cpu->kern, &o->soften, &p->teacher, g, z, o->unit_ld, o->common,
+		                          scratch);
+		l.ld2 = bd_sum_squares(g, o->common);
+		cpu->kern->axpy(dz, o->lambda, g, o->common);
 	}
 	return l;
 }

@@ -26,6 +26,7 @@ struct bd_logit_losses {
 	const struct bd_position *pos; /* host, [P] */
 	struct bd_position_loss *loss; /* host, [P] */
 	size_t P, V;
+	size_t common; /* ids that LD compares, the first ones, <= V */
 	struct bd_soften soften;
 	float ce, lambda, unit_ce, unit_ld;
 };

@@ -80,6 +80,15 @@ static void save_blobs(const char *path, const struct bd_state *s)
 	bd_free(piece);
 }
 
+char *bd_checkpoint_path(const char *output)
+{
+	size_t n = output != NULL ? strlen(output) : 0;
+
+	while (n > 1 && output[n - 1] == '/')
+		n--;
+	return output != NULL ? bd_sprintf("%.*s.ckpt", (int)n, output) : NULL;
+}
+
 void bd_checkpoint_save(const char *dir, const struct bd_state *s)
 {
 	struct bd_outdir *d = bd_outdir_open(dir, true);

@@ -45,6 +45,8 @@ struct bd_state {
 	struct bd_blob *blob; /* [n] */
 	size_t n;
 };
+/* OUTPUT.ckpt, also for "OUTPUT/"; NULL for NULL. Caller frees. */
+char *bd_checkpoint_path(const char *output);
 void bd_checkpoint_save(const char *dir, const struct bd_state *s);
 /* False when there is no checkpoint. Dies BD_USAGE when it belongs to other options or another model,
  * BD_DATA when it is damaged, whoever it belongs to, or of a later version. A blob that is not in the

@@ -147,12 +147,18 @@ static void lay_batch(struct bd_distill *d, const struct bd_record *r, size_t n)
 	b->start[n] = b->T;
 }
 
-/* Bytes of the teacher's logits of r. */
-static size_t logit_bytes(const struct bd_distill *d, const struct bd_record *r)
+/* Logits of a position in the stream. */
+static size_t columns(const struct bd_stream_head *h)
 {
-	size_t K = d->o.head->top_k;
+	return h->top_k > 0 ? h->top_k : h->vocab;
+}
 
-	return r->positions * (K > 0 ? K : d->V) * sizeof(*r->z);
+/* The teacher's logits of r on the device; NULL if it has none. */
+static const uint16_t *map_logits(const struct bd_distill *d, const struct bd_record *r)
+{
+	bool any = d->o.ld && d->o.head->sample == 0;
+
+	return any ? bd_dev_map(d->dev, r->z, r->positions * columns(d->o.head) * sizeof(*r->z)) : NULL;
 }
 
 /* What the stream brought, as the device sees it; or gives it back. */
@@ -161,8 +167,7 @@ static void map_teacher(struct bd_distill *d, const struct bd_record *r, size_t 
 	for (size_t s = 0; s < n; s++) {
 		struct teacher *t = &d->teacher[s];
 
-		*t =
-		    (struct teacher){.z = d->o.ld ? bd_dev_map(d->dev, r[s].z, logit_bytes(d, &r[s])) : NULL};
+		*t = (struct teacher){.z = map_logits(d, &r[s])};
 		for (int i = 0; i < 3 && d->o.ad; i++)
 			if (d->o.states[i])
 				t->state[i] = bd_dev_map(d->dev, r[s].state[i],
@@ -183,13 +188,16 @@ static void unmap_teacher(struct bd_distill *d, size_t n)
 static struct bd_teacher_logits teacher_at(const struct bd_distill *d, const struct bd_record *r, size_t s,
                                            size_t j)
 {
-	size_t K = d->o.head->top_k;
+	const struct bd_stream_head *h = d->o.head;
+	const uint16_t *z = d->teacher[s].z;
+	size_t K = bd_stream_listed(h);
 
 	return (struct bd_teacher_logits){
-	    .zt = d->teacher[s].z + j * (K > 0 ? K : d->V),
+	    .zt = z != NULL ? z + j * columns(h) : NULL,
 	    .zi = K > 0 ? r->zi + j * K : NULL,
 	    .zr = K > 0 ? r->zr[j] : 0,
 	    .K = K,
+	    .drawn = h->sample > 0,
 	};
 }
 
@@ -237,6 +245,7 @@ static void logit_losses(struct bd_distill *d, const float *h, const struct bd_m
 	    .z = d->z,
 	    .loss = d->loss,
 	    .V = d->V,
+	    .common = d->o.common,
 	    .soften = {d->o.kind, (float)d->o.tau, d->o.tau2, (float)b->mix->beta},
 	    .ce = (float)d->o.ce,
 	    .lambda = (float)b->mix->lambda,
@@ -331,12 +340,13 @@ void bd_distill_run(struct bd_distill *d, struct bd_acts *a, const struct bd_mic
 
 double bd_distill_confidence(struct bd_distill *d, const struct bd_record *r, size_t n, size_t *P)
 {
-	float *row = bd_alloc(d->V, sizeof(*row));
+	size_t n_ids = d->o.common;
+	float *row = bd_alloc(n_ids, sizeof(*row));
 	double sum = 0;
 
 	for (size_t s = 0; s < n; s++)
 		for (size_t j = 0; j < r[s].positions; j++, ++*P)
-			sum += bd_loss_confidence(r[s].z + j * d->V, row, d->V);
+			sum += bd_loss_confidence(r[s].z + j * columns(d->o.head), row, n_ids);
 	bd_free(row);
 	return sum;
 }

@@ -24,6 +24,7 @@ struct bd_objective {
 	double relation_temp;
 	bool cosine, code_norm;            /* AD / (A_r^2 rows) */
 	bool states[3];                    /* which of Q, K, V */
+	size_t common;                     /* ids of both vocabularies, the first ones */
 	const struct bd_stream_head *head; /* of the stream; borrowed */
 };
 

@@ -11,6 +11,10 @@ static void add_facts(struct bd_buf *b, const struct bd_train *t, const struct b
 {
 	bd_buf_fmt(b, "stage %s\nmodel %s\ntokenizer %s\nteacher %s %u layer %d\n", t->stage, m->digest,
 	           h->tokenizer, h->teacher_digest, h->top_k, h->layer);
+	if (h->sample > 0)
+		bd_buf_fmt(b, "sample %u\n", h->sample);
+	if (h->logits && h->vocab != (uint32_t)m->cfg.vocab)
+		bd_buf_fmt(b, "common %zu\n", o->common);
 	bd_buf_fmt(b, "ternary %d\nseed %" PRId64 "\neps %.17g\n", m->cfg.ternary, t->common.seed, t->eps);
 	bd_buf_fmt(b, "states %d%d%d heads %zu layer %d\n", o->states[0], o->states[1], o->states[2],
 	           o->heads, o->layer);

@@ -33,10 +33,10 @@ static void raise(size_t *max, size_t n)
 
 static size_t record_bytes(const struct bd_record *r, const struct bd_stream_head *h)
 {
-	size_t K = h->top_k, n = r->n * (sizeof(*r->ids) + sizeof(*r->target)) + sizeof(*r);
+	size_t K = bd_stream_listed(h), n = r->n * (sizeof(*r->ids) + sizeof(*r->target)) + sizeof(*r);
 
 	if (h->teacher && h->logits)
-		n += r->positions * (K > 0 ? K * (sizeof(*r->z) + sizeof(*r->zi)) + sizeof(*r->zr)
+		n += r->positions * (K > 0 ? K * sizeof(*r->zi) + h->top_k * sizeof(*r->z) + sizeof(*r->zr)
 		                           : h->vocab * sizeof(*r->z));
 	for (int i = 0; i < 3 && h->teacher && h->layer >= 0; i++)
 		n += r->n * h->width[i] * sizeof(uint16_t);

@@ -59,19 +59,35 @@ static int student_layer(const struct bd_train *t, const struct bd_config *c, co
 	return l < 0 ? 0 : (int)l;
 }
 
-static void check_teacher(const struct bd_train *t, const struct bd_stream_head *h, const struct bd_config *c,
-                          const char *name)
+static void check_teacher(const struct bd_train *t, const struct bd_stream_head *h, const char *name)
 {
 	static const char *const words[] = {BD_DIV_LIST(BD_WORD_TEXT)};
 
 	if (!h->logits && h->layer < 0)
 		bd_die(BD_DATA, "%s: a teacher stream without logits and states teaches nothing", name);
-	if (h->logits && h->vocab != (uint32_t)c->vocab)
-		bd_die(BD_DATA, "%s: the teacher's vocabulary of %u differs from the %d of %s", name,
-		       h->vocab, c->vocab, c->name);
-	if (!bd_divergence_of_largest(t->objective) && (!h->logits || h->top_k > 0))
+	if (!bd_divergence_of_listed(t->objective) && (!h->logits || bd_stream_listed(h) > 0))
 		bd_die(BD_USAGE, "--objective %s needs full logits; %s has %s", words[t->objective], name,
-		       h->logits ? "only the largest" : "none");
+		       !h->logits     ? "none"
+		       : h->top_k > 0 ? "only the largest"
+		                      : "only drawn ids");
+}
+
+/* What a teacher's sums are over cannot be changed afterwards. */
+static void check_listed(const struct bd_train *t, const struct bd_stream_head *h, const struct bd_config *c,
+                         const char *name)
+{
+	if (bd_stream_listed(h) == 0)
+		return;
+	if (h->vocab > (uint32_t)c->vocab)
+		bd_die(
+		    BD_DATA,
+		    "%s: the teacher's distribution is over %u ids, but %s has only %d; give --vocab %d to "
+		    "bd-teacher-dump",
+		    name, h->vocab, c->name, c->vocab, c->vocab);
+	if (h->tau != t->tau)
+		bd_die(BD_USAGE,
+		       "%s: %s at temperature %g, but --tau is %g; give the same --tau to bd-teacher-dump",
+		       name, h->top_k > 0 ? "the largest logits and the rest" : "drawn", h->tau, t->tau);
 }
 
 static struct bd_objective objective(const struct bd_train *t, const struct bd_config *c,
@@ -83,10 +99,13 @@ static struct bd_objective objective(const struct bd_train *t, const struct bd_c
 	bd_train_states(t, o.states);
 	if (!h->teacher)
 		return o;
-	check_teacher(t, h, c, bd_source_name(bd_feed_source(f)));
+	check_teacher(t, h, bd_source_name(bd_feed_source(f)));
 	o.ld = h->logits && (t->lambda > 0 || t->lambda_ratio > 0);
 	o.ad = h->layer >= 0 && (t->gamma > 0 || t->gamma_ratio > 0) &&
 	       (o.states[0] || o.states[1] || o.states[2]);
+	if (o.ld)
+		check_listed(t, h, c, bd_source_name(bd_feed_source(f)));
+	o.common = h->vocab < (uint32_t)c->vocab ? h->vocab : (uint32_t)c->vocab;
 	o.kind = t->objective;
 	o.tau = t->tau;
 	o.tau2 = !t->no_tau2;

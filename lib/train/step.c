@@ -74,6 +74,7 @@ static void take(struct bd_step *s)
 	}
 	struct bd_record *x = &s->rec[s->n_rec++];
 	bd_feed_take(s->feed, x);
+	bd_record_fits(x, (uint32_t)s->m->cfg.vocab, bd_source_name(bd_feed_source(s->feed)), s->t->model);
 	bd_counts_add(&s->counts, &s->plan->o, x);
 	keep_golden(s, x);
 	s->tokens += x->n;

@@ -17,6 +17,7 @@
 #include "net/net_model.h"
 #include "text/tokenizer.h"
 #include "train/distill.h"
+#include "train/listed.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -32,8 +33,10 @@ struct dump {
 	struct bd_feed *feed;
 	struct bd_sink *sink;
 	struct bd_stream_head head;
-	uint64_t left; /* records to be written still */
+	uint64_t first; /* records passed over before the first, */
+	uint64_t left;  /* and to be written still */
 	size_t V, chunk;
+	uint64_t done; /* records before this batch */
 	struct bd_batch batch;
 	struct bd_record *rec; /* [n_rec] */
 	size_t n_rec, cap_rec;
@@ -47,8 +50,7 @@ struct dump {
 	float *z;       /* device, [chunk,V] */
 	uint16_t *half; /* device, of what is rounded */
 	size_t half_n;
-	float *host;    /* [chunk,V], with top_k */
-	uint32_t *heap; /* [threads,K] */
+	float *host; /* [chunk,V], unless full */
 };
 
 /* ---- opening ---- */
@@ -70,8 +72,9 @@ static void check_tokenizer(const struct dump *d)
 	char *path = bd_path(d->o->model, "tokenizer.json");
 	struct bd_tok *tok = bd_exists(path) ? bd_tok_open(path) : NULL;
 
+	/* with the same tokenizer, the examples may be from a model of more ids: lay_batch looks at each */
 	bd_source_fits(s, tok != NULL ? bd_tok_digest(tok) : bd_feed_head(d->feed)->tokenizer,
-	               (uint32_t)d->m->cfg.vocab, d->o->model);
+	               tok != NULL ? bd_feed_head(d->feed)->vocab : (uint32_t)d->m->cfg.vocab, d->o->model);
 	bd_tok_free(tok);
 	bd_free(path);
 }
@@ -108,11 +111,26 @@ static void take_shard(struct dump *d, struct bd_stream_head *h)
 		       d->o->shard, all);
 	h->shard = (uint32_t)i;
 	h->shards = (uint32_t)n;
-	d->left = h->examples = all * i / n - all * (i - 1) / n;
-	for (uint64_t k = 0; k < all * (i - 1) / n; k++) {
+	d->first = all * (i - 1) / n;
+	d->left = h->examples = all * i / n - d->first;
+	for (uint64_t k = 0; k < d->first; k++) {
 		bd_feed_take(d->feed, &r);
 		bd_record_free(&r);
 	}
+}
+
+/* The ids that have logits. Sums over a distribution cannot leave ids out later: there, those that the
+ * examples' model does not have are left out now. */
+static uint32_t common_ids(const struct dump *d, const struct bd_stream_head *examples)
+{
+	const struct bd_teacher *o = d->o;
+	uint32_t V = (uint32_t)d->m->cfg.vocab;
+
+	if (o->vocab > V)
+		bd_die(BD_USAGE, "--vocab %lld: %s has only %u ids", (long long)o->vocab, o->model, V);
+	if (o->vocab > 0)
+		return (uint32_t)o->vocab;
+	return (o->top_k > 0 || o->sample > 0) && examples->vocab < V ? examples->vocab : V;
 }
 
 static struct bd_stream_head make_head(const struct dump *d)
@@ -128,7 +146,7 @@ static struct bd_stream_head make_head(const struct dump *d)
 	in[n] = (struct bd_input){"teacher", d->m->digest, bd_config_history(c)};
 
 	h.teacher = true;
-	h.vocab = (uint32_t)c->vocab;
+	h.vocab = common_ids(d, &h);
 	memcpy(h.teacher_digest, d->m->digest, sizeof(h.teacher_digest));
 	h.layer = o->no_states ? -1 : layer_of(o->layer, c);
 	h.teacher_layers = c->layers;
@@ -140,6 +158,10 @@ static struct bd_stream_head make_head(const struct dump *d)
 	h.after_rope = true;
 	h.logits = !o->no_logits;
 	h.top_k = o->no_logits ? 0 : (uint32_t)o->top_k;
+	h.sample = o->no_logits ? 0 : (uint32_t)o->sample;
+	h.tau = o->tau;
+	if (h.top_k >= h.vocab)
+		bd_die(BD_USAGE, "--top-k %u: must be below the vocabulary size %u", h.top_k, h.vocab);
 	h.all_positions = o->positions == BD_POSITIONS_ALL;
 	h.examples = bd_feed_total(d->feed);
 	h.history = bd_history(in, n + 1);
@@ -156,9 +178,6 @@ static void open_all(struct dump *d, struct bd_parts parts)
 		bd_die(BD_USAGE, "--model DIR is missing");
 	d->dev = o->dev != NULL ? o->dev : bd_dev_open((int)o->common.threads);
 	d->m = bd_model_load(o->model);
-	if (o->top_k >= d->m->cfg.vocab)
-		bd_die(BD_USAGE, "--top-k %lld: must be below the vocabulary size %d", (long long)o->top_k,
-		       d->m->cfg.vocab);
 	d->feed = bd_feed_open(
 	    parts, &(struct bd_feed_plan){
 	               .epochs = o->epochs,
@@ -178,10 +197,9 @@ static void open_all(struct dump *d, struct bd_parts parts)
 	d->V = (size_t)d->m->cfg.vocab;
 	d->chunk = bd_distill_chunk(d->V);
 	d->z = bd_dev_alloc(d->dev, bd_mul(d->chunk, d->V), sizeof(*d->z));
-	if (d->head.top_k > 0)
+	if (bd_stream_listed(&d->head) > 0)
 		d->host = bd_alloc(bd_mul(d->chunk, d->V), sizeof(*d->host));
 	d->row = bd_alloc(d->chunk, sizeof(*d->row));
-	d->heap = bd_alloc(bd_mul((size_t)bd_par_threads(d->dev->par), d->head.top_k + 1), sizeof(*d->heap));
 	d->sink = bd_sink_open(o->output, (int)o->level, &d->head);
 }
 
@@ -224,83 +242,23 @@ static void lay_batch(struct dump *d)
 	for (size_t s = 0; s < d->n_rec; s++) {
 		struct bd_record *r = &d->rec[s];
 
+		bd_record_fits(r, h->vocab, bd_source_name(bd_feed_source(d->feed)), d->o->model);
 		memcpy(b->ids + b->start[s], r->ids, r->n * sizeof(*b->ids));
 		r->positions = 0;
 		for (size_t i = 1; i < r->n; i++)
 			if (h->all_positions || r->target[i])
 				d->place[d->n_place++] =
 				    (struct place){b->start[s] + i - 1, r, r->positions++};
-		size_t cols = h->top_k ? h->top_k : d->V, P = h->logits ? r->positions : 0;
-		r->z = bd_alloc(bd_mul(P, cols), sizeof(*r->z));
-		r->zi = h->top_k ? bd_alloc(P * cols, sizeof(*r->zi)) : NULL;
-		r->zr = h->top_k ? bd_alloc(P, sizeof(*r->zr)) : NULL;
+		size_t K = bd_stream_listed(h), P = h->logits ? r->positions : 0;
+		r->z = h->sample ? NULL : bd_alloc(bd_mul(P, K ? K : h->vocab), sizeof(*r->z));
+		r->zi = K ? bd_alloc(bd_mul(P, K), sizeof(*r->zi)) : NULL;
+		r->zr = K ? bd_alloc(P, sizeof(*r->zr)) : NULL;
 		for (int w = 0; w < 3 && h->layer >= 0; w++)
 			r->state[w] = bd_alloc(bd_mul(r->n, h->width[w]), sizeof(*r->state[w]));
 	}
 }
 
 /* ---- logits ---- */
-
-static bool before(const float *z, uint32_t a, uint32_t b)
-{
-	return z[a] > z[b] || (z[a] == z[b] && a < b);
-}
-
-/* heap[n]: the last in order of `before` on top; the element at i sinks to its place. */
-static void sink_down(uint32_t *heap, size_t n, size_t i, const float *z)
-{
-	for (size_t c; (c = 2 * i + 1) < n; i = c) {
-		if (c + 1 < n && before(z, heap[c], heap[c + 1]))
-			c++;
-		if (!before(z, heap[i], heap[c]))
-			return;
-		uint32_t t = heap[i];
-		heap[i] = heap[c];
-		heap[c] = t;
-	}
-}
-
-/* The K first of z[V] in order, by a heap of the K best so far. */
-static void select_top(uint32_t *top, size_t K, const float *z, size_t V)
-{
-	for (size_t i = 0; i < K; i++)
-		top[i] = (uint32_t)i;
-	for (size_t i = K / 2; i-- > 0;)
-		sink_down(top, K, i, z);
-	for (size_t v = K; v < V; v++)
-		if (before(z, (uint32_t)v, top[0])) {
-			top[0] = (uint32_t)v;
-			sink_down(top, K, 0, z);
-		}
-	for (size_t n = K; n-- > 1;) {
-		uint32_t t = top[0];
-
-		top[0] = top[n];
-		top[n] = t;
-		sink_down(top, n, 0, z);
-	}
-}
-
-/* z[V] is destroyed. */
-static void put_top(const struct place *p, size_t K, uint32_t *top, float *z, size_t V)
-{
-	uint16_t *out = p->r->z + p->j * K;
-	uint32_t *ids = p->r->zi + p->j * K;
-	float max = -INFINITY;
-	double rest = 0;
-
-	select_top(top, K, z, V);
-	for (size_t k = 0; k < K; k++) {
-		ids[k] = top[k];
-		out[k] = bd_f32_to_f16(z[top[k]]);
-		z[top[k]] = -INFINITY;
-	}
-	for (size_t v = 0; v < V; v++)
-		max = z[v] > max ? z[v] : max;
-	for (size_t v = 0; v < V; v++)
-		rest += exp((double)(z[v] - max));
-	p->r->zr[p->j] = (float)(log(rest) + (double)max);
-}
 
 /* The rows of x[rows,n], the device's, rounded to f16: `half` on the device. */
 static const uint16_t *rounded(struct dump *d, const float *x, size_t rows, size_t n)
@@ -315,14 +273,26 @@ struct logits_job {
 	const struct place *place;
 };
 
-static void top_slice(void *ctx, size_t begin, size_t end, int slice)
+static void list_slice(void *ctx, size_t begin, size_t end, int slice)
 {
+	(void)slice;
 	struct logits_job *job = ctx;
 	struct dump *d = job->d;
-	size_t K = d->head.top_k;
+	const struct bd_stream_head *h = &d->head;
 
-	for (size_t i = begin; i < end; i++)
-		put_top(&job->place[i], K, d->heap + (size_t)slice * (K + 1), d->host + i * d->V, d->V);
+	for (size_t i = begin; i < end; i++) {
+		const struct place *p = &job->place[i];
+		size_t at = p->j * bd_stream_listed(h);
+		struct bd_listed l = {
+		    .zt = p->r->z + (h->top_k > 0 ? at : 0), .zi = p->r->zi + at, .zr = p->r->zr + p->j};
+		float *z = d->host + i * d->V;
+
+		if (h->sample > 0)
+			bd_listed_draw(&l, h, z, (uint64_t)d->o->common.seed,
+			               d->first + d->done + (uint64_t)(p->r - d->rec), p->j);
+		else
+			bd_listed_top(&l, h, z);
+	}
 }
 
 static void put_rows(struct dump *d, const struct place *p, size_t P)
@@ -330,7 +300,8 @@ static void put_rows(struct dump *d, const struct place *p, size_t P)
 	const uint16_t *half = rounded(d, d->z, P, d->V);
 
 	for (size_t i = 0; i < P; i++)
-		bd_dev_from(d->dev, p[i].r->z + p[i].j * d->V, half + i * d->V, d->V * sizeof(*half));
+		bd_dev_from(d->dev, p[i].r->z + p[i].j * d->head.vocab, half + i * d->V,
+		            d->head.vocab * sizeof(*half));
 }
 
 static void put_logits(struct dump *d, const float *h)
@@ -342,12 +313,12 @@ static void put_logits(struct dump *d, const float *h)
 		for (size_t i = 0; i < P; i++)
 			d->row[i] = place[i].row;
 		bd_net_logits(d->net, d->z, h, d->row, P, true);
-		if (d->head.top_k == 0) {
+		if (bd_stream_listed(&d->head) == 0) {
 			put_rows(d, place, P);
 			continue;
 		}
 		bd_dev_from(d->dev, d->host, d->z, P * d->V * sizeof(*d->z));
-		bd_par_for(d->dev->par, P, top_slice, &(struct logits_job){d, place});
+		bd_par_for(d->dev->par, P, list_slice, &(struct logits_job){d, place});
 	}
 }
 
@@ -379,6 +350,7 @@ static void run_batch(struct dump *d)
 		bd_sink_put(d->sink, &d->rec[s]);
 		bd_record_free(&d->rec[s]);
 	}
+	d->done += d->n_rec;
 	bd_free(d->batch.ids);
 	bd_free(d->place);
 }
@@ -386,19 +358,18 @@ static void run_batch(struct dump *d)
 void bd_teacher_run(const struct bd_teacher *o, struct bd_parts parts)
 {
 	struct dump d = {.o = o};
-	uint64_t done = 0, tokens = 0;
+	uint64_t tokens = 0;
 	double begin = bd_seconds();
 	char text[64];
 
 	open_all(&d, parts);
 	struct bd_log *log = bd_log_open(NULL, o->common.quiet);
 	while (read_batch(&d)) {
-		done += d.n_rec;
 		tokens += d.batch.T;
 		run_batch(&d);
 		snprintf(text, sizeof(text), "teacher  %.0f tok/s",
 		         (double)tokens / (bd_seconds() - begin + 1e-9));
-		bd_log_progress(log, (double)done, (double)bd_feed_total(d.feed), text);
+		bd_log_progress(log, (double)d.done, (double)bd_feed_total(d.feed), text);
 	}
 	bd_sink_close(d.sink);
 	bd_log_close(log);
@@ -415,5 +386,4 @@ void bd_teacher_run(const struct bd_teacher *o, struct bd_parts parts)
 	bd_free(d.rec);
 	bd_free(d.row);
 	bd_free(d.host);
-	bd_free(d.heap);
 }

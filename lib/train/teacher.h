@@ -15,7 +15,10 @@ struct bd_teacher {
 	struct bd_dev *dev;         /* NULL: bd_dev_open(common.threads) */
 	const char *layer;          /* an index, or a fraction of the depth such as "0.8" */
 	enum bd_positions positions;
-	int64_t top_k; /* 0: full logits */
+	/* of a position only the K largest logits, or the ids of as many draws; both 0: full logits */
+	int64_t top_k, sample;
+	double tau;    /* temperature of the rest, or of the draws */
+	int64_t vocab; /* ids that logits are given for, the first ones; 0: all, or those of the examples */
 	bool no_logits, no_states, shuffle;
 	double epochs;
 	const char *shard; /* "I/N": only the I-th of N equal parts of all that would be written; NULL: all */

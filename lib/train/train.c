@@ -152,10 +152,22 @@ static void read_tokenizer(struct run *r)
 	bd_free(path);
 }
 
+/* A teacher's vocabulary may be larger, if the tokenizer is the same: its tokens are looked at one by one
+ * (step.c). */
 static void fit(const struct run *r, const struct bd_source *s)
 {
-	bd_source_fits(s, r->tokenizer[0] ? r->tokenizer : bd_source_head(s)->tokenizer,
-	               (uint32_t)r->m->cfg.vocab, r->t->model);
+	const struct bd_stream_head *h = bd_source_head(s);
+	uint32_t vocab = (uint32_t)r->m->cfg.vocab;
+	bool known = r->tokenizer[0] != '\0';
+
+	bd_source_fits(s, known ? r->tokenizer : h->tokenizer, known && h->teacher ? h->vocab : vocab,
+	               r->t->model);
+	if (h->teacher && h->logits && h->vocab != vocab && !known)
+		bd_die(BD_DATA,
+		       "%s: the teacher's vocabulary of %u differs from the %u of %s, which has no "
+		       "tokenizer.json "
+		       "to show that they agree",
+		       bd_source_name(s), h->vocab, vocab, r->t->model);
 }
 
 /* The evaluation stream is opened once per evaluation, and once now, so that mistakes show at once. */
@@ -404,16 +416,6 @@ static int train(struct run *r)
 	return BD_OK;
 }
 
-/* OUTPUT.ckpt, also for "OUTPUT/". */
-static char *aside_path(const char *output)
-{
-	size_t n = output != NULL ? strlen(output) : 0;
-
-	while (n > 1 && output[n - 1] == '/')
-		n--;
-	return output != NULL ? bd_sprintf("%.*s.ckpt", (int)n, output) : NULL;
-}
-
 int bd_train_run(const struct bd_train *t, struct bd_parts parts)
 {
 	struct run r = {.t = t};
@@ -422,7 +424,7 @@ int bd_train_run(const struct bd_train *t, struct bd_parts parts)
 	bd_signals_catch();
 	bd_msg_cleanup(last_words, &r);
 	check_output(t);
-	r.aside = aside_path(t->output);
+	r.aside = bd_checkpoint_path(t->output);
 	if (!t->dry_run)
 		open_output(&r);
 	r.dev = t->dev != NULL ? t->dev : bd_dev_open((int)t->common.threads);

@@ -107,6 +107,33 @@ distill() {
 	rm -rf whole resumed slow
 }
 
+@test "a teacher with more ids than the student, or fewer, but the same tokenizer: full, largest and drawn logits" {
+	sed 's/"vocab_size": 512/"vocab_size": 520/' config.json >wide.json
+	run -1 cmp -s config.json wide.json
+	bd-init -q --tokenizer "$here/tests/golden/tok-bytes.json" wide.json -o wide
+	bd-subln -q wide -o w0
+	bd-data -q --tokenizer wide --template t.json rows.tsv -o wide.bds
+	for pair in 'wide s0' 'teacher w0'; do
+		# shellcheck disable=SC2086
+		set -- $pair
+		for examples in task.bds wide.bds; do
+			bd-teacher-dump -q --model "$1" "$examples" | bd-distill "${options[@]}" --steps 2 -f --model "$2" -o out
+			bd-teacher-dump -q --model "$1" --top-k 8 --vocab 512 "$examples" | bd-distill "${options[@]}" --steps 2 -f --model "$2" -o out
+			bd-teacher-dump -q --model "$1" --sample 8 --vocab 512 "$examples" | bd-distill "${options[@]}" --steps 2 -f --model "$2" -o out
+		done
+	done
+	bd-teacher-dump -q --model wide --sample 8 task.bds | bd-info | grep -q '^vocab: 512$'
+	run bash -c "bd-teacher-dump -q --model wide --sample 8 wide.bds | bd-distill ${options[*]} --model s0 -o no"
+	[ "$status" -eq 3 ] && [[ $output == *"over 520 ids, but"*"has only 512; give --vocab 512 to bd-teacher-dump"* ]]
+	run bash -c "bd-teacher-dump -q --model teacher --top-k 8 --tau 2 task.bds | bd-distill ${options[*]} --tau 3 --model s0 -o no"
+	[ "$status" -eq 2 ] && [[ $output == *"at temperature 2, but --tau is 3; give the same --tau to bd-teacher-dump"* ]]
+	run bd-teacher-dump -q --model teacher --tau 2 task.bds
+	[ "$status" -eq 2 ] && [[ $output == *"--tau is for --top-k and --sample"* ]]
+	run bd-teacher-dump -q --model teacher --top-k 3 --sample 2 task.bds
+	[ "$status" -eq 2 ]
+	[ ! -e no ]
+}
+
 @test "a dying teacher or a damaged stream leaves nothing behind" {
 	head -c 20000 teacher.bds >cut.bds
 	run distill -o out cut.bds

@@ -234,7 +234,7 @@ def basics(model, sequences):
 def logit_losses(z, zt):
 	"""{name: loss summed over the P rows}."""
 	return {"ld": ref.ld(z, zt, TAU, False), "ld_tau2": ref.ld(z, zt, TAU, True), "ld_1": ref.ld(z, zt, 1.0, False),
-	        "top": ref.ld_top(z, *ref.truncate(zt, TOP_K), TAU, True), "top_1": ref.ld_top(z, *ref.truncate(zt, TOP_K), 1.0, False),
+	        "top_1": ref.ld_top(z, *ref.truncate(zt, TOP_K), 1.0, False),
 	        "cakld": ref.cakld(z, zt, BETA)}
 
 

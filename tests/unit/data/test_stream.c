@@ -7,6 +7,7 @@
 #include "child.h"
 #include "data/stream.h"
 
+#include <math.h>
 #include <msgpack.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -33,7 +34,7 @@ static int tear_down(void **state)
 
 /* ---- a stream to write, and what it must give back ---- */
 
-enum kind { EXAMPLES, FULL, TOP_K, STATES_ONLY };
+enum kind { EXAMPLES, FULL, TOP_K, STATES_ONLY, SAMPLE };
 
 static struct bd_stream_head head_of(enum kind kind)
 {
@@ -59,6 +60,8 @@ static struct bd_stream_head head_of(enum kind kind)
 	}
 	h.logits = kind != STATES_ONLY;
 	h.top_k = kind == TOP_K ? 5 : 0;
+	h.sample = kind == SAMPLE ? 6 : 0;
+	h.tau = kind == TOP_K || kind == SAMPLE ? 2.5 : 1;
 	h.all_positions = kind == TOP_K;
 	return h;
 }
@@ -68,7 +71,8 @@ static void *noise(uint64_t stream, size_t bytes)
 	unsigned char *p = bd_alloc(bytes + 1, 1);
 
 	for (size_t i = 0; i < bytes; i++)
-		p[i] = (unsigned char)bd_rng_below(1, stream, i, 256);
+		p[i] =
+		    (unsigned char)bd_rng_below(1, stream, i, i % 2 ? 120 : 256); /* finite, as f16 and f32 */
 	return p;
 }
 
@@ -76,7 +80,7 @@ static void *noise(uint64_t stream, size_t bytes)
 static struct bd_record record_of(const struct bd_stream_head *h, uint64_t i)
 {
 	struct bd_record r = {.index = i, .n = 1 + i % TOKENS, .label = i % 3 == 0 ? -1 : (int32_t)(i % 2)};
-	size_t cols = h->top_k ? h->top_k : h->vocab;
+	size_t cols = h->top_k ? h->top_k : h->sample ? 0 : h->vocab, listed = h->top_k + h->sample;
 
 	r.ids = bd_alloc(r.n, sizeof(*r.ids));
 	r.target = bd_zalloc(r.n, 1);
@@ -89,11 +93,11 @@ static struct bd_record record_of(const struct bd_stream_head *h, uint64_t i)
 		r.positions = r.n - 1;
 	r.ref = i % 2 ? bd_sprintf("reference %d", (int)i) : NULL;
 	if (h->logits)
-		r.z = noise(100 + i, r.positions * cols * 2);
-	if (h->top_k) {
-		r.zi = bd_zalloc(r.positions * cols + 1, sizeof(*r.zi));
+		r.z = cols > 0 ? noise(100 + i, r.positions * cols * 2) : NULL;
+	if (listed > 0) {
+		r.zi = bd_zalloc(r.positions * listed + 1, sizeof(*r.zi));
 		r.zr = noise(300 + i, r.positions * 4);
-		for (size_t k = 0; k < r.positions * cols; k++)
+		for (size_t k = 0; k < r.positions * listed; k++)
 			r.zi[k] = (uint32_t)bd_rng_below(3, i, k, VOCAB);
 	}
 	for (int s = 0; s < 3 && h->layer >= 0; s++)
@@ -125,7 +129,7 @@ static void same_bytes(const void *a, const void *b, size_t n)
 
 static void same_record(const struct bd_stream_head *h, const struct bd_record *a, const struct bd_record *b)
 {
-	size_t cols = h->top_k ? h->top_k : h->vocab;
+	size_t cols = h->top_k ? h->top_k : h->vocab, listed = h->top_k + h->sample;
 
 	assert_int_equal(a->index, b->index);
 	assert_int_equal(a->n, b->n);
@@ -137,7 +141,7 @@ static void same_record(const struct bd_stream_head *h, const struct bd_record *
 	same_bytes(a->ids, b->ids, a->n * 4);
 	same_bytes(a->target, b->target, a->n);
 	same_bytes(a->z, b->z, a->positions * cols * 2);
-	same_bytes(a->zi, b->zi, a->positions * cols * 4);
+	same_bytes(a->zi, b->zi, a->positions * listed * 4);
 	same_bytes(a->zr, b->zr, a->positions * 4);
 	for (int i = 0; i < 3; i++)
 		same_bytes(a->state[i], b->state[i], a->n * WIDTH * 2);
@@ -160,6 +164,8 @@ static void same_head(const struct bd_stream_head *a, const struct bd_stream_hea
 	assert_int_equal(a->states_f16, b->states_f16);
 	assert_int_equal(a->after_rope, b->after_rope);
 	assert_int_equal(a->top_k, b->top_k);
+	assert_int_equal(a->sample, b->sample);
+	assert_true(a->tau == b->tau);
 	assert_int_equal(a->logits, b->logits);
 	assert_int_equal(a->all_positions, b->all_positions);
 }
@@ -185,7 +191,7 @@ static void round_trip(void **state)
 	static const size_t sizes[] = {0, 1, 63, 64, 65, 200};
 
 	(void)state;
-	for (enum kind kind = EXAMPLES; kind <= STATES_ONLY; kind++)
+	for (enum kind kind = EXAMPLES; kind <= SAMPLE; kind++)
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
 			for (int level = -1; level <= 1; level++) {
 				struct bd_stream_head h = head_of(kind);
@@ -341,7 +347,57 @@ static void wrong_values(void **state)
 	patched(EXAMPLES, "target\xc4\x01", "target\xd9\x01", 8, "`target' has the wrong type");
 	patched(EXAMPLES, "t\xc3\xa4st", "t\xff\xa4st", 5, "must be UTF-8");
 	patched(TOP_K, "layer\x02", "layer\x04", 6, "`layer' is not an integer from -1 to 3");
+	patched(TOP_K, "tau\xcb\x40", "tau\xcb\xff", 5, "`tau' is not a number from 1e-06 to 1e+06");
+	patched(TOP_K, "tau\xcb\x40\x04", "tau\xcb\x7f\xf8", 6, "`tau' is not a number from 1e-06 to 1e+06");
 	patched(TOP_K, "heads\x93\x03", "heads\x93\x05", 7, "cannot be divided into 5 heads");
+}
+
+static void write_broken(void *arg)
+{
+	struct bd_stream_head h = head_of(TOP_K);
+	struct bd_sink *s = bd_sink_open("broken.bds", 0, &h);
+	struct bd_record good = record_of(&h, 6), r = record_of(&h, 6); /* 7 tokens, 6 positions */
+
+	bd_sink_put(s, &good);
+	switch (*(int *)arg) {
+	case 0:
+		r.z[6 * 5 - 1] = 0x7e00; /* NaN */
+		break;
+	case 1:
+		r.zr[5] = NAN;
+		break;
+	default:
+		r.state[*(int *)arg - 2][7 * WIDTH - 1] = 0xfc00; /* -infinity */
+	}
+	bd_sink_put(s, &r);
+}
+
+/* A number that is not finite is refused by the writer, and by a reader of a stream from elsewhere. */
+static void not_finite(void **state)
+{
+	static const char *const text[] = {"example 1: the teacher's \"z\"",
+	                                   "example 1: the teacher's \"zr\"",
+	                                   "example 1: the teacher's \"q\"", "example 1: the teacher's \"k\"",
+	                                   "example 1: the teacher's \"v\""};
+	struct bd_stream_head h = head_of(TOP_K);
+	struct bd_record r = record_of(&h, 6);
+	size_t n;
+
+	(void)state;
+	for (int i = 0; i < 5; i++)
+		child_dies(write_broken, &i, BD_DATA, text[i]);
+	r.zr[2] = -INFINITY; /* of nothing */
+	assert_null(bd_record_broken(&h, &r));
+	bd_record_free(&r);
+	bd_stream_head_free(&h);
+
+	write_stream("a.bds", 0, TOP_K, 3);
+	char *p = bd_read_file("a.bds", &n),
+	     *v = memmem(p, n, "\xa1v\xc4", 3); /* of the first record: one token */
+	assert_non_null(v);
+	v[5] = 0x7c; /* the first element's high byte */
+	dies_on(p, n, "example 0: `v' has a number that is not finite");
+	bd_free(p);
 }
 
 static void id_beyond_vocabulary(void **state)
@@ -491,6 +547,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(every_flipped_bit, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(trailing_bytes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(wrong_values, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(not_finite, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(id_beyond_vocabulary, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(hostile, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(other_tokenizer, set_up, tear_down),

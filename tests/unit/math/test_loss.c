@@ -13,7 +13,7 @@
 
 #define EACH_KERN(k) for (const struct bd_kern *const *each = bd_kern_all(), *k = *each; k; k = *++each)
 
-enum loss { CE, KL, TOPK, CAKLD };
+enum loss { CE, KL, TOPK, DRAWN, CAKLD };
 
 /* One loss over P positions: student logits z in double, teacher's as the half-precision values say. */
 struct over_vocab {
@@ -50,14 +50,23 @@ static double kl_topk(const struct over_vocab *c, const double *z, const double 
 		bool chosen = false;
 		for (size_t j = 0; j < c->K; j++)
 			chosen |= zi[j] == v;
-		rest += chosen ? 0 : exp(z[v]);
+		rest += chosen ? 0 : exp(z[v] / c->tau);
 	}
 	for (size_t j = 0; j < c->K; j++) {
 		s[j] = z[zi[j]];
 		t[j] = zt[j];
 	}
-	s[c->K] = log(rest), t[c->K] = zr;
+	s[c->K] = c->tau * log(rest), t[c->K] = c->tau * zr;
 	return kl(t, s, c->K + 1, c->tau);
+}
+
+/* sum t log t, which is given, less sum t log p with the ids' frequencies t. */
+static double kl_drawn(const struct over_vocab *c, const double *z, const uint32_t *zi, double zr)
+{
+	double sum = zr;
+	for (size_t j = 0; j < c->K; j++)
+		sum -= (z[zi[j]] / c->tau - lse(z, c->V, c->tau)) / (double)c->K;
+	return sum;
 }
 
 static double formula(void *ctx)
@@ -72,6 +81,8 @@ static double formula(void *ctx)
 			sum += t2 * kl(t, z, c->V, c->tau);
 		else if (c->kind == TOPK)
 			sum += t2 * kl_topk(c, z, t, c->zi + i * c->K, c->zr[i]);
+		else if (c->kind == DRAWN)
+			sum += t2 * kl_drawn(c, z, c->zi + i * c->K, c->zr[i]);
 		else
 			sum += c->beta * kl(z, t, c->V, 1) + (1 - c->beta) * kl(t, z, c->V, 1);
 	}
@@ -88,8 +99,8 @@ static double run(const struct bd_kern *k, const struct over_vocab *c, float *dz
 	for (size_t i = 0; i < c->P; i++) {
 		struct bd_teacher_logits t = {.zt = zt + i * (c->kind == TOPK ? c->K : c->V)};
 		float *g = dz != NULL ? dz + i * c->V : NULL;
-		if (c->kind == TOPK)
-			t.zi = c->zi + i * c->K, t.zr = zr[i], t.K = c->K;
+		if (c->kind == TOPK || c->kind == DRAWN)
+			t.zi = c->zi + i * c->K, t.zr = zr[i], t.K = c->K, t.drawn = c->kind == DRAWN;
 		if (c->kind == CE)
 			sum += bd_loss_ce(k, g, z + i * c->V, c->y[i], w, c->V, scratch);
 		else
@@ -157,6 +168,18 @@ static void test_kl_topk(void **state)
 	check_loss("topk tau 5 squared", c);
 }
 
+static void test_kl_drawn(void **state)
+{
+	static const uint32_t drawn[P * TOP] = {5, 5, 5, 31, 0, 17, 599, 599};
+	struct over_vocab c = {.kind = DRAWN, .P = P, .V = V, .K = TOP, .zi = drawn, .tau = 1};
+	(void)state;
+	check_loss("drawn", c);
+	c.tau = 5;
+	check_loss("drawn tau 5", c);
+	c.tau2 = 1;
+	check_loss("drawn tau 5 squared", c);
+}
+
 static void test_cakld(void **state)
 {
 	(void)state;
@@ -179,7 +202,7 @@ static void test_topk_is_kl(void **state)
 		chosen[i] = zt[all[i]];
 	}
 	struct bd_soften s = {BD_DIV_KL, 2, true, 0};
-	struct bd_teacher_logits whole = {.zt = zt}, listed = {chosen, all, N, rest};
+	struct bd_teacher_logits whole = {.zt = zt}, listed = {chosen, all, N, rest, false};
 	double full = bd_loss_divergence(bd_kern(), &s, &whole, dz[0], z, 1, N, a);
 	double *want = doubles(dz[0], N);
 	assert_near1("topk of all", bd_loss_divergence(bd_kern(), &s, &listed, dz[1], z, 1, N, a), full,
@@ -326,6 +349,7 @@ int main(void)
 	    cmocka_unit_test(test_kl_topk),    cmocka_unit_test(test_cakld),
 	    cmocka_unit_test(test_topk_is_kl), cmocka_unit_test(test_kl_edges),
 	    cmocka_unit_test(test_relation),   cmocka_unit_test(test_relation_clamp),
+	    cmocka_unit_test(test_kl_drawn),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,7 +29,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-enum { V = 48, EXAMPLES = 60 };
+enum { V = 48, FEW = V - 9, WIDE = V + 8, EXAMPLES = 60 };
 
 static char root[] = "/tmp/bd-test-train.XXXXXX";
 
@@ -45,14 +45,14 @@ static char *at(const char *name)
 
 /* ---- material ---- */
 
-static struct bd_model *tiny(const char *family, int hidden, int layers, bool ternary)
+static struct bd_model *tiny(const char *family, int hidden, int layers, bool ternary, int vocab)
 {
 	char *text = bd_sprintf(
 	    "{\"model_type\": \"%s\", \"hidden_size\": %d, \"num_hidden_layers\": %d, "
 	    "\"num_attention_heads\": 4, "
 	    "\"num_key_value_heads\": 2, \"head_dim\": 16, \"intermediate_size\": 80, \"vocab_size\": %d, "
 	    "\"tie_word_embeddings\": %s, \"initializer_range\": 0.1%s}",
-	    family, hidden, layers, V, strcmp(family, "qwen3") == 0 ? "true" : "false",
+	    family, hidden, layers, vocab, strcmp(family, "qwen3") == 0 ? "true" : "false",
 	    ternary ? ", \"bitdistill\": {\"norms\": \"subln\", \"weights\": \"ternary\"}" : "");
 	json_t *j = bd_json_parse(text, strlen(text), "test");
 	struct bd_config c = bd_config_parse(j, "test");
@@ -69,9 +69,10 @@ static struct bd_model *tiny(const char *family, int hidden, int layers, bool te
 	return m;
 }
 
-static void make_model(const char *name, const char *family, int hidden, int layers, bool ternary)
+static void make_model_of(const char *name, const char *family, int hidden, int layers, bool ternary,
+                          int vocab)
 {
-	struct bd_model *m = tiny(family, hidden, layers, ternary);
+	struct bd_model *m = tiny(family, hidden, layers, ternary, vocab);
 	char *path = at(name);
 	struct bd_outdir *d = bd_outdir_open(path, true);
 
@@ -80,15 +81,20 @@ static void make_model(const char *name, const char *family, int hidden, int lay
 	bd_model_free(m);
 }
 
+static void make_model(const char *name, const char *family, int hidden, int layers, bool ternary)
+{
+	make_model_of(name, family, hidden, layers, ternary, V);
+}
+
 /* Sequences of 4 to 12 tokens with a rule to learn: the answer, the last token, is the class of the first
  * one. */
-static void make_example(struct bd_record *r, uint64_t i)
+static void make_example(struct bd_record *r, uint64_t i, uint32_t vocab)
 {
 	r->n = 4 + (size_t)bd_rng_below(5, 0, i, 9);
 	r->ids = bd_alloc(r->n, sizeof(*r->ids));
 	r->target = bd_zalloc(r->n, 1);
 	for (size_t t = 0; t < r->n; t++)
-		r->ids[t] = 2 + (uint32_t)bd_rng_below(5, i + 1, t, V - 2);
+		r->ids[t] = 2 + (uint32_t)bd_rng_below(5, i + 1, t, vocab - 2);
 	r->label = (int32_t)(r->ids[0] & 1);
 	r->ids[r->n - 1] = (uint32_t)r->label;
 	r->target[r->n - 1] = 1;
@@ -96,10 +102,10 @@ static void make_example(struct bd_record *r, uint64_t i)
 		r->target[r->n / 2] = 1;
 }
 
-static void make_stream(const char *name, size_t n)
+static void make_stream(const char *name, size_t n, uint32_t vocab)
 {
 	uint32_t choice[2] = {0, 1};
-	struct bd_stream_head h = {.vocab = V, .layer = -1, .choice = choice, .n_choice = 2};
+	struct bd_stream_head h = {.vocab = vocab, .layer = -1, .choice = choice, .n_choice = 2};
 	char *path = at(name);
 
 	memset(h.tokenizer, 'a', 32);
@@ -107,7 +113,7 @@ static void make_stream(const char *name, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		struct bd_record r = {0};
 
-		make_example(&r, i);
+		make_example(&r, i, vocab);
 		bd_sink_put(s, &r);
 		bd_record_free(&r);
 	}
@@ -124,8 +130,12 @@ static int setup(void **state)
 	make_model("ternary", "qwen3", 64, 2, true);
 	make_model("untied", "llama", 64, 2, false);
 	make_model("big", "llama", 96, 5, false);
-	make_stream("examples", EXAMPLES);
-	make_stream("empty", 0);
+	make_model_of("wide", "llama", 96, 3, false, WIDE);
+	make_stream("examples", EXAMPLES, V);
+	make_stream("few", EXAMPLES, FEW);
+	make_stream("one", 1, V);
+	make_stream("one.few", 1, FEW);
+	make_stream("empty", 0, V);
 	return 0;
 }
 
@@ -200,9 +210,9 @@ static void assert_same_model(const char *a, const char *b, bool same)
 	bd_free(q);
 }
 
-static void dump(const char *model, const char *out, struct bd_teacher o)
+static void dump_from(const char *examples, const char *model, const char *out, struct bd_teacher o)
 {
-	char *path = at("examples");
+	char *path = at(examples);
 
 	o.model = at(model);
 	o.output = at(out);
@@ -211,6 +221,11 @@ static void dump(const char *model, const char *out, struct bd_teacher o)
 	o.common =
 	    (struct bd_common){.threads = o.common.threads ? o.common.threads : 2, .seed = 1, .quiet = true};
 	bd_teacher_run(&o, BD_PART(path));
+}
+
+static void dump(const char *model, const char *out, struct bd_teacher o)
+{
+	dump_from("examples", model, out, o);
 }
 
 static void learns(const char *model, int weights)
@@ -370,8 +385,9 @@ static void test_gradient(void **state)
 {
 	(void)state;
 	dump("big", "all.bds", (struct bd_teacher){.positions = 1});
-	dump("big", "top.bds", (struct bd_teacher){.top_k = 7});
-	for (int i = 0; i < 6; i++) {
+	dump("big", "top.bds", (struct bd_teacher){.top_k = 7, .tau = 3});
+	dump("big", "drawn.bds", (struct bd_teacher){.sample = 7, .tau = 3});
+	for (int i = 0; i < 7; i++) {
 		struct bd_train t = job("distill", i & 1 ? "untied" : "dense", "none");
 		struct bd_mix mix = {.lambda = 2, .gamma = 300, .beta = 0.3};
 		struct whole w;
@@ -385,7 +401,11 @@ static void test_gradient(void **state)
 		t.relation = i == 5;
 		t.relation_norm = i == 2;
 		t.states = i != 2 ? "qkv" : "qv";
-		open_whole(&w, i & 1 ? "untied" : "dense", i == 2 ? "top.bds" : "all.bds", t);
+		open_whole(&w, i & 1 ? "untied" : "dense",
+		           i == 2   ? "top.bds"
+		           : i == 6 ? "drawn.bds"
+		                    : "all.bds",
+		           t);
 		assert_int_equal(w.plan.o.layer, 1); /* teacher layer 3 of 5: depth 0.8 of 2 layers */
 		check_direction(&w, &mix);
 		close_whole(&w);
@@ -463,7 +483,7 @@ static void test_dump(void **state)
 				assert_true(fabsf(zi - z[rk.zi[j * 7 + i]]) < 4e-3f);
 				assert_true((double)zi <= worst + 1e-9);
 				worst = (double)zi;
-				sum += exp((double)z[rk.zi[j * 7 + i]]);
+				sum += exp((double)z[rk.zi[j * 7 + i]] / 3);
 			}
 			for (size_t v = 0; v < V; v++) {
 				bool chosen = false;
@@ -471,7 +491,7 @@ static void test_dump(void **state)
 				for (size_t i = 0; i < 7; i++)
 					chosen = chosen || rk.zi[j * 7 + i] == v;
 				assert_true(chosen || (double)z[v] < worst + 8e-3);
-				rest += exp((double)z[v]);
+				rest += exp((double)z[v] / 3);
 			}
 			assert_near1("log-sum-exp of the rest", (double)rk.zr[j], log(rest - sum), 2e-3);
 			j++;
@@ -497,7 +517,7 @@ static void test_dump_epochs(void **state)
 	for (; bd_source_next(s, &r); n++) {
 		struct bd_record x = {0};
 
-		make_example(&x, n % EXAMPLES);
+		make_example(&x, n % EXAMPLES, V);
 		same += x.n == r.n && memcmp(x.ids, r.ids, r.n * sizeof(*r.ids)) == 0;
 		bd_record_free(&x);
 	}
@@ -701,6 +721,183 @@ static void test_resume(void **state)
 
 /* Training, distillation, evaluation, checkpoint and resumption, and the teacher, touch tensors through the
  * device only: on the locked one they come to the same bytes, and give back all they took. */
+/* The first record of a teacher's stream over "examples". */
+static struct bd_record first_record(const char *name)
+{
+	struct bd_source *s = bd_source_open(at(name));
+	struct bd_record r = {0};
+
+	assert_true(bd_source_next(s, &r));
+	bd_source_close(s);
+	return r;
+}
+
+/* t[n] = softmax of the first n logits at temperature tau; returns sum t log t. */
+static double softmax_of(double *t, const uint16_t *z, size_t n, double tau)
+{
+	double sum = 0, entropy = 0;
+
+	for (size_t v = 0; v < n; v++)
+		sum += t[v] = exp((double)bd_f16_to_f32(z[v]) / tau);
+	for (size_t v = 0; v < n; v++) {
+		t[v] /= sum;
+		entropy += t[v] * log(t[v]);
+	}
+	return entropy;
+}
+
+/* Loss and gradient from drawn ids, over many draws, have the full ones as their means: within five standard
+ * errors, and what half precision loses. Over the first N ids. */
+static void check_draws(size_t N, double tau)
+{
+	enum { PASSES = 300, K = 4 };
+	double mean[V] = {0}, square[V] = {0}, loss = 0, loss2 = 0, t[V], n = 0;
+	float *z = normal(V, 2), *scratch = normal(2 * V, 1), full[V] = {0}, g[V];
+	struct bd_soften s = {BD_DIV_KL, (float)tau, true, 0};
+	struct bd_source *src;
+	struct bd_record r;
+
+	dump_from(N < V ? "one.few" : "one", "big", "all.few", (struct bd_teacher){0});
+	r = first_record("all.few");
+	dump_from(N < V ? "one.few" : "one", "big", "draws.bds",
+	          (struct bd_teacher){.sample = K, .tau = tau, .epochs = PASSES, .no_states = true});
+	double want = bd_loss_divergence(bd_kern(), &s, &(struct bd_teacher_logits){.zt = r.z}, full, z, 1, N,
+	                                 scratch),
+	       entropy = softmax_of(t, r.z, N, tau);
+	bd_record_free(&r);
+	src = bd_source_open(at("draws.bds"));
+	assert_int_equal(bd_source_head(src)->vocab, N);
+	while (bd_source_next(src, &r)) {
+		assert_true(r.z == NULL && fabs((double)r.zr[0] - entropy) < 5e-3);
+		memset(g, 0, sizeof(g));
+		double l = bd_loss_divergence(
+		    bd_kern(), &s,
+		    &(struct bd_teacher_logits){.zi = r.zi, .K = K, .zr = r.zr[0], .drawn = true}, g, z, 1, N,
+		    scratch);
+		loss += l;
+		loss2 += l * l;
+		for (size_t v = 0; v < V; v++) {
+			mean[v] += (double)g[v];
+			square[v] += (double)g[v] * (double)g[v];
+		}
+		n++;
+	}
+	assert_true(n == PASSES);
+	double sd = sqrt(loss2 / n - loss / n * (loss / n)), moved = 0;
+	assert_true(sd > 1e-3 && fabs(loss / n - want) < 5 * sd / sqrt(n) + 1e-2 * want);
+	for (size_t v = 0; v < V; v++) {
+		double m = mean[v] / n, var = square[v] / n - m * m, se = sqrt((var > 0 ? var : 0) / n);
+
+		assert_true(fabs(m - (double)full[v]) < 5 * se + 2e-3 * tau);
+		assert_true(v < N || m == 0);
+		moved += fabs((double)full[v]);
+	}
+	assert_true(moved > 0.1); /* a gradient of zero would not pass */
+	bd_source_close(src);
+	bd_free(z);
+	bd_free(scratch);
+}
+
+static void test_draws(void **state)
+{
+	(void)state;
+	check_draws(V, 1);
+	check_draws(V, 4);
+	check_draws(FEW, 2);
+}
+
+/* The rest of the largest logits is summed at the stream's temperature, over the ids that have logits. */
+static void test_rest(void **state)
+{
+	static const struct {
+		double tau;
+		size_t N;
+	} c[] = {{1, V}, {5, V}, {0.5, FEW}};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		const char *examples = c[i].N < V ? "few" : "examples";
+		dump_from(examples, "big", "all.few", (struct bd_teacher){0});
+		struct bd_record full = first_record("all.few"), r;
+		double rest = 0;
+
+		dump_from(examples, "big", "rest.bds", (struct bd_teacher){.top_k = 7, .tau = c[i].tau});
+		r = first_record("rest.bds");
+		for (size_t v = 0; v < c[i].N; v++) {
+			bool listed = false;
+
+			for (size_t k = 0; k < 7; k++)
+				listed |= r.zi[k] == v;
+			rest += listed ? 0 : exp((double)bd_f16_to_f32(full.z[v]) / c[i].tau);
+		}
+		for (size_t k = 0; k < 7; k++)
+			assert_true(r.zi[k] < c[i].N);
+		assert_true(fabs((double)r.zr[0] - log(rest)) < 5e-3 / c[i].tau);
+		bd_record_free(&full);
+		bd_record_free(&r);
+	}
+}
+
+/* LD of a step by its formula, over n ids, from the logits of both models: zt[.,nt], zs[.,ns]. */
+static double ld_formula(const char *teacher, const char *student, size_t n, double tau)
+{
+	struct bd_source *a = bd_source_open(at(teacher)), *b = bd_source_open(at(student));
+	size_t nt = bd_source_head(a)->vocab, ns = bd_source_head(b)->vocab;
+	struct bd_record t = {0}, s = {0};
+	double sum = 0, p[WIDE], q[WIDE];
+
+	for (int i = 0; i < 8; i++) {
+		assert_true(bd_source_next(a, &t) && bd_source_next(b, &s));
+		for (size_t j = 0; j < t.positions; j++) {
+			softmax_of(p, t.z + j * nt, n, tau);
+			softmax_of(q, s.z + j * ns, n, tau);
+			for (size_t v = 0; v < n; v++)
+				sum += tau * tau * p[v] * log(p[v] / q[v]);
+		}
+	}
+	bd_record_free(&t);
+	bd_record_free(&s);
+	bd_source_close(a);
+	bd_source_close(b);
+	return sum;
+}
+
+/* A teacher of more ids than the student, or of fewer: the ids that both have are compared. */
+static void test_common_ids(void **state)
+{
+	static const struct {
+		const char *teacher, *student, *zt, *zs;
+		int64_t top_k, sample;
+	} c[] = {
+	    {"wide", "dense", "wide.z", "dense.z", 0, 0},    {"dense", "wide", "dense.z", "wide.z", 0, 0},
+	    {"wide", "dense", "wide.z", "dense.z", 46, 0},   {"dense", "wide", "dense.z", "wide.z", 46, 0},
+	    {"wide", "dense", "wide.z", "dense.z", 0, 4000},
+	};
+
+	(void)state;
+	dump("wide", "wide.z", (struct bd_teacher){0});
+	dump("dense", "dense.z", (struct bd_teacher){0});
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		struct bd_train t = job("distill", c[i].student, "none");
+		struct bd_mix mix = {1, 0, 0};
+		struct bd_sums s = {0};
+		struct whole w;
+
+		t.tau = 2;
+		dump(c[i].teacher, "common.bds",
+		     (struct bd_teacher){.top_k = c[i].top_k, .sample = c[i].sample, .tau = 2});
+		open_whole(&w, c[i].student, "common.bds", t);
+		assert_int_equal(w.plan.o.common, V);
+		struct bd_micro_batch b = {w.s.rec, w.s.n_rec, &w.s.counts, &mix, w.s.m, w.s.u.grad};
+		bd_distill_run(w.s.d, w.s.acts, &b, &s);
+		double want = ld_formula(c[i].zt, c[i].zs, V, 2);
+		assert_true(want > 1 && fabs(s.ld - want) < 0.02 * want);
+		if (c[i].sample == 0)
+			check_direction(&w, &mix);
+		close_whole(&w);
+	}
+}
+
 static void test_locked_device(void **state)
 {
 	(void)state;
@@ -727,6 +924,7 @@ static void test_locked_device(void **state)
 		                t = job("distill", "ternary", "locked");
 		free.common.threads = t.common.threads = 1;
 		free.lambda_ratio = t.lambda_ratio = i % 2 ? 0.5 : 0;
+		free.tau = t.tau = 3;
 		free.objective = t.objective = i < 2 ? BD_DIV_CAKLD : BD_DIV_KL;
 		t.dev = locked;
 		assert_int_equal(bd_train_run(&free, BD_PART(i == 3 ? top : all)), BD_OK);
@@ -734,7 +932,7 @@ static void test_locked_device(void **state)
 		assert_same_model("free", "locked", true);
 	}
 	for (int i = 0; i < 2; i++) {
-		struct bd_teacher o = {.positions = i, .top_k = 7 * i, .common.threads = 1};
+		struct bd_teacher o = {.positions = i, .top_k = 7 * i, .tau = 2, .common.threads = 1};
 		dump("big", "free.bds", o);
 		o.dev = locked;
 		dump("big", "locked.bds", o);
@@ -837,7 +1035,7 @@ static const char *make_judge(const char *name, bool choices, bool contrary)
 	struct bd_sink *s = bd_sink_open(path, 0, &h);
 	for (size_t i = 0; i < EXAMPLES; i++) {
 		struct bd_record r = {0};
-		make_example(&r, i);
+		make_example(&r, i, V);
 		if (contrary)
 			r.label = (int32_t)(r.ids[r.n - 1] ^= 1);
 		if (!choices)
@@ -1049,7 +1247,7 @@ static void test_golden_prompts(void **state)
 	for (size_t i = 0; i < 4; i++) {
 		struct bd_record x = {0};
 		size_t n = 1;
-		make_example(&x, i);
+		make_example(&x, i, V);
 		while (x.target[n] == 0)
 			n++;
 		json_t *prompt = json_array_get(golden, i);
@@ -1086,6 +1284,19 @@ static void run_teacher(void *arg)
 	_exit(bd_train_run(arg, BD_PART(in)));
 }
 
+static void run_top(void *arg)
+{
+	char *in = at("top.bds");
+
+	_exit(bd_train_run(arg, BD_PART(in)));
+}
+
+static void dump_beyond(void *unused)
+{
+	(void)unused;
+	dump("dense", "beyond.bds", (struct bd_teacher){.vocab = V - 1});
+}
+
 static void test_refusals(void **state)
 {
 	(void)state;
@@ -1106,6 +1317,14 @@ static void test_refusals(void **state)
 	t.layer = 2;
 	child_dies(run_teacher, &t, BD_USAGE, "layers 0 to 1");
 	t.layer = -1;
+	child_dies(run_top, &t, BD_USAGE, "the largest logits and the rest at temperature 3, but --tau is 5");
+	t.objective = BD_DIV_CAKLD;
+	child_dies(run_top, &t, BD_USAGE, "has only the largest");
+	t.objective = BD_DIV_KL;
+	t.model = at("wide"); /* it has no tokenizer */
+	child_dies(run_top, &t, BD_DATA, "vocabulary of 48 differs from the 56");
+	t.model = at("dense");
+	child_dies(dump_beyond, NULL, BD_DATA, "token 47 is outside the vocabulary");
 	t.ce = t.lambda = 0;
 	child_dies(run_teacher, &t, BD_USAGE, "another loss to relate to");
 	assert_false(bd_is_dir(output));
@@ -1124,7 +1343,8 @@ int main(void)
 	    cmocka_unit_test(test_versions),      cmocka_unit_test(test_divergence),
 	    cmocka_unit_test(test_refusals),      cmocka_unit_test(test_golden_prompts),
 	    cmocka_unit_test(test_best_step),     cmocka_unit_test(test_best_is_resumed),
-	    cmocka_unit_test(test_log),
+	    cmocka_unit_test(test_log),           cmocka_unit_test(test_draws),
+	    cmocka_unit_test(test_rest),          cmocka_unit_test(test_common_ids),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
