@@ -85,6 +85,7 @@ static double int8_plain(size_t rounds)
 
 #if defined(__x86_64__)
 
+#include <cpuid.h>
 #include <immintrin.h>
 
 static bool has_avx2(void)
@@ -104,7 +105,9 @@ static bool has_avx512bf16(void)
 
 static bool has_avxvnni(void)
 {
-	return has_avx2() && __builtin_cpu_supports("avxvnni");
+	unsigned a, b, c, d; /* not every compiler's __builtin_cpu_supports has heard of it */
+
+	return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
 }
 
 __attribute__((target("avx2"))) static uint64_t read_avx2(const uint8_t *p, size_t n)
