@@ -94,6 +94,14 @@ good" ]
 	dies 3 "no row gives a sequence" bd-data -T "$sst2" -m bytes --max-len 3 x.tsv
 }
 
+@test "--max-len cuts whole characters, and no more of them than it must" {
+	# U+0958 is three bytes, which NFC makes six, tokens of their own: more than what is cut from
+	printf '\340\245\230x\t1\n' >row.tsv
+	n=$(bd-data -q -T "$sst2" -m bytes row.tsv | decode bytes - | field ids | tr ',' '\n' | wc -l)
+	bd-data -q -T "$sst2" -m bytes --max-len $((n - 1)) row.tsv -o x.bds
+	[ "$(decode bytes x.bds | field text)" = "$(printf '\340\244\225\340\244\274 It was good')" ]
+}
+
 @test "plain text: lines, JSONL and their limits" {
 	printf 'the thing\n\nx\nsea story\n' >t
 	bd-data --text -m spm t | decode spm - >x

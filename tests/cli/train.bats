@@ -186,6 +186,20 @@ distill() {
 	[[ $output == *"parameters"* && $output == *"MFLOP"* && $output == *"5 steps (160 examples)"* ]]
 }
 
+@test "--dry-run: the parts of the memory, program included, are its sum" {
+	for options in "" "--eval task.bds --eval-every 3"; do
+		# shellcheck disable=SC2086 # words are options
+		bd-sft --model base --dry-run $options task.bds >plan
+		read -r sum parts n <<<"$(sed -n 's/^memory  *\([0-9]*\) MiB: /\1, /p' plan | awk -F, '{
+			for (i = 2; i <= NF; i++) { sub(/.* /, "", $i); sum += $i }
+			print $1, sum, NF - 1 }')"
+		cat plan
+		grep -q ', program [1-9]' plan
+		# each is rounded
+		[ $((2 * (sum - parts))) -le "$n" ] && [ $((2 * (parts - sum))) -le "$n" ]
+	done
+}
+
 # plan OPTIONS...: MiB that --dry-run announces, and tokens of the largest micro-batch
 plan() {
 	bd-sft --model base -t 1 --dry-run "$@" | sed -nE 's/^memory *([0-9]+) MiB.*/\1/p; s/^ *for micro-batches of ([0-9]+) tokens.*/\1/p' | tr '\n' ' '

@@ -1,4 +1,5 @@
-/* A device whose memory is locked between operations. Blocks come from one reserved range, first fit. */
+/* A device whose memory is locked between operations; its blocks come from one reserved range, first fit. And
+ * one that is watched. */
 #include "device.h"
 
 #include <stdint.h>
@@ -11,6 +12,7 @@
 
 struct block {
 	size_t at, size; /* in bytes from the range's beginning */
+	bool mapped;
 	struct block *next;
 };
 
@@ -58,7 +60,7 @@ static void *alloc(struct bd_dev *dev, size_t size)
 		at = (*p)->at + (*p)->size;
 	if (size > RANGE - at)
 		bd_die(BD_SYS, "out of memory: %zu bytes", size);
-	*b = (struct block){at, size, *p};
+	*b = (struct block){at, size, false, *p};
 	*p = b;
 	l->end = at + size > l->end ? (at + size + 4095) / 4096 * 4096 : l->end;
 	unlock(l);
@@ -67,18 +69,34 @@ static void *alloc(struct bd_dev *dev, size_t size)
 	return l->range + at;
 }
 
-static void release(struct bd_dev *dev, void *p)
+static struct block **block_at(struct locked *l, const void *p)
 {
-	struct locked *l = (struct locked *)dev;
-	struct block **q = &l->first, *b;
+	struct block **q = &l->first;
 
-	while (*q != NULL && l->range + (*q)->at != (char *)p)
+	while (*q != NULL && l->range + (*q)->at != (const char *)p)
 		q = &(*q)->next;
-	b = *q;
-	if (b == NULL)
-		bd_die(BD_SYS, "memory is released that was never allocated, or twice");
+	return q;
+}
+
+static void give_back(struct bd_dev *dev, void *p, bool mapped)
+{
+	struct block **q = block_at((struct locked *)dev, p), *b = *q;
+
+	if (b == NULL || b->mapped != mapped)
+		bd_die(BD_SYS, "memory is released twice, or that was never %s",
+		       mapped ? "mapped" : "allocated");
 	*q = b->next;
 	bd_free(b);
+}
+
+static void release(struct bd_dev *dev, void *p)
+{
+	give_back(dev, p, false);
+}
+
+static void unmap(struct bd_dev *dev, void *p)
+{
+	give_back(dev, p, true);
 }
 
 static void copy(struct bd_dev *dev, void *to, const void *from, size_t size)
@@ -99,6 +117,7 @@ static void *map(struct bd_dev *dev, const void *host, size_t size)
 {
 	void *p = alloc(dev, size);
 
+	(*block_at((struct locked *)dev, p))->mapped = true;
 	if (size > 0)
 		copy(dev, p, host, size);
 	return p;
@@ -139,7 +158,7 @@ struct bd_dev *locked_new(struct bd_par *par)
 	    .within = copy,
 	    .fill = fill,
 	    .map = map,
-	    .unmap = release,
+	    .unmap = unmap,
 	    .run = run,
 	    .wait = wait_for_all,
 	    .close = close_locked,
@@ -153,6 +172,41 @@ struct bd_dev *locked_new(struct bd_par *par)
 		bd_die(BD_SYS, "mmap:");
 	return &l->dev;
 }
+
+/* ---- watched ---- */
+
+static const struct bd_dev_calls *unwatched; /* the CPU's */
+static struct watcher *watcher;
+
+static void run_watched(struct bd_dev *dev, const struct bd_op *op, const void *operands)
+{
+	unwatched->run(dev, op, operands);
+	if (watcher->ran != NULL)
+		watcher->ran(watcher, op, operands);
+}
+
+static void fetch_watched(struct bd_dev *dev, void *host, const void *p, size_t size)
+{
+	unwatched->from(dev, host, p, size);
+	if (watcher->fetched != NULL)
+		watcher->fetched(watcher, host, size);
+}
+
+struct bd_dev *watched_new(struct watcher *w)
+{
+	static struct bd_dev_calls calls;
+	struct bd_dev *dev = bd_dev_threads(1);
+
+	unwatched = cpu()->calls;
+	watcher = w;
+	calls = *unwatched;
+	calls.run = run_watched;
+	calls.from = fetch_watched;
+	dev->calls = &calls;
+	return dev;
+}
+
+/* ---- */
 
 float *logits_of(struct bd_net *net, const uint32_t *ids, size_t T)
 {

@@ -400,6 +400,27 @@ static void not_finite(void **state)
 	bd_free(p);
 }
 
+/* A digest is 32 digits, no more: one is put behind them, and counted. */
+static void long_digest(void **state)
+{
+	static const char digest[] = "0123456789abcdef0123456789abcdef";
+	size_t n;
+
+	(void)state;
+	write_stream("a.bds", 0, EXAMPLES, 2);
+	char *p = bd_read_file("a.bds", &n), *at = memmem(p, n, digest, 32), *longer = bd_alloc(n + 1, 1);
+	assert_non_null(at);
+	size_t before = (size_t)(at - p) + 32;
+	assert_int_equal(at[-1], 32);
+	at[-1] = 33;
+	memcpy(longer, p, before);
+	longer[before] = '0';
+	memcpy(longer + before + 1, p + before, n - before);
+	dies_on(longer, n + 1, "`tokenizer' is not a digest of 32 hex digits");
+	bd_free(longer);
+	bd_free(p);
+}
+
 static void id_beyond_vocabulary(void **state)
 {
 	struct bd_stream_head h = head_of(EXAMPLES);
@@ -548,6 +569,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(trailing_bytes, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(wrong_values, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(not_finite, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(long_digest, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(id_beyond_vocabulary, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(hostile, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(other_tokenizer, set_up, tear_down),

@@ -342,6 +342,32 @@ static void test_relation_clamp(void **state)
 	bd_free(s), bd_free(t), bd_free(scratch), bd_free(c.s), bd_free(c.t);
 }
 
+/* The largest of the probabilities. */
+static void test_confidence(void **state)
+{
+	enum { V = 9 };
+	static const float cases[][V] = {
+	    {0},
+	    {1, 2, 3, 4, 5, 6, 7, 8, 9},
+	    {-1, -8, -2, 0.5f, -0.5f, -3, 0.25f, -100, -1},
+	    {30},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		uint16_t zt[V];
+		float row[V];
+		double sum = 0, most = 0;
+
+		bd_f16_row(zt, cases[i], V);
+		for (size_t v = 0; v < V; v++) {
+			sum += exp((double)cases[i][v]);
+			most = fmax(most, exp((double)cases[i][v]));
+		}
+		assert_near1("confidence", bd_loss_confidence(zt, row, V), most / sum, 1e-6);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -349,7 +375,7 @@ int main(void)
 	    cmocka_unit_test(test_kl_topk),    cmocka_unit_test(test_cakld),
 	    cmocka_unit_test(test_topk_is_kl), cmocka_unit_test(test_kl_edges),
 	    cmocka_unit_test(test_relation),   cmocka_unit_test(test_relation_clamp),
-	    cmocka_unit_test(test_kl_drawn),
+	    cmocka_unit_test(test_kl_drawn),   cmocka_unit_test(test_confidence),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -154,7 +154,8 @@ static void test_rope_llama3(void **state)
 }
 
 /* YaRN over 32768 positions stretched by 4, theta 1e6, head 64 (transformers' ROPE_INIT_FUNCTIONS["yarn"],
- * evaluated in double): as Qwen publishes it, and with bounds of its own between whole pairs. */
+ * evaluated in double): as Qwen publishes it, and with bounds of its own between whole pairs. And with a ramp
+ * that would end beyond the head, at 83.2 or 84: it ends at 63. */
 static void test_rope_yarn(void **state)
 {
 	static const size_t pair[] = {0, 11, 14, 17, 18, 19, 20, 31};
@@ -168,11 +169,17 @@ static void test_rope_yarn(void **state)
 	    {{BD_ROPE_YARN, 1e6, 4, 2, 16, 32768, 0.75, false},
 	     {1.0, 0.008659643233600653, 0.0021510983562511698, 0.00028570487589714823,
 	      0.00011986686741615794, 6.846049085660904e-05, 4.445698525097307e-05, 3.84981631514873e-07}},
+	    {{BD_ROPE_YARN, 100, 4, 1, 40000, 1e6, 1, true},
+	     {1.0, 0.19964826646111145, 0.1240915777151982, 0.07697460652089469, 0.06561574331658988,
+	      0.05591897383017376, 0.04764280671751569, 0.008019319338121236}},
+	    {{BD_ROPE_YARN, 100, 4, 1, 40000, 1e6, 1, false},
+	     {1.0, 0.20130389478700902, 0.12510468534124058, 0.07759222081120977, 0.06613894847627377,
+	      0.056361982454433815, 0.048017717525075956, 0.00807661338284788}},
 	};
 	enum { N = 3001 };
 	float *co = bd_alloc(N * 32, sizeof(*co)), *si = bd_alloc(N * 32, sizeof(*si));
 	(void)state;
-	for (size_t k = 0; k < 2; k++) {
+	for (size_t k = 0; k < sizeof(known) / sizeof(*known); k++) {
 		bd_rope_table(co, si, &known[k].r, 64, N);
 		for (size_t j = 0; j < sizeof(pair) / sizeof(*pair); j++)
 			for (size_t t = 0; t < N; t += 1000) {

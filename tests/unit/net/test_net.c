@@ -1,10 +1,12 @@
-/* What a network refuses. Its numbers: test_golden.c. */
+/* What a network refuses, and how it computes logits. Its numbers: test_golden.c. */
 #include "net/net_model.h"
 
 #include "base/json.h"
 #include "base/msg.h"
+#include "base/rng.h"
 #include "child.h"
 #include "device.h"
+#include "math/op_linear.h"
 
 enum { V = 11, T = 5 };
 
@@ -85,6 +87,46 @@ static void test_cache(void **state)
 	child_dies(fill, &too_many, BD_DATA, "the context of 5 positions is full");
 }
 
+/* In training, logits are one product of the device; in inference those of a ternary net are the head's, row
+ * by row. Both are told by their bits. */
+static void test_logits(void **state)
+{
+	enum { P = 3, WIDTH = 96, ROWS = 50 };
+	static const char text[] =
+	    "{\"model_type\": \"llama\", \"hidden_size\": 96, \"num_hidden_layers\": 1, "
+	    "\"num_attention_heads\": 2, \"intermediate_size\": 12, \"vocab_size\": 50}";
+	json_t *j = bd_json_parse(text, strlen(text), "test");
+	struct bd_config c = bd_config_parse(j, "test");
+	float h[4 * WIDTH], rows[P * WIDTH], z[P * ROWS], product[P * ROWS], by_row[P * ROWS];
+	const size_t row[P] = {2, 0, 3};
+
+	(void)state;
+	for (size_t i = 0; i < 4 * WIDTH; i++)
+		h[i] = (float)bd_rng_normal(1, 2, i);
+	for (size_t i = 0; i < P; i++)
+		memcpy(rows + i * WIDTH, h + row[i] * WIDTH, WIDTH * sizeof(*h));
+	for (int ternary = 0; ternary < 2; ternary++) {
+		c.ternary = ternary;
+		struct bd_model *m = bd_model_new(&c);
+		bd_model_init(m, 1);
+		struct bd_net *n = bd_net_from_model(m, cpu(), true);
+		bd_dense_forward(cpu(),
+		                 &(struct bd_dense){
+		                     .y = product, .x = rows, .w = n->head.p, .T = P, .N = ROWS, .K = WIDTH});
+		bd_lm_head_forward(cpu(),
+		                   &(struct bd_lm_head){.z = by_row, .h = rows, .table = n->head, .P = P});
+		assert_memory_not_equal(product, by_row, sizeof(z));
+		for (int train = 0; train < 2; train++) {
+			bd_net_logits(n, z, h, row, P, train);
+			assert_memory_equal(z, train || !ternary ? product : by_row, sizeof(z));
+		}
+		bd_net_free(n);
+		bd_model_free(m);
+	}
+	bd_config_free(&c);
+	json_decref(j);
+}
+
 /* As with free(). */
 static void test_nothing(void **state)
 {
@@ -99,6 +141,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_ids),
 	    cmocka_unit_test(test_cache),
+	    cmocka_unit_test(test_logits),
 	    cmocka_unit_test(test_nothing),
 	};
 

@@ -1,6 +1,7 @@
 /* Packed files: the same bits as the directory they come from, for every type, batch, thread count and
  * kernel, and with a cache; altered or truncated files are detected or refused. */
 #include "base/digest.h"
+#include "base/hash.h"
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
@@ -10,6 +11,7 @@
 #include "eval/eval.h"
 #include "format/gguf.h"
 #include "machine/quant.h"
+#include "math/op_embed.h"
 #include "model/ckpt.h"
 #include "net/net_ckpt.h"
 #include "net/net_model.h"
@@ -599,7 +601,7 @@ static void test_changed_weights(void **state)
 	assert_int_equal(bd_packed_check(file, &n), 1);
 	child_dies(use, NULL, BD_DATA, "tensor blk.1.ffn_up.weight: damaged");
 	bd_verify(false);
-	assert_true(bd_packed_verify(file, cpu(), &n) > 0);
+	assert_int_equal(bd_packed_verify(file, cpu(), &n), 2); /* all of its prompts */
 	bd_verify(true);
 	data[at + 3] ^= 0x40;
 	write_bytes(&b, b.n);
@@ -712,6 +714,26 @@ static void test_golden_refused(void **state)
 	bd_free(path);
 }
 
+/* The likeliest token after the prompt, and the hash of the logits there. */
+static void check_golden(struct bd_net *net, const json_t *golden)
+{
+	const json_t *list = json_object_get(golden, "ids");
+	size_t n = json_array_size(list), best = 0;
+	uint32_t prompt[32];
+	char hex[17];
+
+	assert_in_range(n, 1, 32);
+	for (size_t i = 0; i < n; i++)
+		prompt[i] = (uint32_t)json_integer_value(json_array_get(list, i));
+	float *z = logits_of(net, prompt, n), *last = z + (n - 1) * V;
+	for (size_t v = 0; v < V; v++)
+		best = last[v] > last[best] ? v : best;
+	snprintf(hex, sizeof(hex), "%016llx", (unsigned long long)bd_hash64(last, V * sizeof(*last)));
+	assert_int_equal(json_integer_value(json_object_get(golden, "argmax")), best);
+	assert_string_equal(json_string_value(json_object_get(golden, "xxh3")), hex);
+	bd_free(z);
+}
+
 /* The prompts of the config, however few, are those of the file; four others where it has none. */
 static void test_golden_prompts(void **state)
 {
@@ -734,13 +756,66 @@ static void test_golden_prompts(void **state)
 		const char *stored = bd_gguf_str(g, "bd.golden", &len);
 		json_t *golden = bd_json_parse(stored, len, "bd.golden");
 		assert_int_equal(json_array_size(golden), cases[i].n);
-		for (size_t j = 0; j < cases[i].n; j++)
+		struct bd_net *net = bd_net_from_ckpt(bd_ckpt_open(path), cpu(), true);
+		for (size_t j = 0; j < cases[i].n; j++) {
 			assert_int_equal(json_array_size(json_object_get(json_array_get(golden, j), "ids")),
 			                 cases[i].ids[j]);
+			check_golden(net, json_array_get(golden, j));
+		}
+		bd_net_free(net);
 		json_decref(golden);
 		bd_gguf_close(g);
 		bd_free(path);
 	}
+}
+
+/* ---- looked at before it is kept ---- */
+
+static size_t wrong_at; /* the call that goes wrong, counted from 1 */
+
+/* Spoils a logit. */
+static void wrong_logits(struct watcher *w, const struct bd_op *op, const void *operands)
+{
+	if (op == &bd_op_lm_head_forward && ++w->n == wrong_at)
+		*((const struct bd_lm_head *)operands)->z += 1;
+}
+
+/* Spoils a byte of what is fetched, if it is a linear's codes. */
+static void wrong_codes(struct watcher *w, void *host, size_t size)
+{
+	if (size > V * sizeof(float) && ++w->n == wrong_at)
+		*(char *)host ^= 0x40;
+}
+
+static void pack_wrong(void *arg)
+{
+	struct watcher w = *(struct watcher *)arg;
+	struct bd_pack_opt o = {.ternary = BD_GGML_I2_S, .embd = BD_GGML_F32};
+
+	bd_pack_write(dir[0], file, &o, watched_new(&w));
+}
+
+/* A file that is not what was meant is not kept. Two prompts are run when they are stored, and again; all
+ * linears' codes are fetched for the digests, and again. */
+static void test_read_back(void **state)
+{
+	enum { LINEARS = 2 * 7 };
+	struct watcher logits = {.ran = wrong_logits}, codes = {.fetched = wrong_codes}, none = {0};
+
+	(void)state;
+	remove(file);
+	wrong_at = 4;
+	child_dies(pack_wrong, &logits, BD_NO,
+	           "1 of 2 golden prompts give logits other than those of the directory; no output was kept");
+	wrong_at = 3;
+	child_dies(pack_wrong, &logits, BD_NO, "1 of 2 golden prompts");
+	wrong_at = 2 * LINEARS;
+	child_dies(pack_wrong, &codes, BD_NO, " tensors differ when read back; no output was kept");
+	wrong_at = LINEARS + 1;
+	child_dies(pack_wrong, &codes, BD_NO, ": 1 of ");
+	assert_false(bd_exists(file));
+	assert_int_equal(child_run(pack_wrong, &none).status, BD_OK);
+	assert_true(bd_exists(file));
 }
 
 static void test_refusals(void **state)
@@ -786,6 +861,7 @@ int main(void)
 	    cmocka_unit_test(test_changed_headers),
 	    cmocka_unit_test(test_golden_prompts),
 	    cmocka_unit_test(test_golden_refused),
+	    cmocka_unit_test(test_read_back),
 	    cmocka_unit_test(test_refusals),
 	};
 

@@ -140,6 +140,11 @@ static const struct {
      "none",
      "\"intermediate_size\": 520",
      {"multiples of 256", "multiples of 64", "multiples of 128"}},
+    {"qwen2, sliding",
+     "qwen2",
+     "none",
+     "\"use_sliding_window\": true, \"sliding_window\": 8, \"max_window_layers\": 0",
+     {"no sliding layers", "no sliding layers", "computes I2_S only in"}},
 };
 enum { PROMISES = sizeof(promise) / sizeof(*promise) };
 
@@ -587,6 +592,172 @@ static void test_unknown_target(void **state)
 	bd_config_free(&c);
 }
 
+/* ---- a file that contradicts its config ---- */
+
+/* The bytes that follow the name in the file, whose size is *n; the caller frees *bytes. */
+static char *after_name(const char *name, char **bytes, size_t *n)
+{
+	size_t len = strlen(name);
+	char counted[80]; /* a name follows its length */
+	uint64_t length = len;
+
+	*bytes = bd_read_file(file, n);
+	memcpy(counted, &length, 8);
+	memcpy(counted + 8, name, len);
+	char *at = memmem(*bytes, *n, counted, 8 + len);
+	if (at == NULL)
+		fail_msg("%s: not in the file", name);
+	return at + 8 + len;
+}
+
+/* Shapes that need as many bytes as the right ones, since tensors are filled up to 32 of them; scales, one
+ * for each linear, of another type. */
+static void test_wrong_shapes(void **state)
+{
+	enum { TYPE, COLUMNS };
+	static const struct {
+		size_t config;
+		struct attempt try;
+		const char *name;
+		int what;
+		uint32_t was, is;
+		const char *text;
+	} cases[] = {
+	    {0,
+	     {BD_TARGET_STOCK, BD_GGML_Q2_0},
+	     "blk.0.ffn_down.scale",
+	     COLUMNS,
+	     1,
+	     2,
+	     "blk.0.ffn_down.scale: F32 of 1 x 2, but the config requires 1 x 1"},
+	    {0,
+	     {BD_TARGET_STOCK, BD_GGML_Q2_0},
+	     "output_norm.weight",
+	     COLUMNS,
+	     512,
+	     506,
+	     "output_norm.weight: F32 of 1 x 506, but the config requires 1 x 512"},
+	    {0,
+	     {BD_TARGET_IK, BD_GGML_IQ1_BN},
+	     "bd.scales",
+	     TYPE,
+	     BD_GGUF_F32,
+	     BD_GGUF_U32,
+	     "bd.scales: 7 entries for 1 layers of 7 linears"},
+	};
+
+	(void)state;
+	bd_verify(false); /* not a matter of digests */
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct bd_config c = config_of(cases[i].config);
+		struct attempt t = cases[i].try;
+		uint32_t was;
+		size_t n;
+		char *bytes, *at;
+
+		make_dir(&c);
+		pack(&t);
+		use(NULL);
+		at = after_name(cases[i].name, &bytes, &n) +
+		     4; /* the number of dimensions; that it is an array */
+		memcpy(&was, at, 4);
+		assert_int_equal(was, cases[i].was);
+		memcpy(at, &cases[i].is, 4);
+		bd_write_file(file, bytes, n);
+		child_dies(use, NULL, BD_DATA, cases[i].text);
+		bd_free(bytes);
+		bd_config_free(&c);
+	}
+	bd_verify(true);
+}
+
+/* Linears that have rows or columns enough, but not those of the config, in which a number is changed. */
+static void test_other_config(void **state)
+{
+	static const struct {
+		const char *key, *was, *is, *text;
+	} cases[] = {
+	    {"\"intermediate_size\"", "512", "384",
+	     "blk.0.ffn_gate.weight: I2_S of 512 x 512, but the config requires 384 x 512"},
+	    {"\"num_attention_heads\"", "8", "4",
+	     "blk.0.attn_q.weight: I2_S of 512 x 512, but the config requires 256 x 512"},
+	    {"\"num_key_value_heads\"", "2", "4",
+	     "blk.0.attn_k.weight: I2_S of 128 x 512, but the config requires 256 x 512"},
+	};
+	struct bd_config c = config_of(0);
+
+	(void)state;
+	bd_verify(false); /* not a matter of digests */
+	make_dir(&c);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		size_t n, len = strlen(cases[i].was);
+
+		pack_for(BD_TARGET_BD, BD_GGML_I2_S);
+		char *bytes = bd_read_file(file, &n),
+		     *at = memmem(bytes, n, cases[i].key, strlen(cases[i].key));
+		assert_non_null(at);
+		at += strcspn(at, "0123456789");
+		assert_memory_equal(at, cases[i].was, len);
+		memcpy(at, cases[i].is, len);
+		bd_write_file(file, bytes, n);
+		child_dies(use, NULL, BD_DATA, cases[i].text);
+		bd_free(bytes);
+	}
+	bd_config_free(&c);
+	bd_verify(true);
+}
+
+/* Scaled rope and the model that this one comes from, by the keys that other programs read; and read back as
+ * another program's. */
+static void test_keys(void **state)
+{
+	static const char *const base[] = {"", ", \"_name_or_path\": \"\"",
+	                                   ", \"_name_or_path\": \"some/base\""};
+	static const struct {
+		const char *rope;
+		enum bd_rope_kind kind;
+		const char *name;
+	} scaled[] = {
+	    {", " YARN "}", BD_ROPE_YARN, "yarn"},
+	    {", \"rope_scaling\": {\"rope_type\": \"linear\", \"factor\": 4.0}", BD_ROPE_LINEAR, "linear"},
+	    {"", BD_ROPE_DEFAULT, NULL},
+	};
+	const struct bd_layout l = {.target = BD_TARGET_STOCK};
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		char *more = bd_sprintf("%s%s", scaled[i].rope, base[i]);
+		struct bd_config c = config_with(13, more);
+		struct bd_gguf *g;
+
+		make_dir(&c);
+		pack_for(BD_TARGET_STOCK, BD_GGML_TQ2_0);
+		g = bd_gguf_open(file);
+		assert_int_equal(bd_gguf_has(g, "general.base_model.count"), i == 2);
+		assert_int_equal(bd_gguf_has(g, "general.base_model.0.name"), i == 2);
+		if (i == 2)
+			assert_string_equal(bd_gguf_str(g, "general.base_model.0.name", NULL), "some/base");
+		assert_int_equal(bd_gguf_has(g, "qwen3.rope.scaling.type"), scaled[i].name != NULL);
+		if (scaled[i].name != NULL) {
+			assert_string_equal(bd_gguf_str(g, "qwen3.rope.scaling.type", NULL), scaled[i].name);
+			assert_true(bd_gguf_real(g, "qwen3.rope.scaling.factor") == 4);
+		}
+		assert_int_equal(bd_gguf_has(g, "qwen3.rope.scaling.original_context_length"),
+		                 scaled[i].kind == BD_ROPE_YARN);
+		bd_gguf_close(g);
+		write_foreign("qwen3", &l, BD_GGML_F32);
+		struct bd_net *net = bd_packed_open(file, cpu());
+		assert_int_equal(net->cfg.rope.kind, scaled[i].kind);
+		if (scaled[i].name != NULL)
+			assert_true(net->cfg.rope.factor == 4);
+		if (scaled[i].kind == BD_ROPE_YARN)
+			assert_true(net->cfg.rope.original == 32);
+		bd_net_free(net);
+		bd_config_free(&c);
+		bd_free(more);
+	}
+}
+
 /* What files of other programs need not say, and what they must. */
 static void test_foreign_keys(void **state)
 {
@@ -701,6 +872,9 @@ int main(void)
 	    cmocka_unit_test(test_foreign_refused),
 	    cmocka_unit_test(test_foreign_keys),
 	    cmocka_unit_test(test_unknown_target),
+	    cmocka_unit_test(test_wrong_shapes),
+	    cmocka_unit_test(test_other_config),
+	    cmocka_unit_test(test_keys),
 	    cmocka_unit_test(test_changed_bytes),
 	};
 

@@ -4,8 +4,10 @@
 #include "base/json.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "base/rng.h"
 #include "child.h"
 #include "model/model.h"
+#include "run/greedy.h"
 #include "run/talk.h"
 
 #include <math.h>
@@ -515,6 +517,82 @@ static void choices(void **state)
 		assert_true(fabs(p[i] - exp((double)z[choice[i]]) / sum) < 1e-12);
 }
 
+/* What the context leaves, but not more than was asked for. */
+static void room(void **state)
+{
+	static const struct {
+		size_t context, prompt, most, want;
+	} cases[] = {
+	    {10, 6, 3, 3}, {10, 6, 4, 4}, {10, 6, 5, 4},  {10, 6, 12, 4},    {10, 6, 100, 4},
+	    {10, 9, 8, 1}, {10, 1, 9, 9}, {0, 590, 9, 9}, {0, 590, 300, 10}, /* 0: the model's 600 */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct bd_gen_opts o = greedy(cases[i].most);
+
+		o.context = cases[i].context;
+		assert_int_equal(bd_gen_room(model, cases[i].prompt, &o), cases[i].want);
+	}
+}
+
+/* The same bits whether a text is continued alone or among others, so that even in a head whose rows are
+ * nearly equal the same tokens are the likeliest; and they are those of a sequence. */
+static void greedy_alone(void **state)
+{
+	enum { PROMPTS = 5, MOST = 8 };
+	static const uint32_t prompt[PROMPTS][4] = {{1, 2, 3, 4}, {300, 7}, {5}, {20, 21, 22}, {9, 9, 9, 9}};
+	static const size_t n[PROMPTS] = {4, 2, 1, 3, 4};
+	char *path = bd_path(dir, "ternary");
+	struct bd_model *m = bd_model_load(dir);
+	const struct bd_param *head = bd_model_param(m, BD_HEAD, -1);
+	struct bd_greedy all[PROMPTS];
+
+	(void)state;
+	for (size_t v = 1; v < head->rows; v++)
+		for (size_t i = 0; i < head->cols; i++)
+			m->data[head->off + v * head->cols + i] =
+			    m->data[head->off + i] * (1 + 2e-7f * (float)bd_rng_normal(1, v, i));
+	struct bd_outdir *out = bd_outdir_open(path, true);
+	bd_model_save(m, bd_outdir_path(out), BD_F32, NULL);
+	bd_outdir_commit(out);
+	bd_model_free(m);
+	struct bd_infer *t = bd_infer_open(path, dev, true);
+	for (size_t i = 0; i < PROMPTS; i++)
+		all[i] = (struct bd_greedy){.prompt = prompt[i], .n = n[i], .max = MOST};
+	bd_greedy(t->net, t->acts, all, PROMPTS);
+	for (size_t i = 0; i < PROMPTS; i++) {
+		struct bd_greedy one = {.prompt = prompt[i], .n = n[i], .max = MOST};
+		struct bd_seq *s = bd_seq_new(t, MOST);
+		const float *z = bd_seq_feed(s, prompt[i], n[i]);
+
+		bd_greedy(t->net, t->acts, &one, 1);
+		assert_int_equal(one.ids.n, MOST);
+		assert_int_equal(all[i].ids.n, MOST);
+		for (size_t k = 0; k < MOST; k++) {
+			uint32_t best = 0;
+
+			for (uint32_t v = 1; v < (uint32_t)t->net->cfg.vocab; v++)
+				best = z[v] > z[best] ? v : best;
+			assert_int_equal(one.ids.id[k], best);
+			assert_int_equal(all[i].ids.id[k], best);
+			z = bd_seq_feed(s, &best, 1);
+		}
+		bd_seq_free(s);
+		bd_ids_free(&one.ids);
+		bd_ids_free(&all[i].ids);
+	}
+	bd_infer_close(t);
+	bd_free(path);
+}
+
+/* As with free(). */
+static void nothing(void **state)
+{
+	(void)state;
+	bd_infer_close(NULL);
+}
+
 /* The least and the most that an object may ask for. */
 static void bounds(void **state)
 {
@@ -536,8 +614,30 @@ static void bounds(void **state)
 	    "\"logprobs\": 0",
 	    "\"logprobs\": 100",
 	};
+	static const struct {
+		const char *key, *low, *high, *must;
+	} bad[] = {
+	    {"top_p", "-0.1", "1.1", "0 to 1"},
+	    {"min_p", "-0.1", "1.1", "0 to 1"},
+	    {"temperature", "-0.1", "100.5", "0 to 100"},
+	    {"top_k", "-1", "1000000001", "0 to 1000000000"},
+	    {"max_tokens", "0", "1000000001", "1 to 1000000000"},
+	    {"seed", "-1", "4611686018427387905", "0 to 4611686018427387904"},
+	    {"repeat_penalty", "0.009", "100.5", "0.01 to 100"},
+	    {"repeat_last_n", "-1", "1000000001", "0 to 1000000000"},
+	    {"logprobs", "-2", "101", "-1 to 100"},
+	};
 
 	(void)state;
+	for (size_t i = 0; i < 2 * sizeof(bad) / sizeof(*bad); i++) {
+		const char *value = i % 2 ? bad[i / 2].high : bad[i / 2].low;
+		char *object = bd_sprintf("{\"prompt\": \"x\", \"%s\": %s}", bad[i / 2].key, value),
+		     *text = bd_sprintf("must be %s\n", bad[i / 2].must);
+
+		child_dies(try_ask, object, BD_DATA, text);
+		bd_free(object);
+		bd_free(text);
+	}
 	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
 		char *object = bd_sprintf("{\"prompt\": \"x\", \"max_tokens\": 1, %s}", good[i]);
 		struct child c = child_run(try_ask, object);
@@ -563,6 +663,9 @@ int main(void)
 	    cmocka_unit_test(thinking),
 	    cmocka_unit_test(refusals),
 	    cmocka_unit_test(bounds),
+	    cmocka_unit_test(room),
+	    cmocka_unit_test(greedy_alone),
+	    cmocka_unit_test(nothing),
 	    cmocka_unit_test(choices),
 	};
 

@@ -62,8 +62,12 @@ static void test_greedy(void **state)
 	s = (struct bd_sampler){.temperature = 1, .top_k = 1, .top_p = 1, .seed = 7};
 	for (int i = 0; i < 20; i++)
 		assert_int_equal(draw(&s), 1);
+	/* one candidate always stays, and no more than one where it suffices: it has a share of 0.29 */
 	s = (struct bd_sampler){.temperature = 1, .top_p = 0};
-	assert_int_equal(draw(&s), 1); /* one candidate always stays */
+	for (int i = 0; i < 40; i++) {
+		s.top_p = i < 20 ? 0 : 0.28f;
+		assert_int_equal(draw(&s), 1);
+	}
 }
 
 static void test_frequencies(void **state)
@@ -184,6 +188,22 @@ static void test_seeds(void **state)
 	assert_true(same < 150);
 }
 
+/* The likeliest is found wherever it is, in vocabularies of every size. */
+static void test_places(void **state)
+{
+	float z[20];
+
+	(void)state;
+	for (size_t n = 1; n <= 20; n++)
+		for (size_t best = 0; best < n; best++) {
+			struct bd_sampler s = {.temperature = 1, .top_p = 0};
+
+			for (size_t i = 0; i < n; i++)
+				z[i] = i == best ? 3 : (float)bd_rng_below(5, n, i, 3);
+			assert_int_equal(bd_sample(&s, z, n), best);
+		}
+}
+
 /* The heap against sorting by hand, on a vocabulary of real size. */
 static void test_large(void **state)
 {
@@ -215,7 +235,7 @@ int main(void)
 	    cmocka_unit_test(test_greedy),  cmocka_unit_test(test_frequencies),
 	    cmocka_unit_test(test_limits),  cmocka_unit_test(test_seeds),
 	    cmocka_unit_test(test_large),   cmocka_unit_test(test_together),
-	    cmocka_unit_test(test_penalty),
+	    cmocka_unit_test(test_penalty), cmocka_unit_test(test_places),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

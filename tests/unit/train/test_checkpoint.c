@@ -106,10 +106,40 @@ static void test_round_trip(void **state)
 	json_decref(got_extra);
 }
 
+/* Versions count from 1; a checkpoint of the first says none. */
+static void test_version(void **state)
+{
+	static const struct {
+		const char *version, *text;
+	} bad[] = {
+	    {"0", "\"version\" is 0; it must be 1 to"},
+	    {"-1", "\"version\" is -1; it must be 1 to"},
+	    {"\"1\"", "\"version\" is not a whole number"},
+	};
+	struct bd_blob saved = {"params", BD_F32, params, 3};
+	struct bd_progress was = progress;
+	json_t *extra = json_array();
+
+	(void)state;
+	bd_checkpoint_save("aside", &(struct bd_state){cpu(), &abc, &was, &extra, &saved, 1});
+	assert_int_equal(unlink("aside/bd-digests.txt"), 0); /* not a matter of digests */
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		json_t *j = bd_json_load("aside/state.json");
+		json_object_set_new(j, "version", json_loads(bad[i].version, JSON_DECODE_ANY, NULL));
+		char *text = bd_json_text(j, true);
+		bd_write_file("aside/state.json", text, strlen(text));
+		child_dies(load, &abc, BD_DATA, bad[i].text);
+		bd_free(text);
+		json_decref(j);
+	}
+	json_decref(extra);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_round_trip),
+	    cmocka_unit_test(test_version),
 	};
 
 	bd_msg_tool("test_checkpoint");

@@ -32,7 +32,7 @@ static void make_teacher(const uint32_t width[3], int layer, int layers)
 	                           .vocab = 10,
 	                           .layer = layer,
 	                           .teacher_layers = layers,
-	                           .states_f16 = true,
+	                           .states_f16 = layer >= 0,
 	                           .after_rope = true};
 	uint32_t ids[2] = {1, 2};
 	uint8_t target[2] = {0, 1};
@@ -135,11 +135,28 @@ static void test_layer(void **state)
 	assert_int_equal(plan(&t, 4, 4, 16, 6).o.layer, 5);
 }
 
+static void plan_one(void *t)
+{
+	plan(t, 4, 4, 16, 2);
+}
+
+/* A stream that says where it comes from, and nothing else. */
+static void test_empty_teacher(void **state)
+{
+	struct bd_train t = bd_train_defaults("distill");
+
+	(void)state;
+	make_teacher((uint32_t[]){64, 64, 64}, -1, 4);
+	child_dies(plan_one, &t, BD_DATA,
+	           "teacher.bds: a teacher stream without logits and states teaches nothing");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_relation_heads),
 	    cmocka_unit_test(test_layer),
+	    cmocka_unit_test(test_empty_teacher),
 	};
 
 	bd_msg_tool("test_plan");

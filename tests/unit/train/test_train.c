@@ -9,6 +9,7 @@
 #include "data/feed.h"
 #include "machine/gemm.h"
 #include "machine/quant.h"
+#include "math/op_embed.h"
 #include "near.h"
 #include "net/net_model.h"
 #include "train/plan.h"
@@ -27,6 +28,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 enum { V = 48, FEW = V - 9, WIDE = V + 8, EXAMPLES = 60 };
@@ -430,6 +432,46 @@ static void test_own_teacher(void **state)
 	close_whole(&w);
 }
 
+/* AD's denominator, by hand: A rows, or A^2 rows. */
+static void test_ad_unit(void **state)
+{
+	const struct bd_counts c = {.targets = 3, .ld = 5, .rows = 10};
+
+	(void)state;
+	assert_near1("1 / (A rows)", bd_distill_ad_unit(&(struct bd_objective){.heads = 4}, &c), 0.025, 1e-6);
+	assert_near1("1 / (A^2 rows)",
+	             bd_distill_ad_unit(&(struct bd_objective){.heads = 4, .code_norm = true}, &c), 0.00625,
+	             1e-6);
+}
+
+/* The sum of the teacher's largest probabilities, and how many there are, added to what there was. */
+static void test_confidence(void **state)
+{
+	struct bd_train t = job("distill", "dense", "none");
+	struct whole w;
+	size_t P = 3, n = 0;
+	double want = 0;
+	float z[V];
+
+	(void)state;
+	open_whole(&w, "dense", "all.bds", t);
+	for (size_t i = 0; i < w.s.n_rec; i++)
+		for (size_t j = 0; j < w.s.rec[i].positions; j++, n++) {
+			double sum = 0, most = 0;
+
+			bd_f32_row(z, w.s.rec[i].z + j * V, V);
+			for (size_t v = 0; v < V; v++) {
+				sum += exp((double)z[v]);
+				most = fmax(most, exp((double)z[v]));
+			}
+			want += most / sum;
+		}
+	assert_near1("confidence", bd_distill_confidence(w.s.d, w.s.rec, w.s.n_rec, &P), want, 1e-6);
+	assert_true(n > 0);
+	assert_int_equal(P, 3 + n);
+	close_whole(&w);
+}
+
 static void test_ratios(void **state)
 {
 	(void)state;
@@ -445,6 +487,13 @@ static void test_ratios(void **state)
 	assert_true(logged(log, 1, "lambda") != logged(log, 2, "lambda"));
 	assert_true(logged(log, 60, "lambda") == logged(log, 70, "lambda")); /* frozen */
 	assert_true(logged(log, 60, "gamma") == logged(log, 70, "gamma"));
+	t.lambda_ratio = 0;
+	t.lambda = 2;
+	t.gamma_ratio = 0;
+	t.epochs = 1;
+	t.ce = 0; /* nothing that LD could be compared with */
+	assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
+	assert_true(logged(log, 0, "lambda") == 2 && logged(log, 0, "ratio_ld") == 0);
 }
 
 /* ---- the teacher's stream ---- */
@@ -502,6 +551,41 @@ static void test_dump(void **state)
 	bd_source_close(k);
 	bd_source_close(a);
 	bd_free(z);
+}
+
+static void count_batches(struct watcher *w, const struct bd_op *op, const void *operands)
+{
+	(void)operands;
+	w->n += op == &bd_op_embed_forward;
+}
+
+/* Examples run through the network together as long as they have no more tokens than told; one that has more
+ * runs alone. */
+static void test_dump_batches(void **state)
+{
+	static const int64_t most[] = {1, 4, 12, 13, 30, 1000};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(most) / sizeof(*most); i++) {
+		struct watcher w = {.ran = count_batches};
+		struct bd_dev *dev = watched_new(&w);
+		size_t batches = 0, tokens = 0;
+
+		for (uint64_t k = 0; k < EXAMPLES; k++) {
+			struct bd_record r = {0};
+
+			make_example(&r, k, V);
+			tokens += r.n;
+			if (k == 0 || tokens > (size_t)most[i]) {
+				batches++;
+				tokens = r.n;
+			}
+			bd_record_free(&r);
+		}
+		dump("big", "batches.bds", (struct bd_teacher){.batch_tokens = most[i], .dev = dev});
+		assert_int_equal(w.n, batches);
+		bd_dev_close(dev);
+	}
 }
 
 static void test_dump_epochs(void **state)
@@ -963,6 +1047,54 @@ static void test_periodic_checkpoint(void **state)
 	assert_int_equal(lines_of(t.log), lines_of(whole.log));
 }
 
+/* Who resumes with another number of threads is told. */
+static void test_other_threads(void **state)
+{
+	struct bd_train t = resumable("dense", "threads", "threads.log");
+
+	(void)state;
+	for (int64_t threads = 1; threads <= 2; threads++) {
+		t.resume = false;
+		t.force = true;
+		t.common = (struct bd_common){.threads = 2, .seed = 1, .quiet = true};
+		unlink(t.log);
+		assert_int_equal(interrupt(&t, 2000, 2, SIGTERM, false), BD_SYS);
+		t.resume = true;
+		t.common.threads = threads;
+		t.common.quiet = false;
+		struct child c = child_run(run_file, &t);
+		assert_int_equal(c.status, BD_OK);
+		assert_int_equal(strstr(c.err, "made with -t 2; sums are rounded differently with -t 1") !=
+		                     NULL,
+		                 threads == 1);
+	}
+}
+
+/* A log that cannot be cut back to the checkpoint would have steps twice. Here it is a file of memory that is
+ * sealed against shrinking. */
+static void test_sealed_log(void **state)
+{
+	struct bd_train t = resumable("dense", "sealed", "sealed.log");
+	char *bytes, *aside = at("sealed.ckpt"), path[40];
+	size_t n;
+	int fd = memfd_create("log", MFD_ALLOW_SEALING);
+
+	(void)state;
+	assert_true(fd >= 0);
+	assert_int_equal(interrupt(&t, 2000, 2, SIGTERM, false), BD_SYS);
+	bytes = bd_read_file(t.log, &n);
+	assert_int_equal(write(fd, bytes, n), n);
+	assert_int_equal(write(fd, bytes, n), n); /* as if it had gone on before it was killed */
+	bd_free(bytes);
+	assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	t.log = path;
+	t.resume = true;
+	child_dies(run_file, &t, BD_SYS, "cannot be cut: ");
+	assert_true(bd_is_dir(aside));
+	close(fd);
+}
+
 /* state.json of another version: digest NULL: as it is. */
 static void set_version(const char *state, int version, const char *digest)
 {
@@ -1345,6 +1477,9 @@ int main(void)
 	    cmocka_unit_test(test_best_step),     cmocka_unit_test(test_best_is_resumed),
 	    cmocka_unit_test(test_log),           cmocka_unit_test(test_draws),
 	    cmocka_unit_test(test_rest),          cmocka_unit_test(test_common_ids),
+	    cmocka_unit_test(test_ad_unit),       cmocka_unit_test(test_confidence),
+	    cmocka_unit_test(test_dump_batches),  cmocka_unit_test(test_other_threads),
+	    cmocka_unit_test(test_sealed_log),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
