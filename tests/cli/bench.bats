@@ -212,6 +212,51 @@ fake() {
 	bd-bench --kernels "$dir/student" -t 1 -r 1 -p 8 | grep -q '^head .* F32 '
 }
 
+@test "bench.sh: numbers, tables and a plot, of students, full precision and a peer" {
+	repo=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)
+	command -v gnuplot >/dev/null || skip "gnuplot is missing"
+	mkdir -p suite/bin peer
+	cp -R "$repo/pipelines" suite
+	for tool in init subln pack bench run distill; do
+		ln -s "$(command -v "bd-$tool")" "suite/bin/bd-$tool"
+	done
+	cat >peer/llama-bench <<-'END'
+	#!/bin/sh
+	echo "$*" >>told
+	shift 6
+	cat <<-JSON
+	[{"model_type": "qwen3 Q8_0", "n_threads": $2, "n_prompt": $4, "n_gen": 0, "n_depth": $8, "samples_ts": [100]},
+	 {"n_threads": $2, "n_prompt": 0, "n_gen": $6, "n_depth": $8, "samples_ts": [10]}]
+	JSON
+	END
+	chmod +x peer/llama-bench
+	measure() { PATH=$PWD/peer:$PATH sh suite/pipelines/bench.sh --quick --out results --threads 1 --reps 1 --heads q8_0,q4_0 "$@"; }
+	LLAMA_MODEL="a model.gguf" measure >table 2>err
+	cat err
+	cmp table results/bench.md
+	[ "$(head -n 1 told)" = "-m a model.gguf -o json -r 1 -t 1 -p 16 -n 4 -d 0" ]
+	# 2 heads, 4 tests, 3 sides, all with as many columns as the header
+	[ "$(wc -l <results/bench.tsv)" -eq 25 ]
+	[ "$(awk -F '\t' '{print NF}' results/bench.tsv | sort -u | wc -l)" -eq 1 ]
+	[ "$(cut -f 1,2 results/bench.tsv | sort | uniq -c | awk '{print $1 $2 $3}' | tr '\n' ' ')" = "4q4_0full 4q4_0ours 4q4_0peer 4q8_0full 4q8_0ours 4q8_0peer 1runside " ]
+	grep -q '^| ternary, head q4_0 |.* | 1 | .*%)' table
+	grep -q '^| full precision (bf16) |.* | 1 | .*%)' table
+	grep -q '^| qwen3 Q8_0 | .* | 1 | 100 | 10.0 | 100 | 10.0 |$' table
+	grep -q '^| q4_0 | qwen3 Q8_0 | 1 | [0-9.]* ([0-9.]*-[0-9.]*) | ' table
+	# the ratio of the table is that of the numbers: 100 and 10 are the peer's
+	awk -F '\t' 'NR == 1 { for (i = 1; i <= NF; i++) at[$i] = i; next }
+		$2 == "ours" { mine[$1, $at["test"]] = $at["median"] }
+		$2 == "peer" { n++; r = mine[$1, $at["test"]] / $at["median"] / $at["ratio"]; if (r < 0.999 || r > 1.001) bad = 1 }
+		END { exit bad || n != 8 }' results/bench.tsv
+	[ "$(head -c 4 results/bench.png | tail -c 3)" = PNG ]
+	[ "$(grep -c . results/bench.4.dat)" -eq 12 ] # four lines of a title and two contexts
+	touch -d 2020-01-01 results/full/config.json
+	measure >table 2>err # without a peer; the models are there
+	[ "$(cut -f 2 results/bench.tsv | sort -u | tr '\n' ' ')" = "full ours side " ]
+	[ results/full/config.json -ot results/config.json ]
+	dies 1 "unknown option" sh suite/pipelines/bench.sh --slow x
+}
+
 @test "bad input" {
 	dies 3 "nothing" bd-bench nothing
 	dies 3 "nothing" bd-bench --kernels nothing
