@@ -103,7 +103,7 @@ most=$(echo "$threads" | tr , '\n' | sort -n | tail -n 1)
 {
 	echo "set terminal pngcairo size 1120,760 font 'sans,10'"
 	echo "set output '$work/bench.png.new'"
-	echo "set multiplot layout 2,2; set grid; set border 3; set tics nomirror; set yrange [0:*]; set autoscale xfix; set offsets graph 0.05, graph 0.05, 0, 0; set key opaque noenhanced"
+	echo "set multiplot layout 2,2; set grid; set border 3; set tics nomirror; set yrange [0:*]; set autoscale xfix; set offsets graph 0.05, graph 0.05, graph 0.4, 0; set key noenhanced"
 	panel=0
 	for kind in prefill:n_prompt decoding:n_gen; do
 		for axis in "threads:n_threads:n_depth:${depths%%,*}" "tokens of context:n_depth:n_threads:$most"; do
