@@ -31,7 +31,7 @@ static bool always(void)
 
 typedef uint64_t u64x2 __attribute__((vector_size(16), aligned(1), may_alias));
 typedef float f32x4 __attribute__((vector_size(16)));
-typedef int16_t i16x8 __attribute__((vector_size(16)));
+typedef uint16_t u16x8 __attribute__((vector_size(16)));
 
 #if defined(__aarch64__)
 #define HIDE(x) __asm__ volatile("" : "+w"(x))
@@ -48,10 +48,10 @@ static uint64_t read_plain(const uint8_t *p, size_t n)
 	for (size_t i = 0; i < n; i += 64) {
 		__builtin_prefetch(p + i + AHEAD);
 		for (int j = 0; j < 4; j++)
-			s[j] += *(const u64x2 *)(p + i + 16 * j);
+			s[j] ^= *(const u64x2 *)(p + i + 16 * j);
 	}
-	s[0] += s[1] + s[2] + s[3];
-	return s[0][0] + s[0][1];
+	s[0] ^= s[1] ^ s[2] ^ s[3];
+	return s[0][0] ^ s[0][1];
 }
 
 static double f32_plain(size_t rounds)
@@ -71,7 +71,7 @@ static double f32_plain(size_t rounds)
 /* What a machine without products of bytes does: as int16. */
 static double int8_plain(size_t rounds)
 {
-	i16x8 s[CHAINS] = {{0}}, a = {1, 2, 3, 4, 5, 6, 7, 8}, b = {1, 0, -1, 1, 0, -1, 1, 0};
+	u16x8 s[CHAINS] = {{0}}, a = {1, 2, 3, 4, 5, 6, 7, 8}, b = {1, 0, 2, 1, 0, 2, 1, 0};
 
 	for (size_t r = 0; r < rounds; r++)
 		for (int i = 0; i < CHAINS; i++) {
@@ -87,6 +87,7 @@ static double int8_plain(size_t rounds)
 
 #include <cpuid.h>
 #include <immintrin.h>
+#include <string.h>
 
 static bool has_avx2(void)
 {
@@ -110,36 +111,45 @@ static bool has_avxvnni(void)
 	return has_avx2() && __get_cpuid_count(7, 1, &a, &b, &c, &d) && (a & 1u << 4);
 }
 
+static uint64_t fold(const void *vector, size_t n)
+{
+	uint64_t word[8], x = 0;
+
+	memcpy(word, vector, n);
+	for (size_t i = 0; i < n / sizeof(*word); i++)
+		x ^= word[i];
+	return x;
+}
+
 __attribute__((target("avx2"))) static uint64_t read_avx2(const uint8_t *p, size_t n)
 {
 	__m256i s0 = _mm256_setzero_si256(), s1 = s0;
 
 	for (size_t i = 0; i < n; i += 64) {
 		_mm_prefetch(p + i + AHEAD, _MM_HINT_T0);
-		s0 = _mm256_add_epi64(s0, _mm256_loadu_si256((const __m256i *)(p + i)));
-		s1 = _mm256_add_epi64(s1, _mm256_loadu_si256((const __m256i *)(p + i + 32)));
+		s0 = _mm256_xor_si256(s0, _mm256_loadu_si256((const __m256i *)(p + i)));
+		s1 = _mm256_xor_si256(s1, _mm256_loadu_si256((const __m256i *)(p + i + 32)));
 	}
-	s0 = _mm256_add_epi64(s0, s1);
-	return (uint64_t)(_mm256_extract_epi64(s0, 0) + _mm256_extract_epi64(s0, 1) +
-	                  _mm256_extract_epi64(s0, 2) + _mm256_extract_epi64(s0, 3));
+	s0 = _mm256_xor_si256(s0, s1);
+	return fold(&s0, sizeof(s0));
 }
 
-/* A page in each of four places: more fetches under way than the hardware starts for one. */
+/* In four places at once: more fetches under way than the hardware starts for one. */
 __attribute__((target("avx512f"))) static uint64_t read_avx512(const uint8_t *p, size_t n)
 {
 	const size_t quarter = n / BD_READ_STEP / 4 * BD_READ_STEP;
 	__m512i s0 = _mm512_setzero_si512(), s1 = s0, s2 = s0, s3 = s0;
 
 	for (size_t i = 0; i < quarter; i += 64) {
-		s0 = _mm512_add_epi64(s0, _mm512_loadu_si512(p + i));
-		s1 = _mm512_add_epi64(s1, _mm512_loadu_si512(p + quarter + i));
-		s2 = _mm512_add_epi64(s2, _mm512_loadu_si512(p + 2 * quarter + i));
-		s3 = _mm512_add_epi64(s3, _mm512_loadu_si512(p + 3 * quarter + i));
+		s0 = _mm512_xor_si512(s0, _mm512_loadu_si512(p + i));
+		s1 = _mm512_xor_si512(s1, _mm512_loadu_si512(p + quarter + i));
+		s2 = _mm512_xor_si512(s2, _mm512_loadu_si512(p + 2 * quarter + i));
+		s3 = _mm512_xor_si512(s3, _mm512_loadu_si512(p + 3 * quarter + i));
 	}
 	for (size_t i = 4 * quarter; i < n; i += 64)
-		s0 = _mm512_add_epi64(s0, _mm512_loadu_si512(p + i));
-	s0 = _mm512_add_epi64(_mm512_add_epi64(s0, s1), _mm512_add_epi64(s2, s3));
-	return (uint64_t)_mm512_reduce_add_epi64(s0);
+		s0 = _mm512_xor_si512(s0, _mm512_loadu_si512(p + i));
+	s0 = _mm512_xor_si512(_mm512_xor_si512(s0, s1), _mm512_xor_si512(s2, s3));
+	return fold(&s0, sizeof(s0));
 }
 
 MULTIPLIER(f32_avx2, "avx2,fma", __m256, "v", "vfmadd231ps %2, %3, %0", 8)

@@ -13,7 +13,7 @@ enum {
 	BD_PEAK_ROUNDS = 1 << 20, /* of a multiplying loop: milliseconds */
 };
 
-/* Some sum over p[n]. */
+/* Some mixture of p[n]. */
 typedef uint64_t bd_read_loop(const uint8_t *p, size_t n);
 struct bd_reader {
 	const char *name;
