@@ -5,6 +5,8 @@
 #include "base/mem.h"
 #include "base/msg.h"
 
+#include "train/finite.h"
+
 #include <inttypes.h>
 #include <math.h>
 
@@ -221,6 +223,30 @@ static void losses(struct bd_step *s)
 	s->norm = bd_optimiser_norm(&s->u);
 }
 
+void bd_step_check(const struct bd_step *s, const struct bd_progress *p)
+{
+	char name[BD_TENSOR_NAME];
+
+	if (!bd_finite(s->m, s->dev, s->net->params, name))
+		bd_die(BD_NO, "after step %" PRId64 ", parameter %s is not finite; lower --lr", p->step,
+		       name);
+}
+
+static _Noreturn void die_diverged(const struct bd_step *s, int64_t step)
+{
+	const char *what = isfinite(s->loss) ? "gradient" : "loss";
+	char name[BD_TENSOR_NAME];
+
+	if (!bd_finite(s->m, s->dev, s->net->params, name))
+		bd_die(BD_NO, "the %s is not finite at step %" PRId64 ": parameter %s is not; lower --lr",
+		       what, step, name);
+	if (!bd_finite(s->m, s->dev, s->u.grad, name))
+		bd_die(BD_NO,
+		       "the %s is not finite at step %" PRId64 ": the gradient of %s is not; lower --lr",
+		       what, step, name);
+	bd_die(BD_NO, "the %s is not finite at step %" PRId64 "; lower --lr", what, step);
+}
+
 void bd_step_run(struct bd_step *s, struct bd_progress *p)
 {
 	s->sums = (struct bd_sums){0};
@@ -229,8 +255,7 @@ void bd_step_run(struct bd_step *s, struct bd_progress *p)
 		micro_batch(s, i, &s->sums);
 	losses(s);
 	if (!isfinite(s->loss) || !isfinite(s->norm))
-		bd_die(BD_NO, "the %s is not finite at step %" PRId64 "; lower --lr",
-		       isfinite(s->loss) ? "gradient" : "loss", p->step + 1);
+		die_diverged(s, p->step + 1);
 	int64_t before = bd_step_units(s, p);
 	p->step++;
 	p->tokens += (int64_t)s->tokens;

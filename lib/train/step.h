@@ -35,8 +35,10 @@ void bd_step_close(struct bd_step *s);
 /* Takes the records of the next step off the feed. False at the end of the input. */
 bool bd_step_read(struct bd_step *s);
 /* Runs it: the parameters, the net and *p are those after the step. Dies BD_NO when loss or gradient is not
- * finite. */
+ * finite, and names a tensor that is not. */
 void bd_step_run(struct bd_step *s, struct bd_progress *p);
+/* Before anything is kept: dies BD_NO if a parameter is not finite, and names it. */
+void bd_step_check(const struct bd_step *s, const struct bd_progress *p);
 
 /* Progress in the schedule's units. */
 int64_t bd_step_units(const struct bd_step *s, const struct bd_progress *p);

@@ -69,6 +69,8 @@ static void put_aside(struct run *r)
 {
 	struct bd_blob blob[5];
 
+	bd_step_check(&r->s, &r->p);
+
 	r->p.log_bytes = (int64_t)bd_log_bytes(r->log);
 	r->p.threads = r->t->common.threads;
 	bd_checkpoint_save(r->aside, &(struct bd_state){r->dev, &r->plan.identity, &r->p, &r->s.golden, blob,
@@ -366,6 +368,7 @@ static void describe(struct run *r)
 
 static void save(struct run *r)
 {
+	bd_step_check(&r->s, &r->p);
 	json_t *history = history_of(r);
 	const float *result = r->best != NULL && r->p.best_step != r->p.step ? r->best : r->net->params;
 

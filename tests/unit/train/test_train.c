@@ -12,6 +12,7 @@
 #include "math/op_embed.h"
 #include "near.h"
 #include "net/net_model.h"
+#include "train/finite.h"
 #include "train/plan.h"
 #include "train/step.h"
 #include "train/teacher.h"
@@ -1148,9 +1149,39 @@ static void test_divergence(void **state)
 	(void)state;
 	struct bd_train t = job("sft", "dense", "diverged");
 	char *output = at("diverged");
-	t.lr = 1e30;
-	child_dies(run_file, &t, BD_NO, "is not finite at step");
+	struct bd_st *st;
+	char name[BD_TENSOR_NAME];
+
+	t.lr = 1e30; /* finite parameters, but no longer their products */
+	t.checkpoint_every = 1;
+	child_dies(run_file, &t, BD_NO,
+	           "is not finite at step 2: the gradient of model.embed_tokens.weight is not; lower --lr");
 	assert_false(bd_is_dir(output));
+	st = bd_st_open(at("diverged.ckpt/state.safetensors")); /* of step 1 */
+	for (size_t i = 0; i < bd_st_find(st, "params")->count; i++)
+		assert_true(isfinite(((const float *)bd_st_find(st, "params")->data)[i]));
+	bd_st_close(st);
+	bd_remove_tree(at("diverged.ckpt"));
+	t.lr = 1e39; /* not even those */
+	t.steps = 1;
+	child_dies(run_file, &t, BD_NO, "after step 1, parameter model.embed_tokens.weight is not finite");
+	t.checkpoint_every = 0;
+	child_dies(run_file, &t, BD_NO, "after step 1, parameter model.embed_tokens.weight is not finite");
+	t.steps = 0;
+	child_dies(
+	    run_file, &t, BD_NO,
+	    "the loss is not finite at step 2: parameter model.embed_tokens.weight is not; lower --lr");
+	assert_false(bd_is_dir(output) || bd_is_dir(at("diverged.ckpt")));
+
+	struct bd_model *m = bd_model_load(at("dense"));
+	const struct bd_param *last = &m->param[m->n_param - 1];
+	assert_true(bd_finite(m, cpu(), m->data, name));
+	m->data[last->off + last->rows * last->cols - 1] = -INFINITY;
+	assert_false(bd_finite(m, cpu(), m->data, name));
+	char want[BD_TENSOR_NAME];
+	bd_slot_name(&m->cfg, last->slot, last->layer, want, sizeof(want));
+	assert_string_equal(name, want);
+	bd_model_free(m);
 }
 
 /* ---- the best evaluation ---- */
