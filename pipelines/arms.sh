@@ -6,7 +6,8 @@
 #
 # The DIR of --data holds train, dev and (optionally) test as .tsv or .jsonl with the fields of the template. The result is a table
 # (mean and standard deviation over seeds, on dev and test) on stdout and in OUT/table.tsv: accuracy if the template has classes,
-# otherwise the cross entropy of the answers in nat/token. Finished steps are not run again.
+# otherwise the cross entropy of the answers in nat/token. Below it, and in OUT/claims.txt, is what rows and seeds allow to be said of
+# the gap that BitDistill closes. Finished steps are not run again.
 set -eu
 # shellcheck source=pipelines/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -66,14 +67,14 @@ cpt() {
 	bd-cpt -t 1 -q --force --model "$work/s0" -o "$work/s1" --lr "$lr_cpt" --batch-tokens 2048 --tokens "$cpt_tokens" \
 		--log "$work/s1.jsonl" "$work/corpus.bds"
 }
-score() { # model split: prints the accuracy in percent, or nat/token
-	bd-eval -t 1 --tsv "$1" "$work/$2.bds" | awk -F'\t' '
+score() { # arm.seed split: prints the accuracy in percent, or nat/token, and writes what became of each row
+	bd-eval -t 1 --tsv --predictions "$work/$1.$2.rows" "$work/$1" "$work/$2.bds" | awk -F'\t' '
 		NR == 1 { for (i = 1; i <= NF; i++) column[$i] = i }
 		NR == 2 { print "accuracy" in column ? 100 * $column["accuracy"] : $column["nll"] }'
 }
 scores() { # arm.seed
 	for split in $splits; do
-		printf '%s\t%s\t%s\n' "$1" "$split" "$(score "$work/$1" "$split")"
+		printf '%s\t%s\t%s\n' "$1" "$split" "$(score "$1" "$split")"
 	done >"$work/$1.acc"
 }
 
@@ -117,13 +118,12 @@ done
 finish
 for name in $arms; do
 	for seed in $(seq "$seeds"); do
-		job "$name.$seed.acc" scores "$name.$seed"
+		job "$name.$seed.rows" scores "$name.$seed"
 	done
 done
 finish
 
-classes=$(bd-info "$work/dev.bds" | grep -c classes: || :)
-cat "$work"/*.acc | awk -v arms="$arms" -v splits="$splits" -v classes="$classes" '
+cat "$work"/*.acc | awk -v arms="$arms" -v splits="$splits" '
 	BEGIN {
 		FS = "\t"
 		name["teacher"] = "full-precision teacher"; name["bitnet-sft"] = "BitNet-SFT"; name["subln"] = "SubLN only"
@@ -151,14 +151,13 @@ cat "$work"/*.acc | awk -v arms="$arms" -v splits="$splits" -v classes="$classes
 			for (j = 1; j <= ns; j++) { k = a[i] SUBSEP sp[j]; printf "\t%.3f\t%.3f", mean(k), sd(k) }
 			print ""
 		}
-		for (j = 1; j <= ns; j++) {
-			t = "teacher" SUBSEP sp[j]; b = "bitnet-sft" SUBSEP sp[j]; d = "bitdistill" SUBSEP sp[j]
-			if (!(b in n && d in n)) continue
-			gap = (mean(t) - mean(b)) * (classes ? 1 : -1)
-			if (gap <= sd(t) || gap <= sd(b) || gap <= 0)
-				printf "On %s the gap between BitNet-SFT and the teacher does not exceed the spread\n", sp[j]
-			else
-				printf "BitDistill closes %.0f%% of the gap between BitNet-SFT and the teacher on %s\n",
-				       100 * (mean(d) - mean(b)) / (mean(t) - mean(b)), sp[j]
-		}
 	}' | tee "$work/table.tsv"
+set --
+for split in $splits; do
+	for name in teacher bitnet-sft bitdistill; do
+		for seed in $(seq "$seeds"); do
+			[ ! -e "$work/$name.$seed.$split.rows" ] || set -- "$@" "$work/$name.$seed.$split.rows"
+		done
+	done
+done
+[ $# -eq 0 ] || awk -f "$here/pipelines/claims.awk" "$@" | tee "$work/claims.txt"
