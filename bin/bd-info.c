@@ -19,24 +19,10 @@ struct want {
 	bool bad;         /* out: a check failed */
 };
 
-static void set(json_t *o, const char *key, json_t *value)
-{
-	json_object_set_new(o, key, value);
-}
-
-static void set_int(json_t *o, const char *key, uint64_t value)
-{
-	set(o, key, json_integer((json_int_t)value));
-}
-
-static json_t *kind(const char *path, const char *what)
-{
-	return json_pack("{s:o, s:s}", "file", bd_json_string(path), "kind", what);
-}
-
 static json_t *describe_gguf(const char *path, struct want *w)
 {
-	json_t *o = kind(path, "gguf"), *list = json_array(), *keys = json_object(), *types = json_object();
+	json_t *o = bd_info_kind(path, "gguf"), *list = json_array(), *keys = json_object(),
+	       *types = json_object();
 	struct bd_gguf *g = bd_gguf_open(path);
 	size_t bytes = 0, n;
 
@@ -46,7 +32,7 @@ static json_t *describe_gguf(const char *path, struct want *w)
 		char *text = bd_gguf_show(g, i, 60);
 		json_t *key = bd_json_string(bd_gguf_key_at(g, i));
 
-		set(keys, json_string_value(key), bd_json_string(text));
+		json_object_set_new(keys, json_string_value(key), bd_json_string(text));
 		json_decref(key);
 		bd_free(text);
 	}
@@ -57,19 +43,20 @@ static json_t *describe_gguf(const char *path, struct want *w)
 		json_array_append_new(list, json_pack("{s:o, s:s, s:[I, I]}", "name", bd_json_string(t->name),
 		                                      "type", type, "shape", (json_int_t)t->rows,
 		                                      (json_int_t)t->cols));
-		set(types, type,
+		json_object_set_new(
+		    types, type,
 		    json_integer(json_integer_value(json_object_get(types, type)) + (json_int_t)t->bytes));
 		bytes += t->bytes;
 	}
-	set(o, "keys", keys);
-	set(o, "history", bd_packed_history(g));
-	set_int(o, "tensor_count", bd_gguf_tensors(g));
-	set_int(o, "bytes", bytes);
-	set(o, "bytes_by_type", types);
+	json_object_set_new(o, "keys", keys);
+	json_object_set_new(o, "history", bd_packed_history(g));
+	bd_info_int(o, "tensor_count", bd_gguf_tensors(g));
+	bd_info_int(o, "bytes", bytes);
+	json_object_set_new(o, "bytes_by_type", types);
 	if (w->check && !bd_gguf_has(g, BD_GGUF_TENSOR_DIGESTS)) {
 		bd_warn("%s: has no digests; only its structure was checked", path);
 	} else if (w->check) {
-		set_int(o, "wrong_digests", bd_packed_check(path, &n));
+		bd_info_int(o, "wrong_digests", bd_packed_check(path, &n));
 		w->bad |= json_integer_value(json_object_get(o, "wrong_digests")) > 0;
 		if (!bd_gguf_digested(g))
 			bd_warn("%s: has digests of its tensors only; its keys were not checked", path);
@@ -85,31 +72,33 @@ static json_t *describe_gguf(const char *path, struct want *w)
 
 static void describe_head(json_t *o, const struct bd_stream_head *h)
 {
-	set(o, "tokenizer", json_string(h->tokenizer));
-	set_int(o, "vocab", h->vocab);
+	json_object_set_new(o, "tokenizer", json_string(h->tokenizer));
+	bd_info_int(o, "vocab", h->vocab);
 	if (h->template_ != NULL)
 		json_object_set(o, "template", h->template_);
 	if (h->teacher) {
-		set(o, "teacher", json_string(h->teacher_digest));
-		set(o, "teacher_layers", json_integer(h->teacher_layers));
-		set(o, "layer", json_integer(h->layer));
-		set(o, "width", json_pack("[i, i, i]", h->width[0], h->width[1], h->width[2]));
-		set(o, "heads", json_pack("[i, i, i]", h->heads[0], h->heads[1], h->heads[2]));
-		set(o, "after_rope", json_boolean(h->after_rope));
-		set(o, "logits",
-		    json_string(!h->logits  ? "none"
-		                : h->top_k  ? "top-k"
-		                : h->sample ? "sample"
-		                            : "full"));
-		set_int(o, "top_k", h->top_k);
+		json_object_set_new(o, "teacher", json_string(h->teacher_digest));
+		json_object_set_new(o, "teacher_layers", json_integer(h->teacher_layers));
+		json_object_set_new(o, "layer", json_integer(h->layer));
+		json_object_set_new(o, "width",
+		                    json_pack("[i, i, i]", h->width[0], h->width[1], h->width[2]));
+		json_object_set_new(o, "heads",
+		                    json_pack("[i, i, i]", h->heads[0], h->heads[1], h->heads[2]));
+		json_object_set_new(o, "after_rope", json_boolean(h->after_rope));
+		json_object_set_new(o, "logits",
+		                    json_string(!h->logits  ? "none"
+		                                : h->top_k  ? "top-k"
+		                                : h->sample ? "sample"
+		                                            : "full"));
+		bd_info_int(o, "top_k", h->top_k);
 		if (bd_stream_listed(h) > 0) {
-			set_int(o, "sample", h->sample);
-			set(o, "tau", json_real(h->tau));
+			bd_info_int(o, "sample", h->sample);
+			json_object_set_new(o, "tau", json_real(h->tau));
 		}
-		set(o, "positions", json_string(bd_positions_name(h->all_positions)));
+		json_object_set_new(o, "positions", json_string(bd_positions_name(h->all_positions)));
 	}
 	if (h->shards)
-		set(o, "shard", json_pack("[i, i]", (int)h->shard, (int)h->shards));
+		json_object_set_new(o, "shard", json_pack("[i, i]", (int)h->shard, (int)h->shards));
 	if (h->history != NULL)
 		json_object_set(o, "history", h->history);
 }
@@ -119,7 +108,7 @@ static json_t *describe_stream(const char *path)
 {
 	struct bd_source *s = bd_source_open(path);
 	const struct bd_stream_head *h = bd_source_head(s);
-	json_t *o = kind(bd_source_name(s), h->teacher ? "teacher stream" : "example stream"),
+	json_t *o = bd_info_kind(bd_source_name(s), h->teacher ? "teacher stream" : "example stream"),
 	       *labels = json_array();
 	uint64_t tokens = 0, predicted = 0, longest = 0, *count = bd_zalloc(h->n_choice + 1, sizeof(*count)),
 	         records = 0;
@@ -134,10 +123,10 @@ static json_t *describe_stream(const char *path)
 		if (r.label >= 0 && (size_t)r.label < h->n_choice)
 			count[r.label]++;
 	}
-	set_int(o, "examples", records);
-	set_int(o, "tokens", tokens);
-	set_int(o, "predicted", predicted);
-	set_int(o, "longest", longest);
+	bd_info_int(o, "examples", records);
+	bd_info_int(o, "tokens", tokens);
+	bd_info_int(o, "predicted", predicted);
+	bd_info_int(o, "longest", longest);
 	for (size_t i = 0; i < h->n_choice; i++)
 		json_array_append_new(labels,
 		                      json_pack("{s:I, s:I, s:I}", "label", (json_int_t)i, "token",
@@ -163,13 +152,13 @@ static json_t *describe_dir(const char *path, struct want *w)
 
 	bd_free(config);
 	if (wrong > 0)
-		o = kind(path, "damaged directory");
+		o = bd_info_kind(path, "damaged directory");
 	else if (model)
 		o = bd_info_model(path, w->list, w->check, &bad);
 	else
 		o = bd_info_safetensors(path, w->list);
 	if (digests != NULL)
-		set(o, "digests", digests);
+		json_object_set_new(o, "digests", digests);
 	w->bad |= wrong + bad > 0;
 	return o;
 }

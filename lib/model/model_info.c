@@ -10,19 +10,14 @@
 
 #include <math.h>
 
-static void set(json_t *o, const char *key, json_t *value)
-{
-	json_object_set_new(o, key, value);
-}
-
-static void set_int(json_t *o, const char *key, uint64_t value)
-{
-	set(o, key, json_integer((json_int_t)value));
-}
-
-static json_t *kind(const char *path, const char *what)
+json_t *bd_info_kind(const char *path, const char *what)
 {
 	return json_pack("{s:o, s:s}", "file", bd_json_string(path), "kind", what);
+}
+
+void bd_info_int(json_t *o, const char *key, uint64_t value)
+{
+	json_object_set_new(o, key, json_integer((json_int_t)value));
 }
 
 static json_t *shape_json(const struct bd_st_tensor *t)
@@ -44,9 +39,9 @@ static void describe_config(json_t *o, const struct bd_config *c)
 {
 	json_t *b = bd_json_get(c->json, "bitdistill"), *eos = json_array();
 
-	set(o, "family", json_string(bd_family_name(c->family)));
-	set(o, "weights", json_string(c->ternary ? "ternary" : "full"));
-	set(o, "norms", json_string(bd_norms_name(c->norms)));
+	json_object_set_new(o, "family", json_string(bd_family_name(c->family)));
+	json_object_set_new(o, "weights", json_string(c->ternary ? "ternary" : "full"));
+	json_object_set_new(o, "norms", json_string(bd_norms_name(c->norms)));
 	const struct {
 		const char *key;
 		int value;
@@ -54,16 +49,16 @@ static void describe_config(json_t *o, const struct bd_config *c)
 	             {"kv_heads", c->kv_heads}, {"head_dim", c->head_dim}, {"ffn", c->ffn},
 	             {"vocab", c->vocab},       {"context", c->context}};
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++)
-		set_int(o, sizes[i].key, (uint64_t)sizes[i].value);
-	set(o, "rope", json_string(bd_rope_name(c->rope.kind)));
-	set(o, "rope_theta", json_real(c->rope.theta));
-	set(o, "activation", json_string(bd_act_name(c->act)));
+		bd_info_int(o, sizes[i].key, (uint64_t)sizes[i].value);
+	json_object_set_new(o, "rope", json_string(bd_rope_name(c->rope.kind)));
+	json_object_set_new(o, "rope_theta", json_real(c->rope.theta));
+	json_object_set_new(o, "activation", json_string(bd_act_name(c->act)));
 	if (c->window > 0)
-		set_int(o, "window", (uint64_t)c->window);
-	set(o, "tied", json_boolean(c->tied));
+		bd_info_int(o, "window", (uint64_t)c->window);
+	json_object_set_new(o, "tied", json_boolean(c->tied));
 	for (int i = 0; i < c->special.n_eos; i++)
 		json_array_append_new(eos, json_integer(c->special.eos[i]));
-	set(o, "eos", eos);
+	json_object_set_new(o, "eos", eos);
 	static const char *const keys[] = {"stage", "parent", "task", "history"};
 	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++)
 		if (bd_json_get(b, keys[i]) != NULL)
@@ -116,16 +111,16 @@ static void describe_tokenizer(json_t *o, const char *path)
 {
 	struct bd_tok *t = bd_tok_open(path);
 
-	set(o, "tokenizer", json_string(bd_tok_digest(t)));
-	set(o, "tokenizer_model", json_string(bd_tok_ggml_model(t)));
-	set(o, "tokenizer_pre", json_string(bd_tok_ggml_pre(t)));
-	set_int(o, "tokenizer_vocab", bd_tok_vocab(t));
+	json_object_set_new(o, "tokenizer", json_string(bd_tok_digest(t)));
+	json_object_set_new(o, "tokenizer_model", json_string(bd_tok_ggml_model(t)));
+	json_object_set_new(o, "tokenizer_pre", json_string(bd_tok_ggml_pre(t)));
+	bd_info_int(o, "tokenizer_vocab", bd_tok_vocab(t));
 	bd_tok_free(t);
 }
 
 json_t *bd_info_model(const char *path, bool list_all, bool check, size_t *bad)
 {
-	json_t *o = kind(path, "model"), *list = json_array();
+	json_t *o = bd_info_kind(path, "model"), *list = json_array();
 	struct bd_ckpt *k = bd_ckpt_open(path);
 	const struct bd_config *c = bd_ckpt_config(k);
 	size_t all = 0, linear = 0, bytes = 0;
@@ -146,16 +141,16 @@ json_t *bd_info_model(const char *path, bool list_all, bool check, size_t *bad)
 			bytes += t->bytes;
 			*bad += check ? not_finite(t) : 0;
 		}
-	set_int(o, "parameters", all);
-	set_int(o, "linear_parameters", linear);
-	set_int(o, "bytes", bytes);
+	bd_info_int(o, "parameters", all);
+	bd_info_int(o, "linear_parameters", linear);
+	bd_info_int(o, "bytes", bytes);
 	char *tokenizer = bd_path(path, "tokenizer.json");
 	if (bd_exists(tokenizer))
 		describe_tokenizer(o, tokenizer);
 	bd_free(tokenizer);
 	if (check) {
-		set(o, "digest", json_string(bd_ckpt_digest(k)));
-		set_int(o, "not_finite", *bad);
+		json_object_set_new(o, "digest", json_string(bd_ckpt_digest(k)));
+		bd_info_int(o, "not_finite", *bad);
 	}
 	if (list_all)
 		json_object_set(o, "tensors", list);
@@ -166,7 +161,7 @@ json_t *bd_info_model(const char *path, bool list_all, bool check, size_t *bad)
 
 json_t *bd_info_safetensors(const char *path, bool list_all)
 {
-	json_t *o = kind(path, "safetensors"), *list = json_array();
+	json_t *o = bd_info_kind(path, "safetensors"), *list = json_array();
 	struct bd_st *s = bd_st_open(path);
 	size_t count = 0, bytes = 0;
 
@@ -177,11 +172,11 @@ json_t *bd_info_safetensors(const char *path, bool list_all)
 		count += t->count;
 		bytes += t->bytes;
 	}
-	set_int(o, "tensor_count", bd_st_count(s));
-	set_int(o, "parameters", count);
-	set_int(o, "bytes", bytes);
+	bd_info_int(o, "tensor_count", bd_st_count(s));
+	bd_info_int(o, "parameters", count);
+	bd_info_int(o, "bytes", bytes);
 	if (bd_st_metadata(s) != NULL)
-		set(o, "metadata", json_deep_copy(bd_st_metadata(s)));
+		json_object_set_new(o, "metadata", json_deep_copy(bd_st_metadata(s)));
 	if (list_all)
 		json_object_set(o, "tensors", list);
 	json_decref(list);
@@ -198,14 +193,14 @@ json_t *bd_info_json(const char *path, bool list_all)
 	} else if (bd_json_get(j, "model_type") != NULL) {
 		struct bd_config c = bd_config_load(path);
 
-		o = kind(path, "config");
+		o = bd_info_kind(path, "config");
 		describe_config(o, &c);
 		bd_config_free(&c);
 	} else if (bd_json_get(j, "history") != NULL) { /* of bd-eval or bd-bench */
-		o = kind(path, "result");
+		o = bd_info_kind(path, "result");
 		json_object_update(o, j);
 	} else {
-		o = kind(path, "tokenizer");
+		o = bd_info_kind(path, "tokenizer");
 		describe_tokenizer(o, path);
 	}
 	json_decref(j);

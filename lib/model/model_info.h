@@ -4,6 +4,12 @@
 
 #include "base/json.h"
 
+#include <stdint.h>
+
+/* What every description begins with: {"file", "kind"}; and a number in it. */
+json_t *bd_info_kind(const char *path, const char *what);
+void bd_info_int(json_t *o, const char *key, uint64_t value);
+
 /* The files of a directory against their digests (io.h): "right", "not_listed", "wrong", "missing"; *bad =
  * those of the last two. NULL, after a warning, if it has no digests. */
 json_t *bd_info_digests(const char *dir, size_t *bad);

@@ -131,7 +131,8 @@ static void micro_batch(struct bd_step *s, size_t i, struct bd_sums *sums)
 	bd_distill_run(s->d, s->acts, &b, sums);
 }
 
-double bd_step_ratio(double of2, double to2)
+/* sqrt(of2 / to2), 0 when there is nothing to relate to. */
+static double ratio(double of2, double to2)
 {
 	return to2 > 0 ? sqrt(of2 / to2) : 0;
 }
@@ -141,9 +142,8 @@ static void weigh(struct bd_step *s, const struct bd_progress *p)
 {
 	const struct bd_train *t = s->t;
 
-	s->mix.lambda =
-	    t->lambda_ratio > 0 ? t->lambda_ratio * t->ce * bd_step_ratio(p->ce2, p->ld2) : t->lambda;
-	s->mix.gamma = t->gamma_ratio > 0 ? t->gamma_ratio * bd_step_ratio(p->other2, p->ad2) : t->gamma;
+	s->mix.lambda = t->lambda_ratio > 0 ? t->lambda_ratio * t->ce * ratio(p->ce2, p->ld2) : t->lambda;
+	s->mix.gamma = t->gamma_ratio > 0 ? t->gamma_ratio * ratio(p->other2, p->ad2) : t->gamma;
 }
 
 /* Before the first step nothing has been measured: its first micro-batch is run for the norms alone. */
@@ -282,13 +282,12 @@ void bd_step_log(const struct bd_step *s, json_t *j)
 	if (s->plan->o.ld) {
 		set(j, "ld", mean(x->ld, s->counts.ld));
 		set(j, "lambda", s->mix.lambda);
-		set(j, "ratio_ld",
-		    s->t->ce > 0 ? s->mix.lambda / s->t->ce * bd_step_ratio(x->ld2, x->ce2) : 0);
+		set(j, "ratio_ld", s->t->ce > 0 ? s->mix.lambda / s->t->ce * ratio(x->ld2, x->ce2) : 0);
 	}
 	if (s->plan->o.ad) {
 		set(j, "ad", s->ad);
 		set(j, "gamma", s->mix.gamma);
-		set(j, "ratio_ad", s->mix.gamma * bd_step_ratio(x->ad2, x->other2));
+		set(j, "ratio_ad", s->mix.gamma * ratio(x->ad2, x->other2));
 	}
 	set(j, "lr", s->rate);
 	set(j, "grad_norm", s->norm);

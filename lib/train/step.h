@@ -42,8 +42,6 @@ void bd_step_check(const struct bd_step *s, const struct bd_progress *p);
 
 /* Progress in the schedule's units. */
 int64_t bd_step_units(const struct bd_step *s, const struct bd_progress *p);
-/* sqrt(of2 / to2), 0 when there is nothing to relate to. */
-double bd_step_ratio(double of2, double to2);
 /* Adds the step's losses and weights to a log line. */
 void bd_step_log(const struct bd_step *s, json_t *j);
 
