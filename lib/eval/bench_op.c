@@ -42,11 +42,10 @@ struct bd_int8 bd_timed_int8(const struct bd_timing *x, size_t T, size_t K)
 
 void bd_timed_place(const struct bd_timing *x, struct bd_timed *o, const void *row, size_t n)
 {
-	size_t layers = (size_t)x->shape.cfg.layers;
+	size_t all = x->weights < COPIES_BYTES ? x->weights : COPIES_BYTES;
 	char *host = bd_alloc(o->size, 1);
 
-	o->copies = COPIES_BYTES / o->size + 1;
-	o->copies = o->copies < layers ? o->copies : layers;
+	o->copies = all / o->size + 1;
 	o->w = bd_dev_alloc(x->dev, o->copies, o->size);
 	for (size_t i = 0; i < o->size; i += n)
 		memcpy(host + i, row, o->size - i < n ? o->size - i : n);

@@ -11,6 +11,7 @@
 /* What all operations of a run share. */
 struct bd_timing {
 	struct bd_shape shape;
+	size_t weights; /* bytes of all linears and the head */
 	struct bd_dev *dev;
 	int64_t threads;
 	size_t reps;
@@ -26,8 +27,8 @@ struct bd_timed {
 	size_t T, K, N, depth;
 	double operations, bytes; /* of one call: what it must compute, and read */
 	enum bd_roof roof;        /* of its operations */
-	/* What is read lies `copies` times in memory, as many as a model has layers, so that no cache keeps
-	 * it from one call to the next, as none does while a token is decoded; `copy` is the one to use. */
+	/* What is read lies `copies` times in memory, in all as large as the model, so that caches keep no
+	 * more of it from one call to the next than while a token is decoded; `copy` is the one to use. */
 	size_t copies, copy, size;
 	uint8_t *w; /* [copies] of `size` bytes */
 	float *in, *out;

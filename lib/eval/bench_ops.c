@@ -197,6 +197,18 @@ static void norm(const struct bd_timing *x, size_t K, size_t T)
 
 /* ---- all of them ---- */
 
+static size_t weight_bytes(const struct bd_shape *s)
+{
+	const struct bd_config *c = &s->cfg;
+	size_t n = bd_ggml_bytes(s->stored, (size_t)c->vocab, (size_t)c->hidden);
+
+	for (int l = 0; l < BD_LINS; l++)
+		n += (size_t)c->layers * bd_lin_out(c, l) *
+		     (c->ternary ? bd_ternary_stride(bd_lin_in(c, l))
+		                 : bd_ggml_bytes(s->stored, 1, bd_lin_in(c, l)));
+	return n;
+}
+
 /* Numbers of tokens to be timed: those of decoding, then those of prompts. Returns how many are of the
  * former. */
 static size_t token_counts(const struct bd_bench_plan *p, struct bd_ints *out)
@@ -293,6 +305,7 @@ void bd_bench_ops(const struct bd_bench_plan *p, enum bd_bench_format f)
 	struct bd_timing x = {
 	    .shape = bd_shape_open(p->model), .reps = (size_t)p->reps, .rows = json_array()};
 
+	x.weights = weight_bytes(&x.shape);
 	if (f == BD_BENCH_TABLE)
 		printf("%s, %s kernels\n", bd_cpu_name(), bd_kern()->name);
 	for (size_t g = 0; g < p->threads.n; g++) {
