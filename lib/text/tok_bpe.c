@@ -187,6 +187,11 @@ void bd_bpe_merge_at(const struct bd_bpe *b, size_t rank, uint32_t pair[2])
 	pair[1] = b->merge[rank][1];
 }
 
+uint32_t bd_bpe_merged(const struct bd_bpe *b, size_t rank)
+{
+	return b->merge[rank][2];
+}
+
 bool bd_bpe_is_byte(const struct bd_bpe *b, uint32_t id)
 {
 	for (size_t i = 0; i < 256; i++)
@@ -218,7 +223,7 @@ void bd_bpe_work_free(struct bd_bpe_work *w)
 {
 	bd_free(w->symbol);
 	bd_free(w->heap);
-	memset(w, 0, sizeof(*w));
+	*w = (struct bd_bpe_work){.made = w->made};
 }
 
 /* The character (byte-level: byte) at s: its id or -1. */
@@ -268,7 +273,7 @@ static size_t start(const struct bd_bpe *b, const char *s, size_t n, struct bd_b
 }
 
 /* n <= FEW symbols: look for the lowest rank, merge, close the gap. Returns the symbols left. */
-static size_t merge_few(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size_t n)
+static size_t merge_few(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size_t n, struct bd_ids *made)
 {
 	for (size_t i = 0; i + 1 < n; i++)
 		sym[i].rank = rank(b, sym[i].id, sym[i + 1].id);
@@ -281,6 +286,8 @@ static size_t merge_few(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size_
 		if (sym[best].rank == NONE)
 			break;
 		sym[best].id = b->merge[sym[best].rank][2];
+		if (made != NULL)
+			bd_ids_push(made, sym[best].id);
 		n--;
 		memmove(sym + best + 1, sym + best + 2, (n - best - 1) * sizeof(*sym));
 		if (best + 1 < n)
@@ -328,7 +335,8 @@ static void queue(const struct bd_bpe *b, struct bd_bpe_symbol *sym, uint32_t i,
 
 /* Any number of symbols. At most n - 1 pairs at the start and two after each of at most n - 1 merges are
  * queued: under 3 n. A queued pair is stale if its first symbol is gone or now has another rank. */
-static size_t merge_many(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size_t count, uint64_t *heap)
+static size_t merge_many(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size_t count, uint64_t *heap,
+                         struct bd_ids *made)
 {
 	size_t queued = 0, left = 0;
 	uint32_t n = (uint32_t)count;
@@ -347,6 +355,8 @@ static size_t merge_many(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size
 			continue;
 		struct bd_bpe_symbol *gone = &sym[s->next];
 		s->id = b->merge[s->rank][2];
+		if (made != NULL)
+			bd_ids_push(made, s->id);
 		s->next = gone->next;
 		gone->id = NONE;
 		if (s->next != NONE)
@@ -361,6 +371,19 @@ static size_t merge_many(const struct bd_bpe *b, struct bd_bpe_symbol *sym, size
 	return left;
 }
 
+/* Merges s[n] in w->symbol; returns the symbols left. */
+static size_t merge(const struct bd_bpe *b, const char *s, size_t n, struct bd_bpe_work *w)
+{
+	size_t count;
+
+	reserve(w, n);
+	count = start(b, s, n, w->symbol);
+	for (size_t i = 0; w->made != NULL && i < count; i++)
+		bd_ids_push(w->made, w->symbol[i].id);
+	return count <= FEW ? merge_few(b, w->symbol, count, w->made)
+	                    : merge_many(b, w->symbol, count, w->heap, w->made);
+}
+
 static void encode(const struct bd_bpe *b, const char *s, size_t n, struct bd_bpe_work *w, struct bd_ids *out)
 {
 	int64_t whole = b->ignore_merges ? bd_vocab_key(&b->vocab, s, n) : -1;
@@ -369,9 +392,7 @@ static void encode(const struct bd_bpe *b, const char *s, size_t n, struct bd_bp
 		bd_ids_push(out, (uint32_t)whole);
 		return;
 	}
-	reserve(w, n);
-	size_t count = start(b, s, n, w->symbol);
-	count = count <= FEW ? merge_few(b, w->symbol, count) : merge_many(b, w->symbol, count, w->heap);
+	size_t count = merge(b, s, n, w);
 	for (size_t i = 0; i < count; i++)
 		bd_ids_push(out, w->symbol[i].id);
 }
@@ -382,4 +403,48 @@ void bd_bpe_piece(const struct bd_bpe *b, const char *s, size_t n, struct bd_bpe
 		len = b->cuts ? word(s, n) : n;
 		encode(b, s, len, w, out);
 	}
+}
+
+/* ---- what tokens are made of ---- */
+
+/* Whether an entry is one character. */
+static bool character(const struct bd_entry *e)
+{
+	size_t len;
+
+	return e->text != NULL && e->key_n > 0 && (bd_utf8(e->key, &len), len == e->key_n);
+}
+
+void bd_bpe_units(const struct bd_bpe *b, struct bd_ids *out)
+{
+	bool bytes = true;
+
+	for (size_t i = 0; i < 256; i++) {
+		if (b->one[i] >= 0)
+			bd_ids_push(out, (uint32_t)b->one[i]);
+		if (b->byte[i] >= 0)
+			bd_ids_push(out, (uint32_t)b->byte[i]);
+		bytes = bytes && b->byte[i] >= 0;
+	}
+	if (b->mark >= 0)
+		bd_ids_push(out, (uint32_t)b->mark);
+	if (b->unk >= 0)
+		bd_ids_push(out, (uint32_t)b->unk);
+	for (size_t i = 0; !bytes && !b->vocab.byte_level && i < b->vocab.size; i++)
+		if (character(&b->vocab.entry[i]))
+			bd_ids_push(out, (uint32_t)i);
+}
+
+void bd_bpe_parts(const struct bd_bpe *b, uint32_t id, struct bd_bpe_work *w, struct bd_ids *out)
+{
+	const struct bd_entry *e;
+	size_t before = out->n, left;
+
+	if (id >= b->vocab.size || (e = &b->vocab.entry[id])->text == NULL)
+		return;
+	w->made = out;
+	left = merge(b, e->key, e->key_n, w);
+	w->made = NULL;
+	if (left != 1 || w->symbol[0].id != id)
+		out->n = before;
 }
