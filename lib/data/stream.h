@@ -100,6 +100,12 @@ struct bd_input *bd_source_inputs(const struct bd_source *s, const char *kind, s
 /* From now on, a record of more tokens than the model's context dies BD_DATA with both numbers. */
 void bd_source_limit(struct bd_source *s, size_t context);
 
+/* For a model that kept id[n], ascending, of the tokens that this stream was made with, and has numbered them
+ * from 0, under the digest `tokenizer`: from now on head and records are as if made for it, but have no
+ * logits. A label that was not kept dies BD_DATA; so does a record with such a token, when it is read, saying
+ * how many there are. To be called before the first record. */
+void bd_source_renumber(struct bd_source *s, const uint32_t *id, size_t n, const char tokenizer[33],
+                        const char *model);
 /* Dies BD_DATA unless the stream's tokenizer digest and vocabulary match the model's. */
 void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model);
 

@@ -252,6 +252,9 @@ void bd_source_close(struct bd_source *s)
 	}
 	bd_free(s->part);
 	bd_stream_head_free(&s->head);
+	bd_free(s->to);
+	bd_free(s->other.choice);
+	bd_free(s->kept_by);
 	bd_hash_free(s->hash);
 	bd_guard_drop(&s->u);
 	msgpack_unpacked_destroy(&s->u);
@@ -261,7 +264,7 @@ void bd_source_close(struct bd_source *s)
 
 const struct bd_stream_head *bd_source_head(const struct bd_source *s)
 {
-	return &s->head;
+	return s->to != NULL ? &s->other : &s->head;
 }
 
 const char *bd_source_name(const struct bd_source *s)
@@ -281,7 +284,7 @@ void bd_source_limit(struct bd_source *s, size_t context)
 
 void bd_source_fits(const struct bd_source *s, const char tokenizer[33], uint32_t vocab, const char *model)
 {
-	const struct bd_stream_head *h = &s->head;
+	const struct bd_stream_head *h = bd_source_head(s);
 
 	if (strcmp(h->tokenizer, tokenizer))
 		bd_die(BD_DATA,
@@ -416,7 +419,7 @@ static void end_part(struct bd_source *s)
 	snprintf(p->digest, sizeof(p->digest), "%016" PRIx64, bd_hash_value(s->hash));
 }
 
-bool bd_source_next(struct bd_source *s, struct bd_record *r)
+bool bd_source_as_written(struct bd_source *s, struct bd_record *r)
 {
 	bd_record_free(r);
 	for (;;) {

@@ -32,7 +32,10 @@ struct bd_source {
 	size_t n, cap;
 	uint64_t at; /* offset of its first byte */
 	uint64_t records;
-	size_t context; /* the longest record; 0: any */
+	size_t context;              /* the longest record; 0: any */
+	uint32_t *to;                /* [head.vocab] other numbers for the tokens; NULL: none */
+	struct bd_stream_head other; /* head as of a stream with those numbers; choice is its own */
+	char *kept_by;               /* the model that they are for */
 	bool ended;
 	msgpack_unpacked u;
 };
@@ -43,6 +46,9 @@ struct bd_source {
 
 /* The next whole object into s->u.data; dies at the end of the input. */
 void bd_source_take(struct bd_source *s);
+
+/* The next record with the ids of the file; else as bd_source_next. */
+bool bd_source_as_written(struct bd_source *s, struct bd_record *r);
 
 /* Values of the current map. Missing or unsuitable ones die BD_DATA, except in bd_source_find, which returns
  * NULL. */

@@ -74,6 +74,7 @@ void bd_gguf_put_strs(struct bd_gguf_writer *w, const char *key, const char *con
 /* Makes `key` the last one, XXH3-64 in hex over all other keys and all declarations, so that every bit of the
  * header is protected. */
 void bd_gguf_put_digest(struct bd_gguf_writer *w, const char *key);
+void bd_gguf_put_u32s(struct bd_gguf_writer *w, const char *key, const uint32_t *v, size_t n);
 void bd_gguf_put_i32s(struct bd_gguf_writer *w, const char *key, const int32_t *v, size_t n);
 void bd_gguf_put_f32s(struct bd_gguf_writer *w, const char *key, const float *v, size_t n);
 /* dims {cols, rows} (rows 0: one dimension). */

@@ -98,6 +98,12 @@ void bd_gguf_put_strs(struct bd_gguf_writer *w, const char *key, const char *con
 		add_text(&w->keys, v[i]);
 }
 
+void bd_gguf_put_u32s(struct bd_gguf_writer *w, const char *key, const uint32_t *v, size_t n)
+{
+	add_array(w, key, BD_GGUF_U32, n);
+	bd_buf_add(&w->keys, v, n * sizeof(*v));
+}
+
 void bd_gguf_put_i32s(struct bd_gguf_writer *w, const char *key, const int32_t *v, size_t n)
 {
 	add_array(w, key, BD_GGUF_I32, n);
