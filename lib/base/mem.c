@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* In the sanitized build (make SAN=1) a poisoned gap follows every block of an arena. */
 #ifdef BD_SAN
@@ -112,6 +113,14 @@ void bd_pages_free(void *p, size_t n)
 {
 	bd_guard_drop(p);
 	unmap(p, n);
+}
+
+void bd_pages_unused(const void *p, size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), skip = (page - (uintptr_t)p % page) % page;
+
+	if (n > skip)
+		madvise((char *)(uintptr_t)p + skip, (n - skip) / page * page, MADV_DONTNEED);
 }
 
 char *bd_strdup(const char *s)

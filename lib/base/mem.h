@@ -11,6 +11,8 @@ void *bd_resize(void *p, size_t old_n, size_t n, size_t size);
 void bd_free(void *p);    /* p may be NULL */
 void *bd_pages(size_t n); /* n bytes in pages of their own, zeroed, resident only once they are used */
 void bd_pages_free(void *p, size_t n);
+/* n bytes of a mapped file will hardly be read again: the memory that they take is given back. */
+void bd_pages_unused(const void *p, size_t n);
 char *bd_strdup(const char *s);
 char *bd_strndup(const char *s, size_t n);
 char *bd_sprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2))); /* caller frees with bd_free */

@@ -106,6 +106,7 @@ static float decode(struct reader *r, const struct bd_part *p, const struct bd_g
 
 	x.codes = bd_alloc(size, 1);
 	bd_par_for(r->net->dev->par, p->rows, decode_rows, &x);
+	bd_pages_unused(t->data, t->bytes);
 	for (size_t i = 0; i < p->rows; i++)
 		if (!(x.d[i] == x.d[0]))
 			bd_die(BD_DATA,
