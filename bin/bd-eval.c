@@ -9,22 +9,22 @@
 #include "eval/text_scores.h"
 #include "math/devices.h"
 
-#include <string.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Dies unless the stream was made for this model. */
-static void check_fit(const struct bd_infer *m, const struct bd_source *src, bool other_task, bool quiet)
+static void check_fit(const struct bd_infer *m, struct bd_source *src, bool other_task, bool quiet)
 {
-	const struct bd_stream_head *h = bd_source_head(src);
 	const json_t *task = m->task != NULL ? bd_template_json(m->task) : NULL;
-	const char *digest = bd_source_head(src)->tokenizer;
+	const struct bd_stream_head *h;
 
-	if (m->tok != NULL)
-		digest = bd_tok_digest(m->tok);
-	else if (!quiet)
+	if (m->tok == NULL && !quiet)
 		bd_warn("%s: has no tokenizer; cannot check that the stream was made for it", m->path);
-	bd_source_fits(src, digest, (uint32_t)m->net->cfg.vocab, m->path);
+	if (m->tok != NULL)
+		bd_infer_fits(m, src);
+	else
+		bd_source_fits(src, bd_source_head(src)->tokenizer, (uint32_t)m->net->cfg.vocab, m->path);
+	h = bd_source_head(src);
 	if (other_task || task == NULL || h->template_ == NULL)
 		return;
 	if (!bd_template_same(task, h->template_))

@@ -66,6 +66,8 @@ static void pack(const char *dir, const char *output, struct bd_pack_opt *o, int
 	if (type != 0 && (o->target == BD_TARGET_HF) != (type == ONLINE || type == OFFLINE))
 		bd_die(BD_USAGE,
 		       "--type online and offline are for --target hf, the other types for GGUF files");
+	if (o->target == BD_TARGET_HF && o->vocab_from.n > 0)
+		bd_die(BD_USAGE, "--vocab-from is for GGUF files; --target hf writes the whole vocabulary");
 	if (o->target == BD_TARGET_HF) {
 		bd_hf_write(dir, output, &hf);
 	} else {
@@ -92,6 +94,8 @@ int main(int argc, char **argv)
 	     "layout of the ternary tensors; auto: the target's first type that fits", 0, 0},
 	    {"embd", 0, BD_ENUM, &embd, TABLES, "number format of embedding and head", 0, 0},
 	    {"head", 0, BD_ENUM, &head, TABLES, "number format of a head not tied to the embedding", 0, 0},
+	    {"vocab-from", 0, BD_LIST | BD_READ, &o.vocab_from, "STREAM",
+	     "pack only the tokens that this stream needs (may be repeated)", 0, 0},
 	    {"name", 0, BD_STR, &o.name, "NAME", "general.name (default: the directory's name)", 0, 0},
 	    {"unpack", 'd', BD_FLAG, &unpack, NULL,
 	     "the reverse: MODEL is a packed file, the output a directory", 0, 0},
@@ -112,6 +116,8 @@ int main(int argc, char **argv)
 	}
 	if (output == NULL)
 		bd_die(BD_USAGE, "-o is missing; usage: bd-pack %s", tool.synopsis);
+	if (unpack && o.vocab_from.n > 0)
+		bd_die(BD_USAGE, "--vocab-from is for packing; with -d, the file's vocabulary is written");
 	o.embd = tables[embd];
 	o.own_head = bd_opt_given("head");
 	o.head = tables[head];

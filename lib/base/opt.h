@@ -19,7 +19,7 @@ enum bd_opt_type {
 /* Or-ed to a type. */
 enum {
 	BD_APART = 0x100,   /* not a part of a run's identity (opt_identity.h) */
-	BD_READ = 0x200,    /* of BD_STR: a path that is read, as all operands are, */
+	BD_READ = 0x200,    /* of BD_STR and BD_LIST: a path that is read, as all operands are, */
 	BD_WRITTEN = 0x400, /* or written: bd_opt_parse keeps them apart (files.h) */
 };
 #define BD_OPT_TYPE 0xff

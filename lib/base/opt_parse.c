@@ -367,6 +367,22 @@ static void add_file(const char *path, const char *what, bool written)
 		bd_files_add(path, what, written);
 }
 
+/* The paths of an option. */
+static void add_files(const struct bd_opt *o, bool written)
+{
+	struct bd_list one = {.n = 1}, *paths = o->type == BD_LIST ? o->dst : &one;
+
+	if (o->type == BD_STR)
+		one.item[0] = *(const char **)o->dst;
+	for (size_t i = 0; i < paths->n; i++) {
+		const char *path = paths->item[i];
+		char *what = bd_sprintf("--%s %s", o->name, path != NULL ? path : "");
+
+		add_file(path, what, written);
+		bd_free(what);
+	}
+}
+
 /* Operands are inputs, in every tool. */
 static void check_files(int argc, char **argv)
 {
@@ -375,14 +391,9 @@ static void check_files(int argc, char **argv)
 	bd_files_add("-", "<stdout>", true);
 	for (int i = optind; i < argc; i++)
 		add_file(argv[i], argv[i], false);
-	for (size_t i = 0; i < parser.n; i++) {
-		const char *path =
-		    parser.flags[i] & (BD_READ | BD_WRITTEN) ? *(const char **)parser.opts[i].dst : NULL;
-		char *what = bd_sprintf("--%s %s", parser.opts[i].name, path != NULL ? path : "");
-
-		add_file(path, what, (parser.flags[i] & BD_WRITTEN) != 0);
-		bd_free(what);
-	}
+	for (size_t i = 0; i < parser.n; i++)
+		if (parser.flags[i] & (BD_READ | BD_WRITTEN))
+			add_files(&parser.opts[i], (parser.flags[i] & BD_WRITTEN) != 0);
 }
 
 static int64_t default_threads(void)

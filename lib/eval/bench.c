@@ -188,7 +188,7 @@ struct bd_score bd_bench_task(struct bd_bench *b, const char *path, size_t batch
 	struct bd_source *src = bd_source_open(path);
 	struct bd_score s;
 
-	bd_source_fits(src, bd_tok_digest(bd_infer_tok(b->m)), (uint32_t)b->m->net->cfg.vocab, b->m->path);
+	bd_infer_fits(b->m, src);
 	s = bd_eval(b->m->net, src, batch_tokens, NULL);
 	bd_source_close(src);
 	return s;

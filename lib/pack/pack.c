@@ -17,6 +17,7 @@
 #include "pack/pack_items.h"
 #include "pack/pack_keys.h"
 #include "pack/pack_tok.h"
+#include "pack/pack_vocab.h"
 #include "pack/packed.h"
 
 #include <stdio.h>
@@ -178,6 +179,7 @@ struct job {
 	struct bd_net *net;
 	const char *digest; /* of the checkpoint */
 	json_t *golden;
+	struct bd_pack_vocab *vocab; /* NULL: the whole */
 };
 
 static void write_file(const struct job *j, const char *path)
@@ -187,8 +189,8 @@ static void write_file(const struct job *j, const char *path)
 	struct bd_items t = bd_items_new(j->net, &j->layout, j->ternary);
 
 	bd_pack_keys(w, c, &j->layout, j->ternary, j->opt->name);
-	bd_pack_tokenizer(w, j->dir, c);
-	bd_pack_own_keys(w, c, &j->layout, j->golden, j->digest);
+	bd_pack_tokenizer(w, j->dir, c, j->vocab != NULL ? j->vocab->tok : NULL);
+	bd_pack_own_keys(w, c, &j->layout, j->golden, j->digest, j->vocab);
 	if (!bd_items_exact(&j->layout, j->ternary))
 		put_scales(w, j->net);
 	put_digests(w, &t);
@@ -270,6 +272,8 @@ static void write_checked(struct job *j, struct bd_ckpt *k, const char *file, co
 	struct bd_scratch s[2] = {{0}};
 
 	j->net = bd_net_from_ckpt(k, dev, true);
+	if (j->vocab != NULL)
+		bd_pack_vocab_apply(j->vocab, j->net);
 	round_tables(j->net, j->opt, file, s);
 	j->digest = bd_ckpt_digest(k);
 	j->golden = golden_of(j->net);
@@ -293,6 +297,8 @@ void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *
 	bool stream = strcmp(path, "-") == 0 || (stat(name, &st) == 0 && !S_ISREG(st.st_mode));
 
 	check(&j, bd_ckpt_config(k));
+	if (o->vocab_from.n > 0)
+		j.vocab = bd_pack_vocab_new(dir, bd_ckpt_config(k), &o->vocab_from);
 	beside = stream ? bd_path(tmp != NULL && *tmp != '\0' ? tmp : "/tmp", "bd-pack") : bd_strdup(name);
 	temp = bd_temp_dir(beside);
 	file = bd_path(bd_temp_path(temp), "packed.gguf");
@@ -302,6 +308,7 @@ void bd_pack_write(const char *dir, const char *path, const struct bd_pack_opt *
 	else if (rename(file, name) != 0)
 		bd_die(BD_SYS, "%s: cannot rename the finished file to this name:", path);
 	bd_temp_drop(temp);
+	bd_pack_vocab_free(j.vocab);
 	bd_free(file);
 	bd_free(beside);
 	free(real);

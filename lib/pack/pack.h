@@ -2,6 +2,7 @@
 #ifndef BD_PACK_H
 #define BD_PACK_H
 
+#include "base/opt.h"
 #include "format/gguf.h"
 #include "machine/dev.h"
 #include "pack/target.h"
@@ -15,8 +16,9 @@ struct bd_pack_opt {
 	enum bd_ggml_type embd; /* of the embedding: a type of gguf_table.h */
 	enum bd_ggml_type head; /* of the head, if own_head says that it has its own */
 	bool own_head;
-	bool force;       /* pack a model that was not trained as ternary */
-	const char *name; /* general.name; NULL: the directory's */
+	bool force;                /* pack a model that was not trained as ternary */
+	const char *name;          /* general.name; NULL: the directory's */
+	struct bd_list vocab_from; /* streams whose tokens alone are packed; none: the whole vocabulary */
 };
 /* Writes dir's checkpoint to path ("-": stdout): the memory beyond mapped files is about one tensor and the
  * codes. The trained scale D is kept exactly. What cannot run on the target is refused (BD_DATA). The file

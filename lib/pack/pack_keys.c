@@ -103,11 +103,31 @@ static void put_json(struct bd_gguf_writer *w, const char *key, const json_t *va
 	bd_free(text);
 }
 
+/* Of the checkpoint and of the streams that its vocabulary was chosen by. */
+static json_t *history_of(const struct bd_config *c, const char *digest, const struct bd_pack_vocab *vocab)
+{
+	size_t n = vocab != NULL ? vocab->streams : 0;
+	struct bd_input *in = bd_alloc(n + 1, sizeof(*in));
+	json_t *list;
+
+	in[0] = (struct bd_input){"model", digest, bd_config_history(c)};
+	for (size_t i = 0; i < n; i++) {
+		size_t one;
+		struct bd_input *stream = bd_source_inputs(vocab->stream[i], "examples", &one);
+
+		in[i + 1] = stream[0];
+		bd_free(stream);
+	}
+	list = bd_history(in, n + 1);
+	bd_free(in);
+	return list;
+}
+
 void bd_pack_own_keys(struct bd_gguf_writer *w, const struct bd_config *c, const struct bd_layout *l,
-                      const json_t *golden, const char *digest)
+                      const json_t *golden, const char *digest, const struct bd_pack_vocab *vocab)
 {
 	json_t *config = bd_config_json(c), *own = bd_json_get(config, "bitdistill");
-	json_t *list = bd_history(&(struct bd_input){"model", digest, bd_config_history(c)}, 1);
+	json_t *list = history_of(c, digest, vocab);
 	size_t n = json_array_size(list);
 	const char **history = bd_alloc(n, sizeof(*history));
 
@@ -122,6 +142,8 @@ void bd_pack_own_keys(struct bd_gguf_writer *w, const struct bd_config *c, const
 	bd_gguf_put_strs(w, "bd.history", history, n);
 	put_json(w, "bd.task", bd_json_get(own, "task"));
 	put_json(w, "bd.golden", golden);
+	if (vocab != NULL)
+		bd_pack_vocab_keys(vocab, w);
 	bd_free(history);
 	json_decref(list);
 	json_decref(config);

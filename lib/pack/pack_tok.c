@@ -7,7 +7,6 @@
 #include "base/mem.h"
 #include "text/chat.h"
 #include "text/special.h"
-#include "text/tokenizer.h"
 
 #include <string.h>
 
@@ -132,26 +131,37 @@ static bool space_prefix(const struct bd_tok *tok)
 	return space;
 }
 
-void bd_pack_tokenizer(struct bd_gguf_writer *w, const char *dir, const struct bd_config *c)
+static void put(struct bd_gguf_writer *w, const struct bd_tok *tok, const char *dir,
+                const struct bd_config *c)
 {
-	char *path = bd_path(dir, "tokenizer.json"), *chat = bd_chat_source(dir);
+	char *chat = bd_chat_source(dir);
 	size_t V = (size_t)c->vocab;
+
+	bd_gguf_put_str(w, "tokenizer.ggml.model", bd_tok_ggml_model(tok));
+	bd_gguf_put_str(w, "tokenizer.ggml.pre", bd_tok_ggml_pre(tok));
+	put_tokens(w, tok, V);
+	put_merges(w, tok, V);
+	put_specials(w, tok, dir, c);
+	if (strcmp(bd_tok_ggml_model(tok), "llama") == 0)
+		bd_gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", space_prefix(tok));
+	bd_gguf_put_str(w, "tokenizer.huggingface.json", bd_tok_json(tok, NULL));
+	if (chat != NULL)
+		bd_gguf_put_str(w, "tokenizer.chat_template", chat);
+	bd_free(chat);
+}
+
+void bd_pack_tokenizer(struct bd_gguf_writer *w, const char *dir, const struct bd_config *c,
+                       const struct bd_tok *pruned)
+{
+	char *path = bd_path(dir, "tokenizer.json");
 	struct bd_tok *tok;
 
-	if (bd_exists(path)) {
+	if (pruned != NULL) {
+		put(w, pruned, dir, c);
+	} else if (bd_exists(path)) {
 		tok = bd_tok_open(dir);
-		bd_gguf_put_str(w, "tokenizer.ggml.model", bd_tok_ggml_model(tok));
-		bd_gguf_put_str(w, "tokenizer.ggml.pre", bd_tok_ggml_pre(tok));
-		put_tokens(w, tok, V);
-		put_merges(w, tok, V);
-		put_specials(w, tok, dir, c);
-		if (strcmp(bd_tok_ggml_model(tok), "llama") == 0)
-			bd_gguf_put_bool(w, "tokenizer.ggml.add_space_prefix", space_prefix(tok));
-		bd_gguf_put_str(w, "tokenizer.huggingface.json", bd_tok_json(tok, NULL));
-		if (chat != NULL)
-			bd_gguf_put_str(w, "tokenizer.chat_template", chat);
+		put(w, tok, dir, c);
 		bd_tok_free(tok);
 	}
-	bd_free(chat);
 	bd_free(path);
 }

@@ -9,6 +9,7 @@
 #include "model/ckpt.h"
 #include "net/net_ckpt.h"
 #include "net/net_model.h"
+#include "pack/pack_vocab.h"
 #include "pack/packed.h"
 
 #include <dirent.h>
@@ -168,6 +169,18 @@ const struct bd_tok *bd_infer_tok(const struct bd_infer *m)
 		bd_die(BD_DATA, "%s: has no tokenizer; put its tokenizer.json beside config.json%s", m->path,
 		       m->packed ? " and pack it again" : "");
 	return m->tok;
+}
+
+void bd_infer_fits(const struct bd_infer *m, struct bd_source *src)
+{
+	const char *digest = bd_tok_digest(bd_infer_tok(m));
+	size_t V = (size_t)m->net->cfg.vocab;
+	struct bd_packed_vocab v;
+
+	if (m->packed && bd_packed_vocab(m->net->release_arg, V, &v) &&
+	    strcmp(bd_source_head(src)->tokenizer, v.tokenizer) == 0)
+		bd_source_renumber(src, v.id, V, digest, m->path);
+	bd_source_fits(src, digest, (uint32_t)V, m->path);
 }
 
 /* ---- one growing sequence ---- */

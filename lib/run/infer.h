@@ -32,6 +32,10 @@ struct bd_input bd_infer_input(struct bd_infer *m);
 /* The tokenizer, or BD_DATA when there is none. */
 const struct bd_tok *bd_infer_tok(const struct bd_infer *m);
 
+/* Dies BD_DATA unless the stream was made with the model's tokenizer, or with the one that bd-pack
+ * --vocab-from has taken the model's from: then it is renumbered (bd_source_renumber). */
+void bd_infer_fits(const struct bd_infer *m, struct bd_source *src);
+
 /* One growing sequence. */
 struct bd_seq;
 struct bd_seq *bd_seq_new(struct bd_infer *m, size_t room); /* positions at first: it grows */

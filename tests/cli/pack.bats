@@ -154,6 +154,65 @@ wide() {
 	cmp want got
 }
 
+@test "--vocab-from: the same answers with a part of the vocabulary" {
+	for how in "bd f16" "bd q8_0" "bd q4_0"; do
+		bd-pack "$dir/student" --target "${how% *}" --embd "${how#* }" -o whole.gguf
+		bd-pack "$dir/student" --target "${how% *}" --embd "${how#* }" --vocab-from "$dir/dev.bds" -o part.gguf
+		[ "$(stat -c %s part.gguf)" -lt "$(stat -c %s whole.gguf)" ]
+		for f in whole part; do
+			bd-eval -q $f.gguf --predictions $f "$dir/dev.bds" >$f.json
+			cut -f 1,2 "$dir/rows.tsv" | bd-run -q $f.gguf >$f.answers
+		done
+		paste <(json correct whole.json) <(json correct part.json) | awk '{exit $1 != $2 || $1 == ""}'
+		[ "$(wc -l <whole.answers)" -eq 24 ]
+		cmp whole.answers part.answers
+		bd-run --verify part.gguf
+	done
+	bd-info part.gguf | grep -E 'bd.vocab: .*"kept":[0-9]+,"of":384,'
+	bd-info part.gguf | grep -F "bd-pack $dir/student --target bd --embd q4_0 --vocab-from $dir/dev.bds"
+}
+
+@test "--vocab-from: any text, and streams of both tokenizers" {
+	bd-pack "$dir/student" --vocab-from "$dir/dev.bds" -o part.gguf
+	printf '%s\n' 'sentiment: was the story good? <|end|>' 'é 日本 🚀' >texts
+	bd-data -q --text --format lines --tokenizer part.gguf -o texts.bds texts
+	bd-data -d --tokenizer part.gguf texts.bds | grep -F 'was the story good?'
+	bd-data -d --tokenizer part.gguf texts.bds | grep -F 'é 日本 🚀'
+	bd-eval -q part.gguf texts.bds >/dev/null
+	bd-data -q --text --format lines --tokenizer "$dir/student" -o whole.bds texts
+	dies 3 "examples are not among those that part.gguf has kept" bd-eval -q part.gguf whole.bds
+	dies 3 "made with tokenizer" bd-eval -q "$dir/student" texts.bds
+	bd-pack "$dir/student" --vocab-from "$dir/dev.bds" --vocab-from whole.bds -o part.gguf
+	bd-eval -q part.gguf whole.bds >/dev/null
+	bd-eval -q part.gguf "$dir/dev.bds" >/dev/null
+	dies 3 "made with tokenizer" bd-eval -q part.gguf texts.bds
+}
+
+@test "--vocab-from: other targets, a directory again, and what is refused" {
+	wide 512 384
+	cp "$dir/student/tokenizer.json" wide
+	for how in "stock tq1_0" "ik iq2_bn" "bitnet.cpp i2_s"; do
+		bd-pack wide --target "${how% *}" --type "${how#* }" --vocab-from "$dir/dev.bds" -o part.gguf
+		bd-eval -q part.gguf "$dir/dev.bds" >/dev/null
+	done
+	bd-pack "$dir/student" --vocab-from "$dir/dev.bds" -o part.gguf
+	bd-pack -d part.gguf -o back
+	[ "$(stat -c %s back/tokenizer.json)" -lt "$(stat -c %s "$dir/student/tokenizer.json")" ]
+	bd-data -q --template "$dir/task.json" --tokenizer back -o back.bds "$dir/rows.tsv"
+	bd-eval -q back back.bds >/dev/null
+	bd-eval -q part.gguf back.bds >/dev/null
+	rm -rf back
+	dies 2 "--vocab-from is for GGUF files" bd-pack wide --target hf --vocab-from "$dir/dev.bds" -o x
+	dies 2 "--vocab-from is for packing" bd-pack -d part.gguf --vocab-from "$dir/dev.bds" -o x
+	dies 2 "$dir/dev.bds" bd-pack "$dir/student" --vocab-from "$dir/dev.bds" -o "$dir/dev.bds"
+	dies 3 "no-such.bds" bd-pack "$dir/student" --vocab-from no-such.bds -o x
+	bd-data -q --template "$dir/task.json" --tokenizer part.gguf -o part.bds "$dir/rows.tsv"
+	dies 3 "made with tokenizer" bd-pack "$dir/student" --vocab-from part.bds -o x
+	rm wide/tokenizer.json
+	dies 3 "there is no tokenizer.json" bd-pack wide --vocab-from "$dir/dev.bds" -o x
+	[ ! -e x ]
+}
+
 @test "output through a pipe is the same" {
 	bd-pack "$dir/student" -o x.gguf
 	SOURCE_DATE_EPOCH=0 bd-pack "$dir/student" -o - >y.gguf

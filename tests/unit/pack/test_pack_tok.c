@@ -52,7 +52,7 @@ static struct bd_gguf *packed(const char *golden, size_t V, const char *config, 
 	put("tokenizer_config.json", tokenizer_config, strlen(tokenizer_config));
 	bd_special_dir(&c.special, dir, V);
 	struct bd_gguf_writer *w = bd_gguf_create(path);
-	bd_pack_tokenizer(w, dir, &c);
+	bd_pack_tokenizer(w, dir, &c, NULL);
 	bd_gguf_finish(w);
 	struct bd_gguf *g = bd_gguf_open(path);
 	bd_config_free(&c);
