@@ -110,5 +110,8 @@ float *bd_cpu_shared(struct bd_cpu *cpu, size_t n);
 /* bd_par_for with the CPU's threads: fn(cpu, operands, begin, end, slice) over [0, n). */
 typedef void bd_cpu_fn(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice);
 void bd_cpu_for(struct bd_cpu *cpu, size_t n, bd_cpu_fn *fn, const void *operands);
+/* The same for results that do not depend on the slices: all on this thread if `work`, in multiplications,
+ * takes no longer than to ask the others. */
+void bd_cpu_for_work(struct bd_cpu *cpu, size_t n, size_t work, bd_cpu_fn *fn, const void *operands);
 
 #endif

@@ -127,6 +127,16 @@ void bd_cpu_for(struct bd_cpu *cpu, size_t n, bd_cpu_fn *fn, const void *operand
 		bd_par_for(cpu->par, n, run_slice, &(struct slices){cpu, fn, operands});
 }
 
+void bd_cpu_for_work(struct bd_cpu *cpu, size_t n, size_t work, bd_cpu_fn *fn, const void *operands)
+{
+	enum { SMALL = 1 << 15 }; /* some microseconds */
+
+	if (work < SMALL)
+		fn(cpu, operands, 0, n, 0);
+	else
+		bd_cpu_for(cpu, n, fn, operands);
+}
+
 static void close_cpu(struct bd_dev *dev)
 {
 	struct device *d = (struct device *)dev;

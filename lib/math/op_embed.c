@@ -111,7 +111,7 @@ static void integer_head(struct bd_cpu *cpu, const struct bd_lm_head *o, integer
 	struct quantised x = {o, product, (int8_t *)(room + steps), room};
 
 	bd_cpu_for(cpu, o->P, quantise_rows, &x);
-	bd_cpu_for(cpu, o->table.rows, integer_columns, &x);
+	bd_cpu_for_work(cpu, o->table.rows, o->P * o->table.rows * kpad, integer_columns, &x);
 }
 
 /* Columns [v0, v1) of z, of one position, from rows of two-byte floats as they are stored. */
@@ -174,7 +174,7 @@ static void lm_head_forward(struct bd_cpu *cpu, const void *operands)
 	if (product != NULL)
 		integer_head(cpu, &o, product);
 	else
-		bd_cpu_for(cpu, o.table.rows, head_columns, &o);
+		bd_cpu_for_work(cpu, o.table.rows, o.P * o.table.rows * o.table.cols, head_columns, &o);
 	bd_free(rows);
 }
 

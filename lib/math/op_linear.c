@@ -134,7 +134,7 @@ static void ternary_forward(struct bd_cpu *cpu, const void *operands)
 	if (o->T >= 32 * (size_t)bd_par_threads(cpu->par))
 		bd_cpu_for(cpu, o->T, ternary_tokens, o);
 	else
-		bd_cpu_for(cpu, o->N, ternary_rows, o);
+		bd_cpu_for_work(cpu, o->N, o->T * o->N * o->K / 4, ternary_rows, o); /* of bytes */
 }
 
 static void ternarise_items(struct bd_cpu *cpu, const void *operands, size_t begin, size_t end, int slice)

@@ -19,7 +19,9 @@ static void forward_rows(struct bd_cpu *cpu, const void *operands, size_t begin,
 
 static void forward(struct bd_cpu *cpu, const void *operands)
 {
-	bd_cpu_for(cpu, ((const struct bd_rmsnorm *)operands)->rows, forward_rows, operands);
+	const struct bd_rmsnorm *o = operands;
+
+	bd_cpu_for_work(cpu, o->rows, 4 * o->rows * o->n, forward_rows, o);
 }
 
 /* ---- backward ---- */
