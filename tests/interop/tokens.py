@@ -5,7 +5,8 @@
 
 BD_DATA: a folder with tokenizers/*/tokenizer.json, models/*/tokenizer.json and corpus/*.jsonl.zst. Also tested are Llama-2's
 SentencePiece model, converted as transformers does, and a tokenizer with the shape and size of Gemma's: the pieces of Qwen and Llama-3 in
-Gemma's pipeline. Prints the number of differences; the exit status is 1 if there are any.
+Gemma's pipeline. A NAME may be the path of a tokenizer.json, such as that of an unpacked file of bd-pack --vocab-from. Prints the number of
+differences; the exit status is 1 if there are any.
 """
 
 import argparse
@@ -221,7 +222,7 @@ def build(san):
     where = "build-san" if san else "build"
     driver = ROOT / where / "tok_ids"
     subprocess.run(f"make -s {'SAN=1' if san else ''} {where}/libbd.a {where}/tests/interop/tok_ids.o", shell=True, cwd=ROOT, check=True)
-    libs = "-lzstd -lxxhash -ljansson -lutf8proc -lpcre2-8 -lmsgpackc -ldnnl -lgomp -lm -lpthread"
+    libs = "-lzstd -lz -lxxhash -ljansson -lutf8proc -lpcre2-8 -lmsgpackc -ldnnl -lgomp -lm -lpthread"
     flags = "-fsanitize=address,undefined" if san else ""
     subprocess.run(f"cc {flags} -o {driver} {where}/tests/interop/tok_ids.o {where}/libbd.a {libs}", shell=True, cwd=ROOT, check=True)
     return driver
@@ -238,6 +239,7 @@ def main():
     a = p.parse_args()
     driver, total = build(a.san), 0
     found = {f.parent.name: f for f in sorted([*DATA.glob("tokenizers/*/tokenizer.json"), *DATA.glob("models/*/tokenizer.json")])}
+    found |= {name: Path(name) for name in a.names if name.endswith(".json")}
     for name in [*found, *MADE]:
         if a.names and name not in a.names:
             continue
