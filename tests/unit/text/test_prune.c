@@ -91,7 +91,7 @@ static void same_text(const struct pruned *p, const char *text, size_t n, const 
 /* ---- by hand ---- */
 
 /* A byte-level model whose vocabulary has a few of the bytes: A, B, C, D, and what they become. "CD" is made
- * after "AB" and before "ABC", "BC" is another way that is never taken to "ABC"; "DD" is not needed. */
+ * after "AB" and before "ABC", "BC" is another way that is never taken to "ABC"; "DD" is not needed. "DDD" is made by no merge. */
 #define BYTES                                                                                                \
 	"{\"added_tokens\":[{\"id\":11,\"content\":\"<end>\",\"special\":true},"                             \
 	"{\"id\":12,\"content\":\"<pad>\",\"special\":true}],"                                               \
@@ -102,7 +102,7 @@ static void same_text(const struct pruned *p, const char *text, size_t n, const 
 	"{\"SpecialToken\":{\"id\":\"<end>\"}}],\"special_tokens\":{\"<end>\":{\"ids\":[11]}}},"             \
 	"\"decoder\":{\"type\":\"ByteLevel\"},"                                                              \
 	"\"model\":{\"type\":\"BPE\",%s\"vocab\":{\"A\":0,\"B\":1,\"C\":2,\"D\":3,\"DD\":4,\"AB\":5,"        \
-	"\"CD\":6,\"BC\":7,\"ABC\":8,\"ABCABC\":9,\"DDDD\":10},"                                             \
+	"\"CD\":6,\"BC\":7,\"ABC\":8,\"ABCABC\":9,\"DDDD\":10,\"DDD\":13},"                                  \
 	"\"merges\":[[\"A\",\"B\"],[\"C\",\"D\"],[\"B\",\"C\"],[\"AB\",\"C\"],[\"A\",\"BC\"],[\"D\",\"D\"]," \
 	"[\"DD\",\"DD\"],[\"ABC\",\"ABC\"]]}}"
 
@@ -173,6 +173,8 @@ static void by_hand(void **state)
 	     "[[\"A\",\"B\"],[\"C\",\"D\"]]"},
 	    {"a whole piece", ignore, "DDDD", "{\"A\":0,\"B\":1,\"C\":2,\"D\":3,\"DD\":4,\"DDDD\":5}",
 	     "[[\"D\",\"D\"],[\"DD\",\"DD\"]]"},
+	    {"a piece that no merges make", ignore, "DDD", "{\"A\":0,\"B\":1,\"C\":2,\"D\":3,\"DDD\":6}",
+	     "[]"},
 	    {"characters become bytes", fallback, " a", "{\"<unk>\":0,\"\u2581\":257,\"a\":258}", "[]"},
 	    {"pieces", fallback, " aé",
 	     "{\"<unk>\":0,\"\u2581\":257,\"a\":258,\"é\":259,\"aé\":260,\"\u2581aé\":261}",
