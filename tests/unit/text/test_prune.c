@@ -91,7 +91,8 @@ static void same_text(const struct pruned *p, const char *text, size_t n, const 
 /* ---- by hand ---- */
 
 /* A byte-level model whose vocabulary has a few of the bytes: A, B, C, D, and what they become. "CD" is made
- * after "AB" and before "ABC", "BC" is another way that is never taken to "ABC"; "DD" is not needed. "DDD" is made by no merge. */
+ * after "AB" and before "ABC", "BC" is another way that is never taken to "ABC"; "DD" is not needed.
+ * "DDD" is made by no merge. */
 #define BYTES                                                                                                \
 	"{\"added_tokens\":[{\"id\":11,\"content\":\"<end>\",\"special\":true},"                             \
 	"{\"id\":12,\"content\":\"<pad>\",\"special\":true}],"                                               \
