@@ -17,10 +17,14 @@ static void check_fit(const struct bd_infer *m, struct bd_source *src, bool othe
 {
 	const json_t *task = m->task != NULL ? bd_template_json(m->task) : NULL;
 	const struct bd_stream_head *h;
+	bool known;
 
-	if (m->tok == NULL && !quiet)
-		bd_warn("%s: has no tokenizer; cannot check that the stream was made for it", m->path);
-	if (m->tok != NULL)
+	known = m->tok != NULL && (!bd_tok_rebuilt(m->tok) ||
+	                           strcmp(bd_source_head(src)->tokenizer, bd_tok_digest(m->tok)) == 0);
+	if (!known && !quiet)
+		bd_warn("%s: %s; cannot check that the stream was made for it", m->path,
+		        m->tok != NULL ? "its tokenizer was rebuilt from GGUF keys" : "has no tokenizer");
+	if (known)
 		bd_infer_fits(m, src);
 	else
 		bd_source_fits(src, bd_source_head(src)->tokenizer, (uint32_t)m->net->cfg.vocab, m->path);

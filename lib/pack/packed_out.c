@@ -6,6 +6,7 @@
 #include "machine/quant.h"
 #include "net/net_parts.h"
 #include "pack/packed.h"
+#include "text/tokenizer.h"
 
 #include <string.h>
 
@@ -20,6 +21,23 @@ static void write_text(const struct bd_gguf *g, const char *key, const char *dir
 	text = bd_gguf_str(g, key, &n);
 	path = bd_path(dir, file);
 	bd_write_file(path, text, n);
+	bd_free(path);
+}
+
+/* Of a file of another program, as far as its keys tell. */
+static void write_tokenizer(const struct bd_gguf *g, const char *dir)
+{
+	char *why = NULL, *path = bd_path(dir, "tokenizer.json");
+	struct bd_tok *tok = bd_tok_gguf(g, &why);
+	const char *text;
+	size_t n;
+
+	if (tok != NULL) {
+		text = bd_tok_json(tok, &n);
+		bd_write_file(path, text, n);
+	}
+	bd_tok_free(tok);
+	bd_free(why);
 	bd_free(path);
 }
 
@@ -60,7 +78,7 @@ void bd_packed_unpack(const char *path, const char *dir, bool force, enum bd_dty
 	history = bd_history(
 	    &(struct bd_input){"packed file", bd_packed_digest(net), bd_config_history(&net->cfg)}, 1);
 	bd_model_save(m, bd_outdir_path(out), t, history);
-	write_text(net->release_arg, "tokenizer.huggingface.json", bd_outdir_path(out), "tokenizer.json");
+	write_tokenizer(net->release_arg, bd_outdir_path(out));
 	write_text(net->release_arg, "tokenizer.chat_template", bd_outdir_path(out), "chat_template.jinja");
 	bd_outdir_commit(out);
 	json_decref(history);

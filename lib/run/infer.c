@@ -77,8 +77,7 @@ static void open_packed(struct bd_infer *m, struct bd_dev *dev)
 {
 	m->packed = true;
 	m->net = bd_packed_open(m->path, dev);
-	if (bd_gguf_has(m->net->release_arg, "tokenizer.huggingface.json"))
-		m->tok = bd_tok_open(m->path);
+	m->tok = bd_tok_gguf(m->net->release_arg, &m->no_tok);
 	m->file_bytes = file_size(m->path);
 }
 
@@ -149,6 +148,7 @@ void bd_infer_close(struct bd_infer *m)
 	bd_free(m->z_copy);
 	bd_net_free(m->net);
 	bd_tok_free(m->tok);
+	bd_free(m->no_tok);
 	bd_template_free(m->task);
 	bd_free(m->choice);
 	bd_free(m->path);
@@ -163,11 +163,18 @@ struct bd_input bd_infer_input(struct bd_infer *m)
 	                         bd_config_history(&m->net->cfg)};
 }
 
+static _Noreturn void die_no_tokenizer(const struct bd_infer *m)
+{
+	if (m->packed && !bd_gguf_has(m->net->release_arg, "bd.version"))
+		bd_die(BD_DATA, "%s: %s", m->path, m->no_tok);
+	bd_die(BD_DATA, "%s: has no tokenizer; put its tokenizer.json beside config.json%s", m->path,
+	       m->packed ? " and pack it again" : "");
+}
+
 const struct bd_tok *bd_infer_tok(const struct bd_infer *m)
 {
 	if (m->tok == NULL)
-		bd_die(BD_DATA, "%s: has no tokenizer; put its tokenizer.json beside config.json%s", m->path,
-		       m->packed ? " and pack it again" : "");
+		die_no_tokenizer(m);
 	return m->tok;
 }
 

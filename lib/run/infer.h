@@ -15,6 +15,7 @@ struct bd_infer {
 	float *z, *z_copy;    /* [z_n,V] of bd_seq_feed_all; what bd_dev_view needs */
 	size_t z_n;
 	struct bd_tok *tok;       /* NULL when the model has no tokenizer */
+	char *no_tok;             /* why a packed file has none */
 	struct bd_template *task; /* NULL: not a task model */
 	uint32_t *choice;         /* token of each class */
 	size_t n_choice;

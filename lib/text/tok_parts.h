@@ -12,6 +12,7 @@
 
 struct bd_tok {
 	char digest[BD_HEX];
+	bool rebuilt; /* from GGUF's keys */
 	char *json;
 	size_t json_n;
 	struct bd_tok_norm norm;

@@ -172,6 +172,15 @@ static const struct {
      "qwen35", NULL},
 };
 
+const char *bd_pre_pattern(const char *ggml)
+{
+	size_t i = 0;
+
+	while (strcmp(patterns[i].ggml, ggml) != 0)
+		i++;
+	return patterns[i].regex;
+}
+
 static void add(struct bd_pre *p, struct bd_pre_step step, const char *name)
 {
 	if (p->byte_level || p->n == BD_PRE_STEPS)

@@ -28,6 +28,8 @@ struct bd_pre {
 
 /* Unknown steps and patterns die, naming them. */
 void bd_pre_parse(struct bd_pre *p, const json_t *j, const char *name);
+/* The pattern that llama.cpp calls "qwen2", "llama-bpe", "gpt-2", "gpt-4o" or "qwen35". */
+const char *bd_pre_pattern(const char *ggml);
 void bd_pre_free(struct bd_pre *p);
 
 /* Where the piece is: the prefix rules depend on it. */

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/msg.h"
 #include "format/gguf.h"
+#include "text/tok_gguf.h"
 #include "text/tok_parts.h"
 
 #include <inttypes.h>
@@ -101,16 +102,37 @@ struct bd_tok *bd_tok_parse(const char *json, size_t n, const char *name)
 	return t;
 }
 
+struct bd_tok *bd_tok_gguf(const struct bd_gguf *g, char **why)
+{
+	const char *name = bd_gguf_path(g);
+	struct bd_tok *t;
+	json_t *root;
+	size_t n;
+
+	*why = NULL;
+	if (bd_gguf_has(g, "tokenizer.huggingface.json")) {
+		const char *json = bd_gguf_str(g, "tokenizer.huggingface.json", &n);
+
+		return bd_tok_parse(json, n, name);
+	}
+	root = bd_tok_gguf_json(g, why);
+	if (root == NULL)
+		return NULL;
+	char *text = bd_json_text(root, false);
+	t = from_json(root, text, strlen(text), name);
+	t->rebuilt = true;
+	json_decref(root);
+	return t;
+}
+
 static struct bd_tok *from_gguf(const char *path)
 {
 	struct bd_gguf *g = bd_gguf_open(path);
-	size_t n;
+	char *why;
+	struct bd_tok *t = bd_tok_gguf(g, &why);
 
-	if (!bd_gguf_has(g, "tokenizer.huggingface.json"))
-		bd_die(BD_DATA, "%s: no tokenizer.huggingface.json inside; it was not written by bd-pack",
-		       path);
-	const char *json = bd_gguf_str(g, "tokenizer.huggingface.json", &n);
-	struct bd_tok *t = bd_tok_parse(json, n, path);
+	if (t == NULL)
+		bd_die(BD_DATA, "%s: %s", path, why);
 	bd_gguf_close(g);
 	return t;
 }
@@ -218,6 +240,11 @@ void bd_tok_stream(const struct bd_tok *t, struct bd_tok_stream *s, uint32_t id,
 		memcpy(s->held, d.held.p, s->n);
 	s->started = true;
 	bd_buf_free(&d.held);
+}
+
+bool bd_tok_rebuilt(const struct bd_tok *t)
+{
+	return t->rebuilt;
 }
 
 const char *bd_tok_digest(const struct bd_tok *t)

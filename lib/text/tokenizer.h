@@ -12,12 +12,16 @@
 #include <stdint.h>
 
 struct bd_tok;
-/* path: tokenizer.json, a model directory, or a GGUF file written by bd-pack (its
- * tokenizer.huggingface.json). In a directory, add_bos_token and add_eos_token of tokenizer_config.json apply
- * if tokenizer.json has no post_processor. */
+struct bd_gguf;
+/* path: tokenizer.json, a model directory, or a GGUF file: its tokenizer.huggingface.json, which bd-pack
+ * writes, or what is rebuilt from its keys tokenizer.ggml.* (tok_gguf.h). In a directory, add_bos_token and
+ * add_eos_token of tokenizer_config.json apply if tokenizer.json has no post_processor. */
 struct bd_tok *bd_tok_open(const char *path);
 struct bd_tok *bd_tok_parse(const char *json, size_t n, const char *name); /* name for messages */
-void bd_tok_free(struct bd_tok *t);                                        /* NULL is fine */
+/* Of an open GGUF file; NULL and in *why, which the caller frees, what is missing or unknown. */
+struct bd_tok *bd_tok_gguf(const struct bd_gguf *g, char **why);
+bool bd_tok_rebuilt(const struct bd_tok *t); /* from such keys: its digest is not the original's */
+void bd_tok_free(struct bd_tok *t);          /* NULL is fine */
 /* XXH3-128 hex of the definition (vocab, merges, added tokens, steps) */
 const char *bd_tok_digest(const struct bd_tok *t);
 const char *bd_tok_json(const struct bd_tok *t, size_t *n); /* the definition's text */

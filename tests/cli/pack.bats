@@ -228,3 +228,45 @@ wide() {
 		(ulimit -d 60000 && bd-pack -t 2 wide -f --embd $embd -o x.gguf)
 	done
 }
+
+# A ternary file as other programs write it: without our keys, the tokenizer in GGUF's own.
+foreign() {
+	cat >llama.json <<-'END'
+	{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 128, "num_hidden_layers": 1,
+	 "num_attention_heads": 2, "num_key_value_heads": 2, "intermediate_size": 128, "vocab_size": 384,
+	 "max_position_embeddings": 128, "tie_word_embeddings": true, "eos_token_id": 362}
+	END
+	bd-init -q llama.json --tokenizer "$dir/base" -o l0
+	bd-subln -q l0 -o m
+	sed -i 's/"weights": "full"/"weights": "ternary"/' m/config.json && rm -f m/bd-digests.txt
+	bd-pack -q m --target bitnet.cpp -o m.gguf
+	sed 's/tokenizer\.huggingface\.json/tokenizer.huggingfaceXjson/; s/bd\.version/Xd.version/; s/bd\.digest/Xd.digest/;
+		s/bd\.tensor_digests/Xd.tensor_digests/; s/bd\.config/Xd.config/; s/bd\.target/Xd.target/' m.gguf >f.gguf
+}
+
+@test "a file of another program runs with its own tokenizer, in every tool" {
+	foreign
+	printf '{"text": "the thing is there"}\n{"text": "inside <|end|> 123"}\n' >t.jsonl
+	bd-data -q --text -m m t.jsonl -o a.bds
+	bd-data -q --text -m f.gguf t.jsonl -o b.bds
+	bd-data -d -m m a.bds >a
+	bd-data -d -m f.gguf b.bds >b
+	cmp a b
+	bd-run m.gguf -p 'the thing' -n 5 >a
+	bd-run f.gguf -p 'the thing' -n 5 >b
+	cmp a b
+	bd-eval -q m.gguf a.bds | grep nll >a
+	bd-eval -q f.gguf b.bds | grep nll >b
+	cmp a b
+	bd-eval f.gguf a.bds 2>err | grep nll >b # ids are compared as far as they can be
+	cmp a b
+	grep -F 'rebuilt from GGUF keys' err
+	bd-pack -d -q f.gguf -o back
+	bd-eval -q back b.bds | grep nll >b
+	near "$(json nll a)" "$(json nll b)"
+	sed 's/tokenizer\.ggml\.merges/tokenizer.ggml.merXes/' f.gguf >g.gguf
+	dies 3 'has an incomplete tokenizer: key tokenizer.ggml.merges is missing' bd-run g.gguf -p 'the thing'
+	dies 3 'has an incomplete tokenizer: key tokenizer.ggml.merges is missing' bd-data --text -m g.gguf t.jsonl -o x.bds
+	bd-eval -q g.gguf b.bds | grep nll >b
+	cmp a b
+}

@@ -7,6 +7,7 @@
 #include "child.h"
 #include "format/gguf.h"
 #include "pack/pack_tok.h"
+#include "text/tokenizer.h"
 
 #include <stdlib.h>
 
@@ -235,11 +236,162 @@ static void test_specials(void **state)
 	bd_gguf_close(g);
 }
 
+/* ---- read back as another program's ---- */
+
+/* The bytes `from` become `to`, of the same length, in the file packed last. */
+static void hide(const char *from, const char *to)
+{
+	char *path = bd_path(dir, "packed.gguf"), *p;
+	struct bd_map m = bd_map_file(path);
+	char *copy = bd_alloc(m.n, 1);
+
+	memcpy(copy, m.p, m.n);
+	p = memmem(copy, m.n, from, strlen(from));
+	assert_non_null(p);
+	memcpy(p, to, strlen(to));
+	bd_write_file(path, copy, m.n);
+	bd_unmap(&m);
+	bd_free(copy);
+	bd_free(path);
+}
+
+/* The ids are those of the library `tokenizers`, although its tokenizer.json is not there. */
+static void test_rebuilt(void **state)
+{
+	static const char *const golden[] = {"bytes", "digits", "llama3", "o200k", "spm"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(golden) / sizeof(*golden); i++) {
+		char *file = bd_sprintf("tests/golden/tok-%s.cases.json", golden[i]), *why = NULL;
+		json_t *list = bd_json_load(file), *c;
+		size_t k, j, tested = 0;
+
+		bd_gguf_close(packed(golden[i], 600, "", "{}"));
+		hide("tokenizer.huggingface.json", "tokenizer.huggingfaceXjson");
+		char *path = bd_path(dir, "packed.gguf");
+		struct bd_gguf *g = bd_gguf_open(path);
+		struct bd_tok *t = bd_tok_gguf(g, &why);
+		assert_non_null(t);
+		assert_true(bd_tok_rebuilt(t));
+		json_array_foreach(list, k, c) {
+			const char *text = json_string_value(json_object_get(c, "text"));
+			json_t *want = json_object_get(c, "ids");
+			struct bd_ids ids = {0};
+
+			/* GGUF does not say which added tokens take spaces with them, or are normalised */
+			if (strstr(text, "<mask>") != NULL || strstr(text, "<pad>") != NULL)
+				continue;
+			tested++;
+			bd_tok_encode(t, text, json_string_length(json_object_get(c, "text")), BD_TOK_BOS,
+			              &ids);
+			assert_int_equal(ids.n, json_array_size(want));
+			for (j = 0; j < ids.n; j++)
+				assert_int_equal(ids.id[j], json_integer_value(json_array_get(want, j)));
+			bd_ids_free(&ids);
+		}
+		assert_true(tested > 50);
+		bd_tok_free(t);
+		bd_gguf_close(g);
+		json_decref(list);
+		bd_free(path);
+		bd_free(file);
+	}
+}
+
+/* A file of nothing but a tokenizer; "" leaves a key out. */
+static struct bd_gguf *foreign(const char *model, const char *pre, bool merges, int types)
+{
+	static const char *const token[] = {"1", "a", "11", "111", "<|begin_of_text|>", "[PAD5]"},
+	                         *const merge[] = {"1 1", "11 1"};
+	static const int32_t type[] = {1, 1, 1, 1, 3, 5};
+	char *path = bd_path(dir, "packed.gguf");
+	struct bd_gguf_writer *w = bd_gguf_create(path);
+
+	bd_gguf_put_str(w, "general.architecture", "llama");
+	if (*model != '\0')
+		bd_gguf_put_str(w, "tokenizer.ggml.model", model);
+	if (*pre != '\0')
+		bd_gguf_put_str(w, "tokenizer.ggml.pre", pre);
+	bd_gguf_put_strs(w, "tokenizer.ggml.tokens", token, types < 0 ? 4 : 6);
+	if (merges)
+		bd_gguf_put_strs(w, "tokenizer.ggml.merges", merge, 2);
+	if (types > 0)
+		bd_gguf_put_i32s(w, "tokenizer.ggml.token_type", type, (size_t)types);
+	bd_gguf_finish(w);
+	struct bd_gguf *g = bd_gguf_open(path);
+	bd_free(path);
+	return g;
+}
+
+/* What keeps digits together: nothing, three of them, one. */
+static void test_pre(void **state)
+{
+	static const struct {
+		const char *pre;
+		size_t n;
+	} cases[] = {{"gpt-2", 2},     {"mpt", 2},      {"qwen2", 4},   {"smollm", 4},
+	             {"llama-bpe", 2}, {"falcon_e", 2}, {"falcon3", 2}, {"deepseek-v3", 2},
+	             {"tekken", 4},    {"gpt-4o", 2},   {"default", 2}, {"", 2}};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *why = NULL;
+		struct bd_gguf *g = foreign("gpt2", cases[i].pre, true, 6);
+		struct bd_tok *t = bd_tok_gguf(g, &why);
+		struct bd_ids ids = {0};
+
+		assert_non_null(t);
+		assert_int_equal(bd_tok_vocab(t), 5); /* the padding is no token */
+		bd_tok_encode(t, "1111", 4, 0, &ids);
+		assert_int_equal(ids.n, cases[i].n);
+		bd_ids_free(&ids);
+		bd_tok_encode(t, "a<|begin_of_text|>", 18, 0, &ids);
+		assert_int_equal(ids.n, 2);
+		assert_int_equal(ids.id[1], 4);
+		bd_ids_free(&ids);
+		bd_tok_free(t);
+		bd_gguf_close(g);
+	}
+}
+
+static void test_missing(void **state)
+{
+	static const struct {
+		const char *model, *pre;
+		bool merges;
+		int types;
+		const char *why;
+	} cases[] = {
+	    {"", "gpt-2", true, 6, "has no tokenizer: key tokenizer.ggml.model is missing"},
+	    {"bert", "gpt-2", true, 6,
+	     "has a tokenizer of the kind \"bert\"; only gpt2 and llama are supported"},
+	    {"gpt2", "gpt-2", false, 6, "has an incomplete tokenizer: key tokenizer.ggml.merges is missing"},
+	    {"llama", "", true, 6, "has an incomplete tokenizer: key tokenizer.ggml.scores is missing"},
+	    {"gpt2", "", true, -1, "has no key tokenizer.ggml.pre, which says how its tokenizer cuts words"},
+	    {"gpt2", "new-one", true, 6,
+	     "tokenizer.ggml.pre \"new-one\" is unknown; bd-model(5) lists those"},
+	    {"gpt2", "gpt-2 mpt", true, 6, "tokenizer.ggml.pre \"gpt-2 mpt\" is unknown"},
+	    {"gpt2", "gpt-2", true, 3,
+	     "tokenizer.ggml.token_type does not have an entry of the right type for each"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *why = NULL;
+		struct bd_gguf *g = foreign(cases[i].model, cases[i].pre, cases[i].merges, cases[i].types);
+
+		assert_null(bd_tok_gguf(g, &why));
+		assert_non_null(strstr(why, cases[i].why));
+		bd_free(why);
+		bd_gguf_close(g);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_tokens),
-	    cmocka_unit_test(test_specials),
+	    cmocka_unit_test(test_tokens), cmocka_unit_test(test_specials), cmocka_unit_test(test_rebuilt),
+	    cmocka_unit_test(test_pre),    cmocka_unit_test(test_missing),
 	};
 
 	bd_msg_tool("test_pack_tok");
