@@ -2,6 +2,7 @@
  * the digest of it all. */
 #include "base/mem.h"
 #include "base/msg.h"
+#include "format/finite.h"
 #include "machine/quant.h"
 #include "model/ckpt_parts.h"
 
@@ -96,6 +97,7 @@ void bd_ckpt_vector(const struct bd_ckpt *k, enum bd_slot s, int layer, float *o
 {
 	const struct bd_st_tensor *t = bd_ckpt_tensor(k, s, layer);
 
+	bd_st_check_finite(t, NULL);
 	bd_st_f32(t, 0, t->count, out);
 	for (size_t i = 0; bd_slot_offset(&k->cfg, bd_ckpt_stored_as(k, s)) && i < t->count; i++)
 		out[i] += 1;
@@ -146,8 +148,7 @@ float bd_ckpt_ternary(const struct bd_ckpt *k, enum bd_slot s, int layer, uint8_
 	if (!k->quant.packed)
 		scale = bd_absmean(w, rows, cols);
 	if (!isfinite(scale))
-		bd_die(BD_DATA, "%s: %s: has NaN or infinite weights; train again from an earlier checkpoint",
-		       t->file, t->name);
+		bd_st_check_finite(t, NULL);
 	if (codes != NULL)
 		bd_ternary_pack(codes, w, rows, cols, k->quant.packed ? 1 : scale);
 	bd_free(copy);

@@ -5,7 +5,9 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "base/procs.h"
 #include "base/rng.h"
+#include "format/finite.h"
 #include "model/ckpt.h"
 #include "model/model_out.h"
 
@@ -75,15 +77,19 @@ struct bd_model *bd_model_load(const char *dir)
 		       "that it was made from",
 		       dir);
 	m = bd_model_new(bd_ckpt_config(k));
+	struct bd_par *par = bd_par_new(bd_processors(""));
 	for (size_t i = 0; i < m->n_param; i++) {
 		const struct bd_param *p = &m->param[i];
+		const struct bd_st_tensor *t = bd_ckpt_tensor(k, p->slot, p->layer);
 
-		if (p->rows == 1)
+		if (p->rows == 1) {
 			bd_ckpt_vector(k, p->slot, p->layer, m->data + p->off);
-		else
-			bd_st_f32(bd_ckpt_tensor(k, p->slot, p->layer), 0, p->rows * p->cols,
-			          m->data + p->off);
+			continue;
+		}
+		bd_st_check_finite(t, par);
+		bd_st_f32(t, 0, p->rows * p->cols, m->data + p->off);
 	}
+	bd_par_free(par);
 	m->dir = bd_strdup(dir);
 	memcpy(m->digest, bd_ckpt_digest(k), sizeof(m->digest));
 	bd_ckpt_close(k);

@@ -5,6 +5,7 @@
 #include "base/io.h"
 #include "base/mem.h"
 #include "base/msg.h"
+#include "format/finite.h"
 #include "machine/quant.h"
 #include "model/ckpt.h"
 #include "model/hf_quant.h"
@@ -63,6 +64,8 @@ static void put_copy(struct bd_st_writer *w, const struct bd_st_tensor *from, en
 {
 	float x[BLOCK];
 
+	if (from->dtype != BD_U8)
+		bd_st_check_finite(from, NULL);
 	if (from->dtype == t) {
 		bd_st_data(w, from->data, from->bytes);
 		return;

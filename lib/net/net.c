@@ -4,6 +4,8 @@
 
 #include "base/guard.h"
 #include "base/mem.h"
+#include "base/msg.h"
+#include "format/finite.h"
 #include "net/net.h"
 #include "math/op_linear.h"
 #include "math/op_vec.h"
@@ -186,6 +188,17 @@ void bd_net_logits_of(struct bd_net *net, float *z, const float *h, const size_t
 	float *g = gather(net, h, row, P);
 
 	bd_lm_head_forward(net->dev, &(struct bd_lm_head){z, g, net->head, ids, n, P, net->first});
+}
+
+float *bd_net_view(struct bd_net *net, float *z, float *copy, size_t n, size_t V)
+{
+	float *seen = bd_dev_view(net->dev, z, copy, n * V * sizeof(*z));
+
+	if (bd_bad_row(net->dev->par, BD_GGML_F32, seen, n, V) < n)
+		bd_die(BD_DATA,
+		       "%s: computes logits that are NaN or infinite; start from an earlier checkpoint",
+		       net->cfg.name);
+	return seen;
 }
 
 void bd_net_logits_backward(struct bd_net *net, float *dh, float *dhead, const float *dz, const float *h,

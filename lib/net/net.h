@@ -122,6 +122,9 @@ void bd_net_logits(struct bd_net *net, float *z, const float *h, const size_t *r
 /* Inference, of the n ids alone (a host array, all in the vocabulary): z[P,n]. */
 void bd_net_logits_of(struct bd_net *net, float *z, const float *h, const size_t *row, size_t P,
                       const uint32_t *ids, size_t n);
+/* The logits z[n,V] of either, where the host can read them (bd_dev_view); dies BD_DATA if one is not
+ * finite. */
+float *bd_net_view(struct bd_net *net, float *z, float *copy, size_t n, size_t V);
 /* Given dz[P,V] of those rows: dh[T,C] += dz head (at the rows), dhead += dz^T h. */
 void bd_net_logits_backward(struct bd_net *net, float *dh, float *dhead, const float *dz, const float *h,
                             const size_t *row, size_t P);

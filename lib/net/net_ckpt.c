@@ -1,6 +1,7 @@
 #include "net/net_ckpt.h"
 
 #include "base/mem.h"
+#include "format/finite.h"
 #include "machine/quant.h"
 #include "net/net_parts.h"
 
@@ -14,6 +15,7 @@ static const void *stored(struct bd_net *net, const struct bd_st_tensor *t, enum
 	const float *x;
 	const void *p;
 
+	bd_st_check_finite(t, net->dev->par);
 	*type = !half ? BD_GGML_F32 : t->dtype == BD_F16 ? BD_GGML_F16 : BD_GGML_BF16;
 	if (half)
 		return bd_net_map(net, t->data, t->bytes);

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/msg.h"
+#include "format/finite.h"
 #include "format/gguf_digest.h"
 #include "format/gguf_table.h"
 #include "format/gguf_ternary.h"
@@ -47,6 +48,16 @@ static const struct bd_gguf_tensor *tensor(struct reader *r, const char *name)
 	return t;
 }
 
+static void check_finite(const struct reader *r, const struct bd_gguf_tensor *t)
+{
+	size_t bad = bd_bad_row(r->net->dev->par, (enum bd_ggml_type)t->type, t->data, t->rows, t->cols);
+
+	if (bad < t->rows)
+		bd_die(BD_DATA,
+		       "%s: tensor %s has NaN or infinite weights, first in row %zu; pack the model again",
+		       bd_gguf_path(r->g), t->name, bad);
+}
+
 static const float *vector(struct reader *r, const char *name, size_t n)
 {
 	const struct bd_gguf_tensor *t = tensor(r, name);
@@ -54,6 +65,7 @@ static const float *vector(struct reader *r, const char *name, size_t n)
 	want_type(r, t, t->type == BD_GGML_F32, "F32");
 	if (t->rows != 1 || t->cols != n)
 		die_shape(r, t, 1, n);
+	check_finite(r, t);
 	return t->data;
 }
 
@@ -64,6 +76,7 @@ static struct bd_table table(struct reader *r, const char *name, size_t rows, si
 	want_type(r, t, bd_ggml_table(t->type), "F32, F16, BF16, Q8_0, Q6_K or Q4_0");
 	if (t->rows != rows || t->cols != cols)
 		die_shape(r, t, rows, cols);
+	check_finite(r, t);
 	return (struct bd_table){.type = (enum bd_ggml_type)t->type,
 	                         .rows = rows,
 	                         .cols = cols,

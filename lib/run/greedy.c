@@ -38,7 +38,7 @@ static void run(struct going *a, uint32_t *ids)
 	for (size_t i = 0; i < a->n; i++)
 		a->row[i] = a->start[i + 1] - 1;
 	bd_net_logits(a->net, a->z, h, a->row, a->n, false);
-	z = bd_dev_view(a->net->dev, a->z, a->copy, a->n * V * sizeof(*z));
+	z = bd_net_view(a->net, a->z, a->copy, a->n, V);
 	for (size_t i = 0; i < a->n; i++)
 		a->next[i] = likeliest(z + i * V, V);
 }

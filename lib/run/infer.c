@@ -233,7 +233,7 @@ float *bd_seq_feed(struct bd_seq *s, const uint32_t *ids, size_t n)
 		ids += k;
 		n -= k;
 	}
-	return bd_dev_view(s->net->dev, s->z, s->copy, (size_t)s->net->cfg.vocab * sizeof(*s->z));
+	return bd_net_view(s->net, s->z, s->copy, 1, (size_t)s->net->cfg.vocab);
 }
 
 float *bd_seq_feed_all(struct bd_infer *m, struct bd_seq *const *s, const uint32_t *id, size_t n)
@@ -260,7 +260,7 @@ float *bd_seq_feed_all(struct bd_infer *m, struct bd_seq *const *s, const uint32
 	bd_net_logits(m->net, m->z, h, start, n, false);
 	bd_free(start);
 	bd_free(kv);
-	return bd_dev_view(m->net->dev, m->z, m->z_copy, n * V * sizeof(*m->z));
+	return bd_net_view(m->net, m->z, m->z_copy, n, V);
 }
 
 size_t bd_seq_length(const struct bd_seq *s)
@@ -357,7 +357,7 @@ void bd_net_run(struct bd_net *net, struct bd_acts *a, const struct bd_record *r
 	for (size_t j = 0; j < u.P; j += k) {
 		k = u.P - j < piece ? u.P - j : piece;
 		bd_net_logits(net, z, h, u.from + j, k, false);
-		seen = bd_dev_view(net->dev, z, copy, k * V * sizeof(*z));
+		seen = bd_net_view(net, z, copy, k, V);
 		for (size_t i = 0; i < k; i += m) {
 			for (m = 1; i + m < k && u.seq[j + i + m] == u.seq[j + i]; m++)
 				;

@@ -132,7 +132,7 @@ void bd_labels_run(struct bd_labels *l, const struct bd_ids *prompt, size_t n, d
 	h = bd_net_forward(net, l->acts, &b, NULL); /* [T,C] */
 	z = room(l, bd_mul(n, K));
 	bd_net_logits_of(net, z, h, last, n, l->m->choice, K);
-	z = bd_dev_view(net->dev, z, l->copy, n * K * sizeof(*z));
+	z = bd_net_view(net, z, l->copy, n, K);
 	for (size_t i = 0; i < n; i++)
 		best[i] = bd_infer_choose(z + i * K, NULL, K, p + i * K);
 	bd_free(b.ids);

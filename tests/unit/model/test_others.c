@@ -7,10 +7,14 @@
 #include "child.h"
 #include "format/gguf.h"
 #include "model/ckpt.h"
+#include "model/hf.h"
 #include "model/model.h"
 #include "model/model_out.h"
+#include "net/net_ckpt.h"
+#include "run/infer.h"
 #include "text/chat.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -417,6 +421,99 @@ static void copy(void *from)
 	bd_model_out_companions(from, "to");
 }
 
+/* Writes a number over the first of a tensor's. */
+static void spoil(const char *tensor, float x)
+{
+	struct bd_st *s = bd_st_open("m");
+	const struct bd_st_tensor *t = bd_st_find(s, tensor);
+	struct bd_map m = bd_map_file("m/model.safetensors");
+	unsigned char *copy = bd_alloc(m.n, 1);
+	size_t after = 0;
+
+	assert_non_null(t);
+	memcpy(copy, m.p, m.n);
+	for (size_t i = 0; i < bd_st_count(s); i++) /* the tensors fill the end of the file */
+		after +=
+		    (const char *)bd_st_at(s, i)->data >= (const char *)t->data ? bd_st_at(s, i)->bytes : 0;
+	memcpy(copy + m.n - after, &x, sizeof(x));
+	bd_write_file("m/model.safetensors", copy, m.n);
+	bd_free(copy);
+	bd_unmap(&m);
+	bd_st_close(s);
+}
+
+static void load(void *dir_)
+{
+	bd_model_free(bd_model_load(dir_));
+}
+
+static void run(void *dir_)
+{
+	struct bd_dev *dev = bd_dev_threads(2);
+
+	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir_), dev, true));
+}
+
+static void run_dense(void *dir_)
+{
+	struct bd_dev *dev = bd_dev_threads(2);
+
+	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir_), dev, false));
+}
+
+static void export_(void *dir_)
+{
+	bd_hf_write(dir_, "out", &(struct bd_hf_opt){.form = BD_HF_ONLINE, .dtype = BD_F32, .force = true});
+}
+
+/* However a model is loaded, the tensor with a NaN or an infinity is named. */
+static void not_finite(void **state)
+{
+	static const char *const tensor[] = {"model.embed_tokens.weight",
+	                                     "model.norm.weight",
+	                                     "model.layers.0.self_attn.q_proj.weight",
+	                                     "model.layers.0.self_attn.q_proj.bias",
+	                                     "model.layers.0.mlp.down_proj.weight",
+	                                     "lm_head.weight"};
+	void (*const way[])(void *) = {load, run, run_dense, export_};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(tensor) / sizeof(*tensor); i++)
+		for (size_t w = 0; w < sizeof(way) / sizeof(*way); w++) {
+			char *message =
+			    bd_sprintf("tensor %s has NaN or infinite weights, first in row 0", tensor[i]);
+
+			renamed(LLAMA ",\"tie_word_embeddings\":false,\"attention_bias\":true", "model.",
+			        "model.", "");
+			way[w]("m");
+			spoil(tensor[i], w % 2 == 0 ? NAN : -INFINITY);
+			child_dies(way[w], "m", BD_DATA, message);
+			bd_free(message);
+		}
+}
+
+static void answer(void *dir_)
+{
+	struct bd_infer *m = bd_infer_open(dir_, bd_dev_threads(1), false);
+	struct bd_seq *s = bd_seq_new(m, 4);
+	const uint32_t id[] = {1, 2};
+
+	bd_seq_feed(s, id, 2);
+	bd_seq_free(s);
+	bd_infer_close(m);
+}
+
+/* Finite weights whose product is not. */
+static void overflow(void **state)
+{
+	(void)state;
+	renamed(LLAMA ",\"tie_word_embeddings\":false", "model.", "model.", "");
+	answer("m");
+	spoil("model.norm.weight", 3e38f);
+	spoil("lm_head.weight", 3e38f);
+	child_dies(answer, "m", BD_DATA, "m: computes logits that are NaN or infinite");
+}
+
 /* A companion is copied from where its link leads, with a warning unless that belongs to the model. */
 static void links(void **state)
 {
@@ -490,6 +587,8 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(directories, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(bounds, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(links, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(not_finite, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(overflow, set_up, tear_down),
 	    cmocka_unit_test(refused),
 	};
 
