@@ -4,12 +4,14 @@
 #
 # CC=aarch64-linux-gnu-gcc: for another machine, in build-aarch64-linux-gnu; the tools of that prefix are used, and programs are
 # run by RUN (qemu-aarch64 -L SYSROOT), if it is given: without it no shell completions are made.
-# SAN=1: everything under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/.
+# SAN=1: everything under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/; SAN=thread: under ThreadSanitizer, in
+# build-tsan/; with CC=clang in build-san-clang/ and build-tsan-clang/.
 
 ifdef SAN
-BUILD ?= build-san
-BIN ?= build-san/bin
-SANFLAGS = -DBD_SAN -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer
+BUILD ?= build-$(if $(filter thread,$(SAN)),tsan,san)$(if $(findstring clang,$(CC)),-clang)
+BIN ?= $(BUILD)/bin
+SANFLAGS = $(if $(filter thread,$(SAN)),-fsanitize=thread,-DBD_SAN -fsanitize=address$(comma)undefined) \
+	-fno-sanitize-recover=all -fno-omit-frame-pointer
 endif
 CROSS := $(patsubst %-gcc,%,$(filter %-gcc,$(CC)))
 ifneq ($(CROSS),)
@@ -175,7 +177,7 @@ deb: all
 	BUILD=$(BUILD) BIN=$(BIN) VERSION=$(VERSION) MAKE='$(MAKE)' sh pipelines/deb.sh
 
 clean:
-	rm -rf build build-san $(BUILD)
+	rm -rf build build-san build-san-clang build-tsan build-tsan-clang $(BUILD)
 	rm -f $(TOOLS)
 
 .PHONY: all tests fuzz check lint install uninstall dist deb clean

@@ -3,7 +3,8 @@
 # The exit status is 0 only if something ran and nothing failed.
 #
 #   sh tests/run.sh            everything
-#   SAN=1 sh tests/run.sh      under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/
+#   SAN=1 sh tests/run.sh      under AddressSanitizer and UndefinedBehaviorSanitizer, in build-san/; with CC=clang, too, in
+#                              build-san-clang/
 #   BUILD=dir BIN=dir ...      in other directories
 #   BD_DEPS=no ...             without installing missing packages: it only says what they are
 #   BD_DATA=dir ...            including the tests that need real models
@@ -12,7 +13,11 @@ cd "$(dirname "$0")/.." || exit 4
 
 SAN=${SAN-}
 if test -n "$SAN"; then
-	: "${BUILD:=build-san}" "${BIN:=build-san/bin}"
+	case ${CC-} in
+	*clang*) : "${BUILD:=build-san-clang}" ;;
+	*) : "${BUILD:=build-san}" ;;
+	esac
+	: "${BIN:=$BUILD/bin}"
 fi
 : "${BUILD:=build}" "${BIN:=bin}"
 

@@ -47,10 +47,10 @@ static bool linear_name(const struct bd_config *c, enum bd_lin l, char *name, si
 	static const char *const word[BD_LINS] = {"q", "k", "v", "o", "gate", "up", "down"};
 	size_t used = (size_t)snprintf(name, n, "linear");
 
-	for (int i = 0; i < BD_LINS; i++) {
+	for (enum bd_lin i = 0; i < BD_LINS; i++) {
 		if (bd_lin_in(c, i) != bd_lin_in(c, l) || bd_lin_out(c, i) != bd_lin_out(c, l))
 			continue;
-		if (i < (int)l)
+		if (i < l)
 			return false;
 		used += (size_t)snprintf(name + used, n - used, " %s", word[i]);
 	}
@@ -237,7 +237,7 @@ static void time_all(const struct bd_timing *x, const struct bd_bench_plan *p)
 	struct bd_ints tokens;
 	size_t decoding = token_counts(p, &tokens);
 
-	for (int l = 0; l < BD_LINS; l++)
+	for (enum bd_lin l = 0; l < BD_LINS; l++)
 		for (size_t i = 0; i < tokens.n; i++)
 			linear(x, l, (size_t)tokens.v[i]);
 	for (size_t i = 0; i < decoding; i++)

@@ -63,6 +63,8 @@ static void rotate(const struct bd_rope_turn *o, float *x, size_t heads, float s
 {
 	size_t half = o->D / 2;
 
+	if (heads == 0) /* and x may be NULL */
+		return;
 	x += t0 * heads * o->D;
 	for (size_t t = t0; t < t1; t++) {
 		const float *c = o->cos + o->pos[t] * half, *s = o->sin + o->pos[t] * half;

@@ -72,9 +72,10 @@ static inline float nearest(float v)
 	return (v + 12582912.0f) - 12582912.0f;
 }
 
+/* NaN, of products beyond the range of float, becomes low: no integer is undefined. */
 static inline float clamp(float v, float low, float high)
 {
-	return v < low ? low : v > high ? high : v;
+	return v > high ? high : v > low ? v : low;
 }
 
 static bool finite_row(const float *x, int n)

@@ -237,7 +237,7 @@ static void learns(const char *model, int weights)
 	char *log = with_log(&t, "learn.log"), *in = at("examples");
 
 	t.epochs = 12;
-	t.weights = weights;
+	t.weights = (enum bd_weights)weights;
 	t.shuffle = true;
 	assert_int_equal(bd_train_run(&t, BD_PART(in)), BD_OK);
 	double first = logged(log, 0, "ce"), last = logged(log, -1, "ce");
@@ -1017,7 +1017,7 @@ static void test_locked_device(void **state)
 		assert_same_model("free", "locked", true);
 	}
 	for (int i = 0; i < 2; i++) {
-		struct bd_teacher o = {.positions = i, .top_k = 7 * i, .tau = 2, .common.threads = 1};
+		struct bd_teacher o = {.positions = (enum bd_positions)i, .top_k = 7 * i, .tau = 2, .common.threads = 1};
 		dump("big", "free.bds", o);
 		o.dev = locked;
 		dump("big", "locked.bds", o);
