@@ -202,7 +202,7 @@ static size_t weight_bytes(const struct bd_shape *s)
 	const struct bd_config *c = &s->cfg;
 	size_t n = bd_ggml_bytes(s->stored, (size_t)c->vocab, (size_t)c->hidden);
 
-	for (int l = 0; l < BD_LINS; l++)
+	for (enum bd_lin l = 0; l < BD_LINS; l++)
 		n += (size_t)c->layers * bd_lin_out(c, l) *
 		     (c->ternary ? bd_ternary_stride(bd_lin_in(c, l))
 		                 : bd_ggml_bytes(s->stored, 1, bd_lin_in(c, l)));

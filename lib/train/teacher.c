@@ -284,7 +284,7 @@ static void list_slice(void *ctx, size_t begin, size_t end, int slice)
 		const struct place *p = &job->place[i];
 		size_t at = p->j * bd_stream_listed(h);
 		struct bd_listed l = {
-		    .zt = p->r->z + (h->top_k > 0 ? at : 0), .zi = p->r->zi + at, .zr = p->r->zr + p->j};
+		    .zt = h->top_k > 0 ? p->r->z + at : NULL, .zi = p->r->zi + at, .zr = p->r->zr + p->j};
 		float *z = d->host + i * d->V;
 
 		if (h->sample > 0)

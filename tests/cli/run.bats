@@ -213,6 +213,7 @@ right() {
 }
 
 @test "refused lines leave nothing behind" {
+	[ -z "${SAN-}" ] || skip "a sanitizer keeps what was freed"
 	for i in $(seq 3000); do printf '%s\t%s\nhalf\n\377\n' "$i" "$i"; done >in
 	limit=$(bd-run "$dir/student" <<<'a	b' >/dev/null && echo ok)
 	[ "$limit" = ok ]

@@ -221,16 +221,17 @@ static void test_full_precision(void **state)
 		ids[i] = (uint32_t)bd_rng_below(3, 0, i, V);
 	weights = "full";
 	for (size_t i = 0; i < 3; i++) {
-		struct bd_model *m = bd_model_load(student("as-f32", 0, "none"));
-		struct bd_outdir *out = bd_outdir_open(path("stored"), true);
+		char *dir = student("as-f32", 0, "none"), *stored = path("stored");
+		struct bd_model *m = bd_model_load(dir);
+		struct bd_outdir *out = bd_outdir_open(stored, true);
 
 		bd_model_save(m, bd_outdir_path(out), types[i], NULL);
 		bd_outdir_commit(out);
 		bd_model_free(m);
-		m = bd_model_load(path("stored"));
+		m = bd_model_load(stored);
 		for (size_t n = 1; n <= T; n = 3 * n + 1) {
 			struct bd_net *a = bd_net_from_model(m, cpu(), false),
-			              *b = bd_net_from_ckpt(bd_ckpt_open(path("stored")), cpu(), false);
+			              *b = bd_net_from_ckpt(bd_ckpt_open(stored), cpu(), false);
 			float *x = logits_of(a, ids, n), *y = logits_of(b, ids, n), largest = 0;
 
 			assert_int_equal(b->block[0].lin[0].half != NULL, types[i] != BD_F32);
@@ -244,6 +245,8 @@ static void test_full_precision(void **state)
 			bd_net_free(b);
 		}
 		bd_model_free(m);
+		bd_free(dir);
+		bd_free(stored);
 	}
 	weights = "ternary";
 }

@@ -1017,7 +1017,8 @@ static void test_locked_device(void **state)
 		assert_same_model("free", "locked", true);
 	}
 	for (int i = 0; i < 2; i++) {
-		struct bd_teacher o = {.positions = (enum bd_positions)i, .top_k = 7 * i, .tau = 2, .common.threads = 1};
+		struct bd_teacher o = {
+		    .positions = (enum bd_positions)i, .top_k = 7 * i, .tau = 2, .common.threads = 1};
 		dump("big", "free.bds", o);
 		o.dev = locked;
 		dump("big", "locked.bds", o);
