@@ -9,7 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define KEY "tokenizer.ggml."
+#define KEY     "tokenizer.ggml."
+#define LONGEST 1024 /* bytes of a token that merges make */
 
 /* Kinds of token. */
 enum { NORMAL = 1, UNKNOWN = 2, CONTROL = 3, USER_DEFINED = 4, UNUSED = 5, BYTE = 6 };
@@ -252,13 +253,14 @@ static size_t characters(const char *s)
 	return n;
 }
 
-/* The ways in which token `id` is two others. */
+/* The ways in which token `id` is two others; none of one longer than any vocabulary has, since the time is
+ * quadratic in its length. */
 static void cut_token(const struct source *s, size_t id, struct cuts *c)
 {
 	const char *t = s->token[id];
 	size_t n = strlen(t), all = characters(t), left = 0, len;
 
-	for (size_t i = 0; i < n; i += len) {
+	for (size_t i = 0; n <= LONGEST && i < n; i += len) {
 		bd_utf8(t + i, &len);
 		left++;
 		if (i + len >= n || json_object_getn(s->vocab, t, i + len) == NULL ||
