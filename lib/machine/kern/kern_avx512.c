@@ -226,8 +226,9 @@ static inline __m512i halves(const void *lo, const void *hi)
 	return _mm512_inserti64x4(_mm512_castsi256_si512(_mm256_loadu_si256(lo)), _mm256_loadu_si256(hi), 1);
 }
 
-/* Bytes from what is read to what is fetched: of four rows at a time the processor sees no stream. */
-enum { AHEAD = 2048 };
+/* Bytes from what is read to what is fetched into the second-level cache: of four rows at a time the
+ * processor sees no stream, and memory answers after some 100 ns. */
+enum { AHEAD = 12288 };
 
 /* sum_k (C + 1)[n,k] q[k] of four rows. A field is used where it stands, as 1, 4, 16 or 64 times its code:
  * its own accumulator is divided at the end, exactly. |lane| <= 131072 / 64 * 4 * 192 * 128 < 2^31. Two
@@ -242,7 +243,7 @@ static inline __m128i dot_4_rows(const int8_t *q, const uint8_t *codes, const si
 #define STEP(r)                                                                                              \
 	{                                                                                                    \
 		const __m512i c = _mm512_maskz_loadu_epi64(half, codes + at[r]);                             \
-		_mm_prefetch(codes + at[r] + AHEAD, _MM_HINT_T0);                                            \
+		_mm_prefetch(codes + at[r] + AHEAD, _MM_HINT_T1);                                            \
 		a##r = dpbusd(a##r, _mm512_and_si512(c, m0), x0);                                            \
 		b##r = dpbusd(b##r, _mm512_and_si512(c, m1), x1);                                            \
 		c##r = dpbusd(c##r, _mm512_and_si512(c, m2), x2);                                            \
