@@ -920,5 +920,6 @@ int main(void)
 	    TEST(test_remove_tree),
 	};
 
+	signal(SIGHUP, SIG_DFL); /* under nohup it is ignored, and children would wait for it */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
