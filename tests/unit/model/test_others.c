@@ -452,6 +452,7 @@ static void run(void *dir_)
 	struct bd_dev *dev = bd_dev_threads(2);
 
 	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir_), dev, true));
+	bd_dev_close(dev);
 }
 
 static void run_dense(void *dir_)
@@ -459,6 +460,7 @@ static void run_dense(void *dir_)
 	struct bd_dev *dev = bd_dev_threads(2);
 
 	bd_net_free(bd_net_from_ckpt(bd_ckpt_open(dir_), dev, false));
+	bd_dev_close(dev);
 }
 
 static void export_(void *dir_)
@@ -494,13 +496,15 @@ static void not_finite(void **state)
 
 static void answer(void *dir_)
 {
-	struct bd_infer *m = bd_infer_open(dir_, bd_dev_threads(1), false);
+	struct bd_dev *dev = bd_dev_threads(1);
+	struct bd_infer *m = bd_infer_open(dir_, dev, false);
 	struct bd_seq *s = bd_seq_new(m, 4);
 	const uint32_t id[] = {1, 2};
 
 	bd_seq_feed(s, id, 2);
 	bd_seq_free(s);
 	bd_infer_close(m);
+	bd_dev_close(dev);
 }
 
 /* Finite weights whose product is not. */
